@@ -1,0 +1,203 @@
+r"""Per-sample geometry of a decoder, from its Gram matrices :math:`G = J^\top J` (the pull-back metric).
+
+Everything is computed in float64, because :math:`1 - \rho^2` of nearly parallel tangent vectors is lost in float32.
+Three floors keep degenerate decoders finite:
+
+* a column of the Jacobian shorter than :data:`DEAD_NORM` is a *dead* latent: its norm counts as ``DEAD_NORM`` and it is
+  orthogonal to every other latent;
+* :math:`1 - \rho^2` of two columns is at least :data:`SATURATION`, the rounding error of a float64 Gram matrix, so
+  that identical columns have the mutual information :data:`MAX_PAIRWISE` (about 15.9 nats) instead of infinity;
+* the eigenvalues of a singular correlation matrix are at least a quarter of :data:`SATURATION`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+DEAD_NORM = 1e-12
+SATURATION = 2.0**-46
+MAX_PAIRWISE = -0.5 * math.log(SATURATION)
+
+
+def gram_matrix(jacobian: Tensor, data_std: Tensor | float | None = None) -> Tensor:
+    r"""Gram matrices of the columns of Jacobians, in float64.
+
+    .. math:: G = J^\top \operatorname{diag}(s)^2 J
+
+    Args:
+        jacobian: ``(N, D, d)``.
+        data_std: ``s``, the standard deviation by which each data dimension was divided before the model saw it,
+            ``(D,)`` or a number; the result is then in the data's own unit. ``None``: no rescaling.
+
+    Returns:
+        ``(N, d, d)`` in float64.
+
+    Raises:
+        ValueError: if the Jacobian is not ``(N, D, d)`` or the standard deviation does not fit it.
+
+    Reference:
+        Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025, Section 3.
+
+    Example:
+        >>> gram_matrix(torch.tensor([[[3.0, 0.0], [4.0, 1.0]]]))
+        tensor([[[25.,  4.],
+                 [ 4.,  1.]]], dtype=torch.float64)
+    """
+    jacobian = rescale_jacobian(jacobian, data_std).double()
+    return jacobian.mT @ jacobian
+
+
+def rescale_jacobian(jacobian: Tensor, data_std: Tensor | float | None) -> Tensor:
+    """Rows of a Jacobian in the data's own unit: each scaled by the standard deviation of its data dimension.
+
+    Args:
+        jacobian: ``(N, D, d)``.
+        data_std: ``(D,)``, a number, or ``None``.
+
+    Returns:
+        ``(N, D, d)``.
+
+    Raises:
+        ValueError: if the Jacobian is not ``(N, D, d)`` or the standard deviation does not fit it.
+
+    Example:
+        >>> rescale_jacobian(torch.ones(1, 2, 1), torch.tensor([2.0, 3.0])).flatten()
+        tensor([2., 3.])
+    """
+    if jacobian.ndim != 3 or not jacobian.is_floating_point():
+        raise ValueError(
+            f"Jacobians must be floating point of shape (N, D, d), got {tuple(jacobian.shape)} of {jacobian.dtype}"
+        )
+    if data_std is None:
+        return jacobian
+    scale = torch.as_tensor(data_std, dtype=jacobian.dtype, device=jacobian.device).flatten()
+    if scale.numel() not in (1, jacobian.shape[1]):
+        raise ValueError(f"data_std must be a number or have {jacobian.shape[1]} entries, got {scale.numel()}")
+    return jacobian * scale[:, None]
+
+
+def log_column_norms(gram: Tensor) -> Tensor:
+    r"""Logarithm of the length of each tangent vector, :math:`\log \lVert J_i \rVert = \tfrac12 \log G_{ii}`.
+
+    Args:
+        gram: Gram matrices, ``(..., d, d)``.
+
+    Returns:
+        ``(..., d)`` in nats; a dead latent has ``log(DEAD_NORM)``.
+
+    Example:
+        >>> log_column_norms(torch.diag(torch.tensor([1.0, 0.0], dtype=torch.float64)))
+        tensor([  0.0000, -27.6310], dtype=torch.float64)
+    """
+    return 0.5 * gram.diagonal(dim1=-2, dim2=-1).clamp(min=DEAD_NORM**2).log()
+
+
+def dead_latents(gram: Tensor) -> Tensor:
+    """Which latents do not move the data: those whose tangent vector is shorter than :data:`DEAD_NORM`.
+
+    Args:
+        gram: ``(..., d, d)``.
+
+    Returns:
+        Booleans, ``(..., d)``.
+
+    Example:
+        >>> dead_latents(torch.diag(torch.tensor([1.0, 0.0])))
+        tensor([False,  True])
+    """
+    return gram.diagonal(dim1=-2, dim2=-1) < DEAD_NORM**2
+
+
+def tangent_correlation(gram: Tensor) -> Tensor:
+    r"""Cosines between tangent vectors.
+
+    .. math:: \rho_{ij} = G_{ij} / \sqrt{G_{ii} G_{jj}}
+
+    Args:
+        gram: ``(..., d, d)``.
+
+    Returns:
+        ``(..., d, d)`` with ones on the diagonal; dead latents have cosine 0 with all others.
+
+    Example:
+        >>> tangent_correlation(torch.tensor([[4.0, 2.0], [2.0, 4.0]], dtype=torch.float64))
+        tensor([[1.0000, 0.5000],
+                [0.5000, 1.0000]], dtype=torch.float64)
+    """
+    inverse_norm = (-log_column_norms(gram)).exp().masked_fill(dead_latents(gram), 0.0)
+    correlation = gram * inverse_norm[..., :, None] * inverse_norm[..., None, :]
+    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    return torch.where(identity.bool(), identity, correlation.clamp(-1.0, 1.0))
+
+
+def log_det_correlation(correlation: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-determinant of correlation matrices, finite for singular ones.
+
+    Args:
+        correlation: ``(..., d, d)``, as from :func:`tangent_correlation`.
+
+    Returns:
+        The log-determinants ``(...)``, at most 0, and whether each matrix is singular to rounding (then its smallest
+        eigenvalues were raised to a quarter of :data:`SATURATION`).
+
+    Example:
+        >>> log_det_correlation(torch.ones(2, 2, dtype=torch.float64))
+        (tensor(-32.5779, dtype=torch.float64), tensor(True))
+    """
+    with torch.no_grad():
+        factor, info = torch.linalg.cholesky_ex(correlation)
+        singular = (info > 0) | (factor.diagonal(dim1=-2, dim2=-1).square().amin(-1) < SATURATION)
+    if not singular.any():
+        if correlation.requires_grad:
+            factor = torch.linalg.cholesky(correlation)
+        return 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1), singular
+    identity = torch.eye(correlation.shape[-1], dtype=correlation.dtype, device=correlation.device)
+    factor = torch.linalg.cholesky(torch.where(singular[..., None, None], identity, correlation))
+    log_det = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    eigenvalues = torch.linalg.eigvalsh(correlation[singular]).clamp(min=SATURATION / 4)
+    return log_det.masked_scatter(singular, eigenvalues.log().sum(-1)), singular
+
+
+def log_volume(gram: Tensor, index_set: Sequence[int] | None = None) -> Tensor:
+    r"""Logarithm of the matrix volume of a set of tangent vectors.
+
+    .. math:: \log |J_S| = \tfrac12 \log\det (J_S^\top J_S)
+
+    Args:
+        gram: ``(..., d, d)``.
+        index_set: the latents ``S``; ``None``: all.
+
+    Returns:
+        ``(...)`` in nats.
+
+    Example:
+        >>> log_volume(torch.diag(torch.tensor([4.0, 9.0], dtype=torch.float64)))
+        tensor(1.7918, dtype=torch.float64)
+    """
+    if index_set is not None:
+        index = torch.as_tensor(list(index_set), device=gram.device)
+        gram = gram[..., index[:, None], index]
+    log_det, _ = log_det_correlation(tangent_correlation(gram))
+    return log_column_norms(gram).sum(-1) + 0.5 * log_det
+
+
+def pairwise_mutual_information(correlation: Tensor) -> Tensor:
+    r"""Mutual information of pairs of tangent vectors with cosine :math:`\rho`.
+
+    .. math:: -\tfrac12 \log (1 - \rho^2)
+
+    Args:
+        correlation: cosines, any shape.
+
+    Returns:
+        Same shape, nats, between 0 and :data:`MAX_PAIRWISE`.
+
+    Example:
+        >>> pairwise_mutual_information(torch.tensor([0.0, 0.8, 1.0]))
+        tensor([-0.0000,  0.5108, 15.9424])
+    """
+    return -0.5 * (1 - correlation.square()).clamp(min=SATURATION, max=1.0).log()

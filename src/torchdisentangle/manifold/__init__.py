@@ -1,0 +1,34 @@
+"""Manifold entropic metrics: read-outs of one statistic of decoder Jacobians.
+
+All take ``update(jacobian, labels=None, log_det=None)``: decoder Jacobians ``(N, D, d)`` from
+:func:`~torchdisentangle.functional.decoder_jacobian`, optionally the class of each sample, and for flows the model's
+own log-determinant. With labels every quantity is computed per class and the classes are averaged with equal weight.
+All are in nats, report ``standard_error()`` and ``per_class()``, and those with the same settings share one state.
+
+Reference: Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025.
+"""
+
+from torchdisentangle.manifold.collection import manifold_metrics
+from torchdisentangle.manifold.entropy import (
+    ManifoldEntropy,
+    ManifoldEntropySpectrum,
+    ManifoldMutualInformation,
+    ManifoldTotalCorrelation,
+)
+from torchdisentangle.manifold.pairwise import (
+    ManifoldCrossPairwiseMutualInformation,
+    ManifoldPairwiseMutualInformation,
+)
+from torchdisentangle.manifold.summary import ManifoldSummary, MeanDecoderJacobian
+
+__all__ = [
+    "ManifoldCrossPairwiseMutualInformation",
+    "ManifoldEntropy",
+    "ManifoldEntropySpectrum",
+    "ManifoldMutualInformation",
+    "ManifoldPairwiseMutualInformation",
+    "ManifoldSummary",
+    "ManifoldTotalCorrelation",
+    "MeanDecoderJacobian",
+    "manifold_metrics",
+]

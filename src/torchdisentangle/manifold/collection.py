@@ -1,0 +1,47 @@
+"""All manifold metrics of one model, in one compute group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torchdisentangle.manifold.entropy import ManifoldEntropySpectrum, ManifoldTotalCorrelation
+from torchdisentangle.manifold.pairwise import ManifoldPairwiseMutualInformation
+from torchdisentangle.manifold.summary import ManifoldSummary, MeanDecoderJacobian
+from torchdisentangle.statistics.collection import StatisticCollection
+
+
+def manifold_metrics(
+    partition: Sequence[Sequence[int]] | None = None, active_threshold: float = 0.01, **settings: Any
+) -> StatisticCollection:
+    """The manifold metrics one watches, as a collection that is updated once and reduced once.
+
+    Args:
+        partition: disjoint index sets that cover all latents, whose total correlation is reported beside that of the
+            single latents.
+        active_threshold: of :class:`~torchdisentangle.manifold.ManifoldSummary`.
+        settings: of all members: ``index_sets``, ``prior_entropy``, ``num_classes``, ``data_std``, ``normalize``,
+            ``mean_jacobian`` (without which there is no average Jacobian).
+
+    Returns:
+        A collection with the members ``spectrum``, ``pairwise``, ``summary``, ``decomposition`` and ``mean_jacobian``.
+
+    Example:
+        >>> import torch
+        >>> metrics = manifold_metrics(partition=[[0], [1, 2]])
+        >>> metrics.update(torch.eye(3).expand(8, 3, 3))
+        >>> sorted(metrics.keys())
+        ['decomposition', 'mean_jacobian', 'pairwise', 'spectrum', 'summary']
+        >>> len(metrics.compute_groups)
+        1
+    """
+    settings["index_sets"] = [*settings.get("index_sets", ()), *(partition or ())]
+    members = {
+        "spectrum": ManifoldEntropySpectrum(**settings),
+        "pairwise": ManifoldPairwiseMutualInformation(**settings),
+        "summary": ManifoldSummary(active_threshold, **settings),
+        "decomposition": ManifoldTotalCorrelation(partition, **settings),
+    }
+    if settings.get("mean_jacobian", True):
+        members["mean_jacobian"] = MeanDecoderJacobian(**settings)
+    return StatisticCollection(members)

@@ -1,0 +1,114 @@
+"""Scalars for curves and monitors, and the average Jacobian."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchdisentangle.functional.manifold import active_latents, effective_dimension
+from torchdisentangle.manifold.base import ManifoldMetric
+from torchdisentangle.plots import plot_jacobian_columns
+from torchdisentangle.statistics.classes import Estimate, over_classes
+
+
+class ManifoldSummary(ManifoldMetric):
+    r"""The scalars that fit a curve, a checkpoint's monitor or early stopping.
+
+    ``compute`` returns a dictionary: ``total_entropy`` :math:`H` and ``total_correlation`` (MTC of the singletons,
+    ideal 0) in nats, ``mpmi_mean`` and ``mpmi_max`` off the diagonal (ideal 0, nats), ``active_latents`` (a count) and
+    ``effective_dimension`` of the spectrum (between 1 and ``d``; low is aligned). ``normalize=True`` divides the two
+    totals by ``d``. As input it accepts what all manifold metrics accept.
+
+    Args:
+        active_threshold: a latent is active if its extent ``exp(H_i)`` is at least this fraction of the largest.
+        kwargs: settings of :class:`ManifoldMetric`.
+
+    Reference:
+        Galperin & Köthe, AISTATS 2025; Roy & Vetterli, *The effective rank*, EUSIPCO 2007.
+
+    Example:
+        >>> summary = ManifoldSummary()
+        >>> summary.update(torch.diag(torch.tensor([1.0, 1.0, 1e-4])).expand(10, 3, 3))
+        >>> {name: round(float(value), 3) for name, value in summary.compute().items()}
+        ... # doctest: +NORMALIZE_WHITESPACE
+        {'total_entropy': -4.954, 'total_correlation': 0.0, 'mpmi_mean': 0.0, 'mpmi_max': 0.0,
+         'active_latents': 2.0, 'effective_dimension': 2.0}
+    """
+
+    def __init__(self, active_threshold: float = 0.01, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.active_threshold = active_threshold
+
+    def estimate(self) -> Estimate:
+        """Total entropy, total correlation and mean MPMI with their standard errors per class, ``(C, 3)``."""
+        whole = self.volume_weights(None)
+        mean_pairwise = torch.zeros_like(whole)
+        mean_pairwise[-1] = 1.0
+        share = 1 / self.num_latents if self.normalize else 1.0
+        total_correlation = self.spectrum_weights.sum(0) - whole
+        offset = self.prior.sum(-1, keepdim=True) * share
+        return self.linear_estimate(
+            torch.stack([whole * share, total_correlation * share, mean_pairwise]),
+            torch.cat([offset, torch.zeros_like(offset), torch.zeros_like(offset)], dim=1),
+        )
+
+    def compute(self) -> dict[str, Tensor]:
+        """The scalars by name, averaged over classes."""
+        total_entropy, total_correlation, mpmi_mean = self.over_classes().value
+        spectrum = over_classes(self.linear_estimate(self.spectrum_weights, self.prior), self.num_samples).value
+        return {
+            "total_entropy": total_entropy,
+            "total_correlation": total_correlation,
+            "mpmi_mean": mpmi_mean,
+            "mpmi_max": over_classes(self.pairwise_estimate(), self.num_samples).value.amax(),
+            "active_latents": active_latents(spectrum, self.active_threshold).sum().double(),
+            "effective_dimension": effective_dimension(spectrum),
+        }
+
+
+class MeanDecoderJacobian(ManifoldMetric):
+    r"""Average of the decoder's Jacobian: what moving each latent adds to the data ("eigen-digits" for digits).
+
+    .. math:: \bar J = \mathbb{E}_z J(z)
+
+    As input to ``forward`` and ``update`` the metric accepts ``jacobian`` ``(N, D, d)``, ``labels`` ``(N,)`` and
+    ``log_det`` ``(N,)``; ``compute`` returns ``(D, d)`` in data units per latent unit. ``normalize=True`` scales every
+    column to length 1 (a zero column stays zero). Its standard error is not kept, for it would double the state: NaN.
+
+    Args:
+        kwargs: settings of :class:`ManifoldMetric`.
+
+    Reference:
+        Galperin & Köthe, AISTATS 2025, Section 4.
+
+    Example:
+        >>> mean = MeanDecoderJacobian()
+        >>> mean.update(torch.stack([torch.eye(2), 3 * torch.eye(2)]))
+        >>> mean.compute()
+        tensor([[2., 0.],
+                [0., 2.]], dtype=torch.float64)
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        if not kwargs.get("mean_jacobian", True):
+            raise ValueError("MeanDecoderJacobian needs mean_jacobian=True")
+        super().__init__(**kwargs)
+
+    def estimate(self) -> Estimate:
+        """Mean Jacobian per class, ``(C, D, d)``, without standard error."""
+        value = self.jacobian_sum / self.num_samples[:, None, None]
+        return Estimate(value, torch.full_like(value, torch.nan))
+
+    def transform(self, estimate: Estimate) -> Estimate:
+        """Columns of length 1, if asked for."""
+        value, error = estimate
+        return Estimate(torch.nn.functional.normalize(value, dim=-2) if self.normalize else value, error)
+
+    def plot(
+        self, val: Tensor | None = None, ax: Any = None, image_shape: Sequence[int] = (), order: Tensor | None = None
+    ) -> Any:
+        """Columns as images of ``image_shape``."""
+        return plot_jacobian_columns(self.compute() if val is None else val, image_shape, order=order, ax=ax)

@@ -1,0 +1,6 @@
+"""The states that families of metrics share, and how they are reduced across processes."""
+
+from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.collection import StatisticCollection
+
+__all__ = ["Statistic", "StatisticCollection"]

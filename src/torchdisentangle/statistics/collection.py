@@ -1,0 +1,98 @@
+"""A collection of metrics that is reduced across processes once, not once for each metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
+
+from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.reduction import all_reduce_sums
+
+
+class StatisticCollection(MetricCollection):
+    """:class:`torchmetrics.MetricCollection` whose compute groups cross the network together.
+
+    torchmetrics synchronises every state of every member; here the sums of all compute groups are packed and reduced
+    once per ``compute``. Groups are formed at once, from the metrics' configurations, not from the first batch: so a
+    process that never sees a batch has the same groups as the others. The values are the same.
+
+    Args:
+        args: as for :class:`torchmetrics.MetricCollection`.
+        kwargs: likewise.
+
+    Example:
+        >>> import torch
+        >>> from torchdisentangle import ManifoldEntropySpectrum, ManifoldTotalCorrelation
+        >>> metrics = StatisticCollection([ManifoldEntropySpectrum(), ManifoldTotalCorrelation()])
+        >>> metrics.update(torch.eye(2).expand(5, 2, 2))
+        >>> len(metrics.compute_groups)
+        1
+        >>> metrics.compute()["ManifoldEntropySpectrum"]
+        tensor([1.4189, 1.4189], dtype=torch.float64)
+    """
+
+    def _init_compute_groups(self) -> None:
+        if self._enable_compute_groups is True:
+            groups: dict[object, list[str]] = {}
+            for name, metric in self.items(keep_base=True, copy_state=False):
+                key = metric.group_key if isinstance(metric, Statistic) else name
+                groups.setdefault(key, []).append(str(name))
+            self._groups = dict(enumerate(groups.values()))
+            self._groups_checked = True
+            self._share_states()
+        else:
+            super()._init_compute_groups()
+
+    def compute(self) -> dict[str, Any]:
+        """Values of all metrics over all processes, after one reduction."""
+        with self.reduced():
+            return super().compute()
+
+    def standard_errors(self) -> dict[str, Tensor]:
+        """Standard errors of the metrics that have one, over all processes, after one reduction."""
+        with self.reduced():
+            return {
+                name: metric.standard_error()
+                for name, metric in self.items(copy_state=False)
+                if hasattr(metric, "standard_error")
+            }
+
+    @contextmanager
+    def reduced(self) -> Iterator[None]:
+        """Inside this context all metrics hold the sums over all processes; nested contexts reduce once."""
+        leaders = [self._leader(names) for names in self.compute_groups.values()]
+        statistics = [metric for metric in leaders if isinstance(metric, Statistic) and metric._to_sync]
+        available = statistics and statistics[0].distributed_available_fn
+        if not available or not available():
+            yield
+            return
+        local = [{name: getattr(metric, name) for name in metric.sum_names} for metric in statistics]
+        members = [metric for metric in self.values(copy_state=False) if isinstance(metric, Statistic)]
+        all_reduce_sums(statistics, statistics[0].process_group)
+        self._share_states()
+        for metric in members:
+            metric._to_sync = False
+        with ExitStack() as stack:
+            stack.callback(self._restore, statistics, local, members)
+            yield
+
+    def _restore(self, statistics: list[Statistic], local: list[dict[str, Tensor]], members: list[Statistic]) -> None:
+        for metric, states in zip(statistics, local, strict=True):
+            for name, state in states.items():
+                setattr(metric, name, state)
+        self._share_states()
+        for metric in members:
+            metric._to_sync = metric.sync_on_compute
+
+    def _leader(self, names: list[str]) -> Metric:
+        return getattr(self, names[0])
+
+    def _share_states(self) -> None:
+        """Members of a compute group see their leader's states."""
+        self._state_is_copy = False
+        if self._groups_checked:
+            self._compute_groups_create_state_ref()
