@@ -1,0 +1,1 @@
+"""One file for each kind of model: how it becomes a :class:`~torchdisentangle.models.LatentModel`."""

@@ -1,0 +1,188 @@
+"""Flows of the library ``normflows``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import normflows
+import torch
+from normflows.distributions.base import (
+    ClassCondDiagGaussian,
+    DiagGaussian,
+    GlowBase,
+    Uniform,
+    UniformGaussian,
+)
+from torch import Tensor, nn
+
+from torchdisentangle.models.latent_model import LatentModel, Posterior, as_latent_model
+from torchdisentangle.models.prior import Prior
+
+
+class NormflowsModel(LatentModel):
+    """A normflows flow with one latent space: ``NormalizingFlow`` or ``ClassCondFlow``.
+
+    The log-determinants of the layers are added up here, in the latents' own dtype: the library's own sum is float32
+    whatever the model's dtype.
+    """
+
+    module: Any
+
+    @property
+    def bases(self) -> list[nn.Module]:
+        """The base distributions, one for each level."""
+        return [self.module.q0]
+
+    @property
+    def prior(self) -> Prior:
+        """The base distributions side by side."""
+        priors = [_prior(base) for base in self.bases]
+        classes = max(len(prior.loc) for prior in priors)
+        loc, scale = (
+            torch.cat([getattr(prior, name).expand(classes, -1) for prior in priors], dim=1)
+            for name in ("loc", "scale")
+        )
+        return Prior(loc, scale, torch.cat([prior.uniform for prior in priors]))
+
+    @property
+    def ready(self) -> bool:
+        """Whether all activation normalisations have seen data."""
+        return all(
+            bool(layer.data_dep_init_done)
+            for layer in self.module.modules()
+            if isinstance(layer, normflows.flows.ActNorm)
+        )
+
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
+        """The latent of each data point."""
+        self._require_ready()
+        for flow in reversed(list(self.module.flows)):
+            x, _ = flow.inverse(x)
+        return Posterior(x.flatten(1))
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The data point of each latent."""
+        return self._decode(z)[0]
+
+    def log_det(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Sum of the layers' log-determinants."""
+        return self._decode(z)[1]
+
+    def _decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        self._require_ready()
+        return _through(self.module.flows, z.reshape(-1, *self.module.q0.shape), z.new_zeros(len(z)))
+
+    def _require_ready(self) -> None:
+        if not self.ready:
+            raise RuntimeError(
+                f"{type(self.module).__name__} has ActNorm layers that initialise themselves on their first batch; "
+                "run a batch of data through the model first"
+            )
+
+
+class MultiscaleModel(NormflowsModel):
+    """normflows' ``MultiscaleFlow``, whose latents of all levels are laid side by side."""
+
+    @property
+    def bases(self) -> list[nn.Module]:
+        """The base distributions, one for each level."""
+        return list(self.module.q0)
+
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
+        """The latents of all levels of each data point."""
+        self._require_ready()
+        levels, _ = self.module.inverse_and_log_det(x)
+        return Posterior(torch.cat([level.flatten(1) for level in levels], dim=1))
+
+    def _decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        self._require_ready()
+        levels = [
+            level.reshape(-1, *base.shape)  # type: ignore[operator]
+            for level, base in zip(z.split([_size(base) for base in self.bases], dim=1), self.bases, strict=True)
+        ]
+        x, log_det = levels[0], z.new_zeros(len(z))
+        for i, flows in enumerate(self.module.flows):
+            if i > 0:
+                x, step = self.module.merges[i - 1]([x, levels[i]])
+                log_det = log_det + step
+            x, log_det = _through(flows, x, log_det)
+        return (x, log_det) if self.module.transform is None else _through([self.module.transform], x, log_det)
+
+
+_FACTORISED = (ClassCondDiagGaussian, DiagGaussian, GlowBase, Uniform, UniformGaussian)
+
+
+def _through(flows: Iterable[Any], x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:
+    for flow in flows:
+        x, step = flow(x)
+        log_det = log_det + step
+    return x, log_det
+
+
+def _prior(base: Any) -> Prior:
+    """A base distribution as a product of one-dimensional densities."""
+    if not isinstance(base, _FACTORISED):
+        raise TypeError(
+            f"the base distribution {type(base).__name__} is not known to have independent dimensions, which the "
+            "entropies of single latents need; subclass LatentModel and define its prior"
+        )
+    size = _size(base)
+    if isinstance(base, DiagGaussian):
+        return Prior.gaussian(base.loc.reshape(1, size), base.log_scale.exp().reshape(1, size))
+    if isinstance(base, ClassCondDiagGaussian):
+        return Prior.gaussian(base.loc.reshape(size, -1).mT, base.log_scale.exp().reshape(size, -1).mT)
+    if isinstance(base, GlowBase):
+        return _glow_prior(base)
+    if isinstance(base, Uniform):
+        low, high = (bound.expand(base.shape).reshape(1, size) for bound in (base.low, base.high))
+        return Prior((low + high) / 2, high - low, torch.ones(size, dtype=torch.bool))
+    uniform = torch.zeros(size, dtype=torch.bool, device=base.ind.device).index_fill(0, base.ind, True)
+    scale = base.scale.reshape(1, size)
+    return Prior(torch.zeros_like(scale), scale, uniform)
+
+
+def _glow_prior(base: Any) -> Prior:
+    loc = base.loc * (base.loc_logs * base.logscale_factor).exp()
+    log_scale = base.log_scale * (base.log_scale_logs * base.logscale_factor).exp()
+    if base.class_cond:
+        ones = (1,) * (len(base.shape) - 1)
+        loc = loc + base.loc_cc.reshape(-1, base.shape[0], *ones)
+        log_scale = log_scale + base.log_scale_cc.reshape(-1, base.shape[0], *ones)
+    loc, log_scale = (value.expand(-1, *base.shape).flatten(1) for value in (loc, log_scale))
+    return Prior.gaussian(loc, log_scale.exp())
+
+
+def _size(base: Any) -> int:
+    return base.ndim if isinstance(base, UniformGaussian) else math.prod(int(size) for size in base.shape)
+
+
+def _num_classes(bases: Iterable[Any], given: int | None) -> int | None:
+    return (
+        given if given is not None else next((n for base in bases if (n := getattr(base, "num_classes", None))), None)
+    )
+
+
+@as_latent_model.register(normflows.NormalizingFlow)
+@as_latent_model.register(normflows.ClassCondFlow)
+def adapt(module: Any, *, latent_dim: int | None = None, num_classes: int | None = None) -> NormflowsModel:
+    """Adapt a flow with one latent space."""
+    prior = _prior(module.q0)
+    return NormflowsModel(module, prior.loc.shape[1], _num_classes([module.q0], num_classes))
+
+
+@as_latent_model.register(normflows.MultiscaleFlow)
+def adapt_multiscale(module: Any, *, latent_dim: int | None = None, num_classes: int | None = None) -> MultiscaleModel:
+    """Adapt a multiscale flow."""
+    size = sum(_prior(base).loc.shape[1] for base in module.q0)
+    return MultiscaleModel(module, size, _num_classes(module.q0, num_classes))
+
+
+@as_latent_model.register(normflows.ConditionalNormalizingFlow)
+def refuse(module: Any, *, latent_dim: int | None = None, num_classes: int | None = None) -> LatentModel:
+    """Say what to do with a flow whose condition can be anything."""
+    raise TypeError(
+        "what the context of a ConditionalNormalizingFlow means cannot be known: subclass LatentModel, and let its "
+        "methods pass the context that belongs to each label"
+    )

@@ -1,0 +1,214 @@
+"""The protocol, duck typing, registration, and what is said when a module is no latent model."""
+
+from __future__ import annotations
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Independent, Laplace, Normal
+
+from torchdisentangle.models import LatentModel, Posterior, Prior, as_latent_model
+
+
+class Autoencoder(nn.Module):
+    latent_dim = 2
+
+    def __init__(self, posterior: object = None) -> None:
+        super().__init__()
+        self.posterior = posterior
+
+    def encode(self, x: Tensor) -> object:
+        return self.posterior
+
+    def decode(self, z: Tensor) -> Tensor:
+        return z.repeat(1, 2)
+
+
+class Decoder(nn.Module):
+    z_dim = 3
+
+    def decode(self, z: Tensor) -> Tensor:
+        return z
+
+
+class Gan(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.latent_dim = 3
+        self.generator = nn.Linear(3, 5)
+        self.discriminator = nn.Linear(5, 1)
+
+
+class Shift(nn.Module):
+    """FrEIA's calling convention: ``forward(x, rev=True)`` is the decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dims_in = [(2, 2)]
+        self.scale = nn.Parameter(torch.tensor([[2.0, 3.0], [0.5, 1.0]]))
+
+    def forward(self, x: Tensor, rev: bool = False, jac: bool = True) -> tuple[Tensor, Tensor]:
+        log_det = self.scale.log().sum().expand(len(x))
+        return (x / self.scale, -log_det) if not rev else (x * self.scale, log_det)
+
+
+MEAN, VARIANCE = torch.tensor([[1.0, 2.0]]), torch.tensor([[4.0, 0.25]])
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        (MEAN, VARIANCE.log()),
+        Posterior(MEAN, VARIANCE.log()),
+        Normal(MEAN, VARIANCE.sqrt()),
+        Independent(Normal(MEAN, VARIANCE.sqrt()), 1),
+    ],
+)
+def test_posterior_forms(encoded: object) -> None:
+    posterior = as_latent_model(Autoencoder(encoded)).encode(torch.zeros(1, 4))
+    torch.testing.assert_close(posterior.sample(torch.ones(1, 2)), torch.tensor([[3.0, 2.5]]))
+
+
+def test_deterministic_encoder_ignores_noise() -> None:
+    posterior = as_latent_model(Autoencoder(MEAN)).encode(torch.zeros(1, 4))
+    torch.testing.assert_close(posterior.sample(torch.ones(1, 2)), MEAN)
+
+
+def test_other_posteriors_are_refused() -> None:
+    with pytest.raises(TypeError, match="got Laplace"):
+        as_latent_model(Autoencoder(Laplace(MEAN, VARIANCE))).encode(torch.zeros(1, 4))
+
+
+def test_distribution_from_decoder_gives_its_mean() -> None:
+    class Likelihood(Decoder):
+        def decode(self, z: Tensor) -> Bernoulli:
+            return Bernoulli(logits=z)
+
+    z = torch.randn(4, 3)
+    torch.testing.assert_close(as_latent_model(Likelihood()).decode(z), z.sigmoid())
+
+
+def test_gan_decodes_and_says_that_it_cannot_encode() -> None:
+    gan = Gan()
+    model = as_latent_model(gan)
+    z = torch.randn(4, 3)
+    torch.testing.assert_close(model.decode(z), gan.generator(z))
+    with pytest.raises(TypeError, match=r"Gan cannot encode data: define encode\(\.\.\.\)"):
+        model.require("decode", "encode")
+
+
+def test_invertible_module() -> None:
+    model = as_latent_model(Shift())
+    z = torch.randn(5, 4)
+    x = model.decode(z)
+    assert x.shape == (5, 2, 2)
+    torch.testing.assert_close(model.encode(x).mean, z)
+    jacobian = torch.func.jacrev(lambda z: model.decode(z[None]).flatten())(z[0])
+    torch.testing.assert_close(model.log_det(z)[0], torch.linalg.slogdet(jacobian)[1])
+    model.require("encode", "decode", "log_det")
+
+
+def test_wrappers_are_looked_through() -> None:
+    class Lightning(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.loss = nn.MSELoss()
+            self.network = Decoder()
+
+    assert as_latent_model(Lightning()).module.__class__ is Decoder
+    assert as_latent_model(torch.compile(Decoder(), backend="eager")).latent_dim == 3
+    assert as_latent_model(nn.DataParallel(Decoder())).latent_dim == 3
+    model = as_latent_model(Decoder())
+    assert as_latent_model(model) is model
+
+
+def test_hook_wins() -> None:
+    class WithHook(Decoder):
+        def latent_model(self) -> LatentModel:
+            return as_latent_model(Gan())
+
+    assert as_latent_model(WithHook()).module.__class__ is Gan
+
+
+def test_latent_dim_from_hyperparameters() -> None:
+    class Module(L.LightningModule):
+        def __init__(self, latent_dim: int) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+
+        def decode(self, z: Tensor) -> Tensor:
+            return z
+
+    assert as_latent_model(Module(7)).latent_dim == 7
+    assert as_latent_model(Module(7), latent_dim=5).latent_dim == 5
+
+
+def test_labels_reach_conditional_models_only() -> None:
+    class Conditional(Decoder):
+        def decode(self, z: Tensor, labels: Tensor) -> Tensor:
+            return z + labels[:, None]
+
+    z, labels = torch.zeros(2, 3), torch.tensor([1, 2])
+    assert as_latent_model(Conditional(), num_classes=3).decode(z, labels)[:, 0].tolist() == [1.0, 2.0]
+    assert as_latent_model(Decoder()).decode(z, labels).abs().max() == 0
+
+
+def test_registration() -> None:
+    class Unusual(nn.Module):
+        width = 4
+
+    class UnusualModel(LatentModel):
+        def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+            return -z
+
+    @as_latent_model.register(Unusual)
+    def _(module: Unusual, *, latent_dim: int | None = None, num_classes: int | None = None) -> LatentModel:
+        return UnusualModel(module, module.width)
+
+    assert as_latent_model(Unusual()).latent_dim == 4
+    assert as_latent_model(nn.Sequential(nn.Flatten(), Unusual())).decode(torch.ones(1, 4)).sum() == -4
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (nn.Linear(2, 2), r"Linear is no latent model.*as_latent_model\.register\(Linear\)"),
+        (nn.ModuleDict({"a": Gan(), "b": Decoder()}), "several candidates"),
+        ("a string", "a torch module is needed, got str"),
+    ],
+)
+def test_what_is_no_latent_model(module: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        as_latent_model(module)  # type: ignore[arg-type]
+
+
+def test_unknown_latent_dim() -> None:
+    class Unknown(nn.Module):
+        def decode(self, z: Tensor) -> Tensor:
+            return z
+
+    with pytest.raises(TypeError, match=r"how many latents Unknown has is unknown.*pass latent_dim="):
+        as_latent_model(Unknown())
+
+
+def test_prior_is_reproducible_and_leaves_the_global_generator_alone() -> None:
+    prior = Prior.gaussian(torch.tensor([[0.0, 5.0], [1.0, -5.0]]), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    labels = torch.arange(6) % 2
+    before = torch.get_rng_state()
+    first, second = (prior.sample(6, torch.Generator().manual_seed(3), labels) for _ in range(2))
+    assert torch.equal(first, second)
+    assert torch.equal(before, torch.get_rng_state())
+    with pytest.raises(ValueError, match="labels are needed"):
+        prior.sample(6)
+
+
+def test_prior_moments_and_entropies() -> None:
+    uniform = torch.tensor([False, True])
+    prior = Prior(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 3.0]]), uniform)
+    z = prior.sample(100_000, torch.Generator().manual_seed(0))
+    # five standard errors of a mean and of a standard deviation over 1e5 samples
+    torch.testing.assert_close(z.mean(0), torch.tensor([1.0, 2.0]), atol=5 * 0.9 / 316, rtol=0)
+    torch.testing.assert_close(z.std(0), torch.tensor([0.5, 3 / 12**0.5]), atol=5 * 0.9 / 447, rtol=0)
+    expected = [Normal(0.0, 0.5).entropy().item(), torch.tensor(3.0).log().item()]
+    torch.testing.assert_close(prior.entropies(), torch.tensor([expected]))
