@@ -51,9 +51,12 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 @contextmanager
 def _values_kept(module: nn.Module) -> Iterator[None]:
     before = [(tensor, tensor.detach().clone()) for tensor in _tensors(module)]
+    buffers = [(submodule, dict(submodule._buffers)) for submodule in module.modules()]
     try:
         yield
     finally:
+        for submodule, original in buffers:  # some layers assign a new tensor
+            submodule._buffers.update(original)
         for tensor, value in before:
             if not torch.equal(tensor, value):
                 tensor.data.copy_(value)

@@ -38,6 +38,12 @@ class ManifoldSummary(ManifoldMetric):
          'active_latents': 2.0, 'effective_dimension': 2.0}
     """
 
+    mean_names = ("total_entropy", "total_correlation", "mpmi_mean")
+    """Scalars that are means over samples, in the order of ``standard_error()``."""
+
+    scalar_names = (*mean_names, "mpmi_max", "active_latents", "effective_dimension")
+    """All scalars."""
+
     def __init__(self, active_threshold: float = 0.01, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.active_threshold = active_threshold
