@@ -22,8 +22,8 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf $(VIEW) && mkdir -p $(VIEW)  # the package as it is installed: mypy cannot follow an editable install
-	ln -s $(CURDIR)/src/torchdisentangle/* $(CURDIR)/callbacks $(CURDIR)/models $(VIEW)
+	@rm -rf $(VIEW) && mkdir -p $(VIEW)  # the package as it is installed: mypy cannot follow an editable install
+	@ln -s $(CURDIR)/src/torchdisentangle/* $(CURDIR)/callbacks $(CURDIR)/models $(VIEW)
 	cd $(VIEW)/.. && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p torchdisentangle
 
 format: $(STAMP)

@@ -30,7 +30,7 @@ def log_figure(trainer: L.Trainer, key: str, figure: Figure) -> None:
     """
     step = curve_step(trainer)
     for logger in trainer.loggers:
-        experiment = getattr(logger, "experiment", None)
+        experiment: Any = getattr(logger, "experiment", None)
         try:
             if hasattr(logger, "log_image"):
                 logger.log_image(key, [figure], step=step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -16,7 +16,7 @@ from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.functional import decoder_jacobian_chunks
 from torchdisentangle.functional.jacobian import DEFAULT_MEMORY_BUDGET
-from torchdisentangle.manifold import manifold_metrics
+from torchdisentangle.manifold import ManifoldTotalCorrelation, manifold_metrics
 from torchdisentangle.manifold.summary import ManifoldSummary
 from torchdisentangle.models import LatentModel
 from torchdisentangle.plots import plot_decomposition, plot_jacobian_columns, plot_pairwise, plot_spectrum
@@ -155,7 +155,7 @@ class ManifoldEntropyCallback(EvaluationCallback):
                 return counts, {}
             values = self._metrics.compute()
             errors = self._metrics.standard_errors()
-            decomposition = self._metrics["decomposition"].decomposition()  # type: ignore[operator]
+            decomposition = self._decomposition.decomposition()
         scalars = {name: values[name] for name in ManifoldSummary.scalar_names} | counts
         if self.partition is not None:
             scalars["partition_total_correlation"] = values["decomposition"]
@@ -217,7 +217,11 @@ class ManifoldEntropyCallback(EvaluationCallback):
 
     @property
     def _summary(self) -> ManifoldSummary:
-        return self._metrics["summary"]  # type: ignore[return-value]
+        return cast(ManifoldSummary, self._metrics["summary"])
+
+    @property
+    def _decomposition(self) -> ManifoldTotalCorrelation:
+        return cast(ManifoldTotalCorrelation, self._metrics["decomposition"])
 
     def _counts(self) -> dict[str, Tensor]:
         statistic = self._summary
@@ -241,12 +245,11 @@ class ManifoldEntropyCallback(EvaluationCallback):
             "pairwise": partial(plot_pairwise, values["pairwise"], order=order, label=label),
         }
         if self.partition is not None or len(spectrum) <= _MOST_BARS:
-            names = self._metrics["decomposition"].part_names  # type: ignore[union-attr]
+            names = self._decomposition.part_names
             figures["decomposition"] = partial(plot_decomposition, *values["decomposition"], labels=names)
         if "mean_jacobian" in values:
-            figures["mean_jacobian"] = partial(
-                plot_jacobian_columns, values["mean_jacobian"], self._image_shape, order=order, entropies=spectrum
-            )
+            columns, shape = values["mean_jacobian"], self._image_shape or ()
+            figures["mean_jacobian"] = partial(plot_jacobian_columns, columns, shape, order=order, entropies=spectrum)
         return {name: lambda draw=draw: draw()[0] for name, draw in figures.items()}  # type: ignore[misc]
 
 

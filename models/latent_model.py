@@ -150,6 +150,8 @@ def as_latent_model(
         tensor([[1., 1., 1., 1.]])
     """
     known = {"latent_dim": latent_dim, "num_classes": num_classes}
+    if isinstance(module, LatentModel):
+        return module
     adapt = _adapter_of(module)
     if adapt is not None:
         return adapt(module, **known)
@@ -178,8 +180,6 @@ _LIBRARIES = {
 
 def _adapter_of(module: Any) -> Adapter | None:
     """The function that adapts a module, ``None`` if it is of no known kind."""
-    if isinstance(module, LatentModel):
-        return lambda module, **known: module
     if not isinstance(module, nn.Module):
         raise TypeError(f"a torch module is needed, got {type(module).__name__}")
     for library in {cls.__module__.partition(".")[0] for cls in type(module).__mro__} & _LIBRARIES.keys():

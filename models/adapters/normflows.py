@@ -15,7 +15,7 @@ from normflows.distributions.base import (
     Uniform,
     UniformGaussian,
 )
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchdisentangle.models.latent_model import LatentModel, Posterior, as_latent_model
 from torchdisentangle.models.prior import Prior
@@ -31,7 +31,7 @@ class NormflowsModel(LatentModel):
     module: Any
 
     @property
-    def bases(self) -> list[nn.Module]:
+    def bases(self) -> list[Any]:
         """The base distributions, one for each level."""
         return [self.module.q0]
 
@@ -86,7 +86,7 @@ class MultiscaleModel(NormflowsModel):
     """normflows' ``MultiscaleFlow``, whose latents of all levels are laid side by side."""
 
     @property
-    def bases(self) -> list[nn.Module]:
+    def bases(self) -> list[Any]:
         """The base distributions, one for each level."""
         return list(self.module.q0)
 
@@ -99,7 +99,7 @@ class MultiscaleModel(NormflowsModel):
     def _decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         self._require_ready()
         levels = [
-            level.reshape(-1, *base.shape)  # type: ignore[operator]
+            level.reshape(-1, *base.shape)
             for level, base in zip(z.split([_size(base) for base in self.bases], dim=1), self.bases, strict=True)
         ]
         x, log_det = levels[0], z.new_zeros(len(z))

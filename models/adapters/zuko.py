@@ -61,13 +61,12 @@ def _prior(base: Distribution, latent_dim: int) -> Prior:
 @as_latent_model.register(zuko.lazy.Flow)
 def adapt(module: nn.Module, *, latent_dim: int | None = None, num_classes: int | None = None) -> ZukoModel:
     """Adapt a flow, after trying it on zeros; if it has a context, ``num_classes`` says so."""
-    classes = None if num_classes is None else torch.arange(num_classes)
     like = next(module.parameters())
-    context = () if classes is None else (one_hot(classes, num_classes).to(like),)
+    context = () if num_classes is None else (torch.eye(num_classes).to(like),)
     try:
         flow = module(*context)
         size = flow.base.event_shape[-1]
-        flow.transform(like.new_zeros(1 if classes is None else len(classes), size))
+        flow.transform(like.new_zeros(num_classes or 1, size))
     except (RuntimeError, TypeError, AttributeError) as error:
         raise TypeError(
             f"this zuko flow cannot be called {'with one-hot labels' if context else 'without context'} ({error}); "

@@ -25,7 +25,7 @@ Drawing = TypeVar("Drawing", bound=Callable[..., Plot])
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"  # Okabe & Ito: safe for colour-blind readers
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 8,
     "axes.titlesize": 9,
@@ -196,7 +196,7 @@ def plot_pairwise(
     image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, interpolation="nearest")
     bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label(label)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     for axis, names in ((ax.xaxis, columns), (ax.yaxis, rows)):
         shown = _thinned(len(names))
         axis.set_ticks(shown, [str(names[i]) for i in shown])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from torchmetrics import Metric, MetricCollection
+
 from torchdisentangle.manifold.entropy import ManifoldEntropySpectrum, ManifoldTotalCorrelation
 from torchdisentangle.manifold.pairwise import ManifoldPairwiseMutualInformation
 from torchdisentangle.manifold.summary import ManifoldSummary, MeanDecoderJacobian
@@ -36,7 +38,7 @@ def manifold_metrics(
         1
     """
     settings["index_sets"] = [*settings.get("index_sets", ()), *(partition or ())]
-    members = {
+    members: dict[str, Metric | MetricCollection] = {
         "spectrum": ManifoldEntropySpectrum(**settings),
         "pairwise": ManifoldPairwiseMutualInformation(**settings),
         "summary": ManifoldSummary(active_threshold, **settings),

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.classes import ClassMeanStatistic
 from torchdisentangle.statistics.reduction import all_reduce_sums
 
 
@@ -58,7 +59,7 @@ class StatisticCollection(MetricCollection):
             return {
                 name: metric.standard_error()
                 for name, metric in self.items(copy_state=False)
-                if hasattr(metric, "standard_error")
+                if isinstance(metric, ClassMeanStatistic)
             }
 
     @contextmanager
