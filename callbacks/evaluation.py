@@ -213,5 +213,5 @@ class EvaluationCallback(L.Callback):
 def _misconfiguration() -> Iterator[None]:
     try:
         yield
-    except (TypeError, ValueError, RuntimeError, ImportError) as error:
+    except Exception as error:  # whatever a model raises
         raise MisconfigurationException(str(error)) from error

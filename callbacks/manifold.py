@@ -16,6 +16,7 @@ from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.functional import decoder_jacobian_chunks
 from torchdisentangle.functional.jacobian import DEFAULT_MEMORY_BUDGET
+from torchdisentangle.functional.manifold import check_partition
 from torchdisentangle.manifold import ManifoldTotalCorrelation, manifold_metrics
 from torchdisentangle.manifold.summary import ManifoldSummary
 from torchdisentangle.models import LatentModel
@@ -112,6 +113,7 @@ class ManifoldEntropyCallback(EvaluationCallback):
 
     def rehearse(self, trainer: L.Trainer, model: LatentModel) -> None:
         """Take two Jacobians."""
+        check_partition(self.partition, model.latent_dim)
         if self.source == "prior" and model.num_classes is None and (self.classes or 1) > 1:
             raise ValueError(
                 "an unconditional model's prior has no classes: use source='posterior', or a conditional model"
@@ -165,12 +167,15 @@ class ManifoldEntropyCallback(EvaluationCallback):
         return scalars, self._figures(values | {"decomposition": decomposition}, errors)
 
     def _begin(self, trainer: L.Trainer, model: LatentModel) -> None:
+        parameters = (parameter for parameter in model.module.parameters() if parameter.is_floating_point())
+        self._like = next(parameters, torch.empty(0, device=trainer.strategy.root_device))
         z, labels = self._prior_samples(model)
-        self._device = next((p.device for p in model.module.parameters()), torch.device(trainer.strategy.root_device))
-        two = z[:2].to(self._device)
-        data = model.decode(two) if labels is None else model.decode(two, labels[:2].to(self._device))
+        two = z[:2].to(self._like)
+        data = model.decode(two) if labels is None else model.decode(two, labels[:2].to(two.device))
+        if not isinstance(data, Tensor):
+            raise TypeError(f"decode must return a tensor, got {type(data).__name__}")
         self._data_shape = tuple(data.shape[1:])
-        self._metrics = self._new_metrics(model).to(self._device)
+        self._metrics = self._new_metrics(model).to(two.device)
 
     def _new_metrics(self, model: LatentModel | None = None) -> StatisticCollection:
         settings: dict[str, Any] = {"num_classes": self.classes}
@@ -186,8 +191,8 @@ class ManifoldEntropyCallback(EvaluationCallback):
     def _update(self, model: LatentModel, z: Tensor, labels: Tensor | None) -> None:
         if len(z) == 0:
             return
-        z = z.to(self._device)
-        labels = None if labels is None else labels.to(self._device)
+        z = z.to(self._like)
+        labels = None if labels is None else labels.to(z.device)
         given = None if model.num_classes is None else labels
         flow = model.supports("log_det") and _product(self._data_shape) == model.latent_dim
         for rows, jacobian in decoder_jacobian_chunks(model.decode, z, given, memory_budget=self.memory_budget):
@@ -208,7 +213,7 @@ class ManifoldEntropyCallback(EvaluationCallback):
         labelled = model.num_classes is not None or self.classes is not None
         labels = self.take(batch, self.label_key)[rows.to(x.device)] if labelled else None
         x = x[rows.to(x.device)]
-        posterior = model.encode(x.float() if x.is_floating_point() else x, labels)
+        posterior = model.encode(x.to(self._like) if x.is_floating_point() else x, labels)
         if self.source == "posterior_mean":
             return posterior.mean, labels
         generator = torch.Generator().manual_seed(self.seed)

@@ -1,0 +1,77 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+
+RunProcesses = Callable[..., list[Any]]
+
+
+@pytest.fixture
+def run_processes(tmp_path: Path) -> RunProcesses:
+    """``run_processes(n, function, *args)``: what ``function(rank, *args)`` returns in ``n`` joined processes."""
+    numbers = count()
+
+    def run(world_size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
+        context = multiprocessing.get_context("fork")
+        rendezvous = tmp_path / f"rendezvous-{next(numbers)}"
+        pipes = [context.Pipe(duplex=False) for _ in range(world_size)]
+        workers = [
+            context.Process(target=_work, args=(rank, world_size, rendezvous, pipe[1], function, args))
+            for rank, pipe in enumerate(pipes)
+        ]
+        for worker in workers:
+            worker.start()
+        results = []
+        for receiver, _ in pipes:
+            assert receiver.poll(120), "a process did not answer within two minutes"
+            results.append(torch.load(io.BytesIO(receiver.recv_bytes()), weights_only=False))
+        for worker in workers:
+            worker.join(10)
+        for result in results:
+            if isinstance(result, _Failure):
+                raise RuntimeError(result.text)
+        return results
+
+    return run
+
+
+class _Failure:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _work(rank: int, world_size: int, rendezvous: Path, pipe: Any, function: Callable[..., Any], args: tuple) -> None:
+    torch.set_num_threads(1)  # a forked process must not touch the parent's thread pool
+    dist.init_process_group(
+        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world_size, timeout=timedelta(seconds=30)
+    )
+    try:
+        result = function(rank, *args)
+    except Exception:
+        result = _Failure(traceback.format_exc())
+    buffer = io.BytesIO()
+    torch.save(result, buffer)
+    pipe.send_bytes(buffer.getvalue())
+    pipe.close()
+    os._exit(0)  # without the interpreter's exit handlers, which abort in gloo now and then
+
+
+@pytest.fixture(autouse=True)
+def _offline_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
