@@ -1,0 +1,83 @@
+"""Arrows point one way: callbacks and models use the metrics, never the other way round; the core needs no extra."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FORBIDDEN = {
+    "src": ("lightning", "pytorch_lightning", "torchdisentangle.callbacks", "torchdisentangle.models", "wandb"),
+    "models": ("torchdisentangle.callbacks", "wandb"),
+    "callbacks": ("wandb", "normflows", "zuko"),
+    "src/torchdisentangle/functional": (
+        "torchdisentangle.statistics",
+        "torchdisentangle.manifold",
+        "torch.distributed",
+    ),
+    "src/torchdisentangle/statistics": ("torchdisentangle.manifold", "torchdisentangle.plots"),
+}
+
+
+def imports(path: Path) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: import absolutely"
+            names.append(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize("folder", FORBIDDEN)
+def test_layers(folder: str) -> None:
+    files = list((ROOT / folder).rglob("*.py"))
+    assert files
+    for path in files:
+        for name in imports(path):
+            for forbidden in FORBIDDEN[folder]:
+                assert name != forbidden, f"{path} imports {name}"
+                assert not name.startswith(f"{forbidden}."), f"{path} imports {name}"
+
+
+def test_nothing_imports_the_folders_by_their_own_names() -> None:
+    """``import callbacks`` works from the checkout and would make second copies of all classes."""
+    for path in ROOT.rglob("*.py"):
+        if ".venv" not in path.parts:
+            assert not {name.split(".")[0] for name in imports(path)} & {"callbacks", "models"}, path
+
+
+EXTRAS = ("normflows", "zuko", "wandb", "sklearn", "gudhi", "h5py")
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_core_imports_without_extras_and_metrics_without_lightning() -> None:
+    block = f"import sys\nfor name in {EXTRAS!r}: sys.modules[name] = None\n"
+    core = "import torchdisentangle, torchdisentangle.functional, torchdisentangle.datasets, torchdisentangle.plots\n"
+    assert run(block + core + "print('lightning' in sys.modules)") == "False"
+    assert run(block + core + "import torchdisentangle.callbacks, torchdisentangle.models; print('fine')") == "fine"
+
+
+@pytest.mark.parametrize(
+    ("library", "code", "extra"),
+    [
+        ("normflows", "from torchdisentangle.models import spline_flow; spline_flow(2)", "torchdisentangle[flows]"),
+        (
+            "sklearn",
+            "from torchdisentangle.datasets import handwritten_digits as d; d()",
+            "torchdisentangle[supervised]",
+        ),
+    ],
+)
+def test_a_missing_extra_is_named(library: str, code: str, extra: str) -> None:
+    block = f"import sys\nsys.modules['{library}'] = sys.modules['{library}.datasets'] = None\n"
+    catch = f"try:\n  {code.split(';')[0]}\n  {code.split(';')[1].strip()}\nexcept ImportError as e: print(e)"
+    assert extra in run(block + catch)

@@ -1,0 +1,67 @@
+"""What is installed is what is in the repository."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import torchdisentangle
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+PLACES = {
+    "src/torchdisentangle": "torchdisentangle",
+    "callbacks": "torchdisentangle/callbacks",
+    "models": "torchdisentangle/models",
+}
+
+
+def sources() -> set[str]:
+    """Paths, inside the package, of all modules in the repository."""
+    found = set()
+    for folder, place in PLACES.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            found.add(f"{place}/{path.relative_to(ROOT / folder).as_posix()}")
+    return found
+
+
+def test_every_package_is_listed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    on_disk = {
+        path.removesuffix("/__init__.py").replace("/", ".") for path in sources() if path.endswith("/__init__.py")
+    }
+    assert sorted(listed) == sorted(on_disk)
+
+
+def test_wheel_holds_every_module(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", tmp_path, ROOT],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name}
+    assert names == sources() | {"torchdisentangle/py.typed"}
+
+
+def test_version() -> None:
+    assert torchdisentangle.__version__ == version("torchdisentangle")
+
+
+@pytest.mark.parametrize(
+    "module", ["", ".functional", ".datasets", ".callbacks", ".models", ".statistics", ".manifold"]
+)
+def test_public_names_are_sorted_and_exist(module: str) -> None:
+    package = __import__(f"torchdisentangle{module}", fromlist=["__all__"])
+    assert list(package.__all__) == sorted(package.__all__)
+    assert all(getattr(package, name).__doc__ for name in package.__all__)
