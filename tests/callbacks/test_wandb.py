@@ -66,10 +66,10 @@ def test_curves_and_figures(
         assert [row["trainer/global_step"] for row in points] == steps
         assert all(math.isfinite(row[f"val/manifold/{name}"]) for row in points)
     for name in ("spectrum", "pairwise", "decomposition", "mean_jacobian"):
-        points = [row for row in rows if f"val/manifold/{name}" in row]
+        points = [row for row in rows if f"val/manifold/{name}.filenames" in row]
         assert [row["trainer/global_step"] for row in points] == steps
         for row in points:
-            picture = run_file.parent / "files" / row[f"val/manifold/{name}"]["filenames"][0]
+            picture = run_file.parent / "files" / row[f"val/manifold/{name}.filenames"][0]
             assert picture.stat().st_size > 1000
     assert [row["trainer/global_step"] for row in rows if "val/loss" in row] == steps
     metrics = [record.metric for record in records(run_file) if record.HasField("metric")]
