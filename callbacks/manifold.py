@@ -89,7 +89,7 @@ class ManifoldEntropyCallback(EvaluationCallback):
         partition: list[list[int]] | None = None,
         data_std: float | list[float] | None = None,
         normalize: bool = False,
-        active_threshold: float = 0.01,
+        active_threshold: float = 0.1,
         standard_errors: bool = False,
         image_shape: list[int] | None = None,
         memory_budget: int = DEFAULT_MEMORY_BUDGET,

@@ -61,7 +61,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     "module", ["", ".functional", ".datasets", ".callbacks", ".models", ".statistics", ".manifold"]
 )
-def test_public_names_are_sorted_and_exist(module: str) -> None:
+def test_public_names_exist_and_are_documented(module: str) -> None:
     package = __import__(f"torchdisentangle{module}", fromlist=["__all__"])
-    assert list(package.__all__) == sorted(package.__all__)
+    assert len(set(package.__all__)) == len(package.__all__)
     assert all(getattr(package, name).__doc__ for name in package.__all__)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, TypeVar
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
@@ -47,10 +48,21 @@ _FEW = 32  # latents that are drawn one by one
 _MAX_TICKS = 12
 
 
+def figure_style() -> AbstractContextManager[None]:
+    """Context in which figures and axes of one's own look like those of this module.
+
+    Example:
+        >>> with figure_style():
+        ...     figure = Figure()
+        ...     _ = plot_spectrum([1.0, 0.0], ax=figure.subplots())
+    """
+    return mpl.rc_context(_STYLE)
+
+
 def _styled(draw: Drawing) -> Drawing:
     @wraps(draw)
     def styled(*args: Any, **kwargs: Any) -> Plot:
-        with mpl.rc_context(_STYLE):
+        with figure_style():
             return draw(*args, **kwargs)
 
     return styled  # type: ignore[return-value]
@@ -414,8 +426,8 @@ def _steps() -> Iterator[int]:
         scale *= 10
 
 
-def _figure_of(ax: Axes) -> Figure:
+def _figure_of(ax: Axes) -> Any:
     figure = ax.get_figure()
-    if not isinstance(figure, Figure):
+    if not isinstance(figure, FigureBase):
         raise ValueError("the axes belong to no figure")
     return figure

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.datasets.shaded_objects import (
+    AMBIENT,
     CAMERA_DISTANCE,
     CAMERA_HEIGHT,
     HALF_FIELD_OF_VIEW,
@@ -17,9 +18,9 @@ from torchdisentangle.datasets.shaded_objects import (
     ShadedObjects,
     hue_to_rgb,
 )
-from torchdisentangle.datasets.solids import BALL_RADIUS
+from torchdisentangle.datasets.solids import SPHERE_RADIUS
 
-SIZE = 48
+SIZE = 32
 RED, GREEN, BLUE = range(3)
 
 
@@ -69,16 +70,16 @@ def test_object_grows_with_scale(dataset: ShadedObjects, shape: int) -> None:
     assert (area.diff() > 0).all()
 
 
-def test_area_of_the_ball_is_its_perspective_projection(dataset: ShadedObjects) -> None:
+def test_area_of_the_sphere_is_its_perspective_projection(dataset: ShadedObjects) -> None:
     factors = torch.tensor([[RED, GREEN, BLUE, 0, 2, 7]]).repeat(8, 1)
     factors[:, 3] = torch.arange(8)
     images = dataset.render(factors)
     area = (images[:, BLUE] > images[:, [RED, GREEN]].amax(1)).double().mean((1, 2))
     for scale, measured in zip(dataset.factor_values(factors)[:, 3].tolist(), area.tolist(), strict=True):
-        to_ball = (CAMERA_DISTANCE, CAMERA_HEIGHT - scale / 2)
+        to_sphere = (CAMERA_DISTANCE, CAMERA_HEIGHT - scale / 2)
         to_target = (CAMERA_DISTANCE, CAMERA_HEIGHT - LOOK_AT_HEIGHT)
-        off_axis = math.atan2(to_ball[1], to_ball[0]) - math.atan2(to_target[1], to_target[0])
-        sine = BALL_RADIUS * scale / math.hypot(*to_ball)
+        off_axis = math.atan2(to_sphere[1], to_sphere[0]) - math.atan2(to_target[1], to_target[0])
+        sine = SPHERE_RADIUS * scale / math.hypot(*to_sphere)
         # A cone of half-angle a about an axis off by t cuts the image plane in an ellipse of semi-axes
         # sin a cos a / (cos^2 t - sin^2 a) and sin a / sqrt(cos^2 t - sin^2 a).
         ellipse = math.pi * sine**2 * math.sqrt(1 - sine**2) / (math.cos(off_axis) ** 2 - sine**2) ** 1.5
@@ -102,20 +103,52 @@ def test_orientation_moves_the_corner_of_the_room(dataset: ShadedObjects) -> Non
     assert (found - column).abs().max() <= 1
 
 
-def test_ball_is_brightest_at_the_point_that_faces_the_lamp() -> None:
-    dataset = ShadedObjects(128, factor_sizes=(3, 3, 3, 1, 1))
-    image = dataset.render(torch.tensor([[RED, GREEN, BLUE, 0, 2, 0]]))[0, BLUE]
-    point = BALL_RADIUS * torch.nn.functional.normalize(torch.tensor(LIGHT), dim=0) + torch.tensor([0.0, 0.5, 0.0])
+def pixels_of(points: Tensor, size: int) -> Tensor:
+    """Rows and columns (N, 2) at which the middle camera, 45 degrees from both walls, sees points of the room."""
     half = math.sqrt(0.5)
     backward, right = torch.tensor([half, 0.0, half]), torch.tensor([half, 0.0, -half])
-    offset = point - CAMERA_DISTANCE * backward - torch.tensor([0.0, CAMERA_HEIGHT, 0.0])
+    offset = points - CAMERA_DISTANCE * backward - torch.tensor([0.0, CAMERA_HEIGHT, 0.0])
     pitch = math.atan2(CAMERA_HEIGHT - LOOK_AT_HEIGHT, CAMERA_DISTANCE)
     forward = -math.cos(pitch) * backward - torch.tensor([0.0, math.sin(pitch), 0.0])
     up = -math.sin(pitch) * backward + torch.tensor([0.0, math.cos(pitch), 0.0])
-    u, v = (float(offset @ axis / (offset @ forward)) / HALF_FIELD_OF_VIEW for axis in (right, up))
-    brightest = (image > image.max() - 1e-3).nonzero().float().mean(0) + 0.5  # a small disc; its middle
-    wanted = torch.tensor([(1 - v) * 64, (1 + u) * 64])
-    assert (brightest - wanted).norm() < 2  # pixels; the ball's radius is 24
+    across, above = (offset @ axis / (offset @ forward) / HALF_FIELD_OF_VIEW for axis in (right, up))
+    return (torch.stack([1 - above, 1 + across], dim=-1) * size / 2).long()
+
+
+@pytest.fixture(scope="module")
+def close_up() -> Tensor:
+    """A sphere of scale 1 from the middle camera, in 256 x 256 pixels."""
+    return ShadedObjects(256, factor_sizes=(3, 3, 3, 1, 1)).render(torch.tensor([[RED, GREEN, BLUE, 0, 2, 0]]))[0]
+
+
+def test_sphere_is_shaded_by_lamberts_law(close_up: Tensor) -> None:
+    normal = torch.nn.functional.normalize(torch.randn(500, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
+    camera = torch.tensor([math.sqrt(0.5) * CAMERA_DISTANCE, CAMERA_HEIGHT - 0.5, math.sqrt(0.5) * CAMERA_DISTANCE])
+    facing = (normal * torch.nn.functional.normalize(camera - SPHERE_RADIUS * normal, dim=-1)).sum(-1)
+    normal = normal[facing > 0.25]  # well inside the visible half
+    row, column = pixels_of(SPHERE_RADIUS * normal + torch.tensor([0.0, 0.5, 0.0]), 256).T
+    cosine = normal @ torch.nn.functional.normalize(torch.tensor(LIGHT), dim=0)
+    assert cosine.min() < -0.1  # some of it in its own shade
+    # The radius is about 48 pixels, so that half a pixel is at most 1/20 in the normal where the sphere is steep.
+    wanted = AMBIENT + (1 - AMBIENT) * cosine.clamp(min=0)
+    torch.testing.assert_close(close_up[BLUE, row, column], wanted, rtol=0, atol=0.05 * (1 - AMBIENT))
+
+
+def test_sphere_throws_its_shadow_on_the_floor(close_up: Tensor) -> None:
+    light = torch.nn.functional.normalize(torch.tensor(LIGHT), dim=0)
+    grid = torch.linspace(-1.2, 0.6, 61)
+    x, z = (axis.flatten() for axis in torch.meshgrid(grid, grid, indexing="ij"))
+    points = torch.stack([x, torch.zeros_like(x), z], dim=-1)
+    to_middle = torch.tensor([0.0, 0.5, 0.0]) - points
+    past = (to_middle - (to_middle @ light)[:, None] * light).norm(dim=-1)  # of the middle, on the way to the lamp
+    row, column = pixels_of(points, 256).T
+    floor = close_up[RED, row, column]
+    free = (close_up[BLUE, row, column] == 0) & ((past - SPHERE_RADIUS).abs() > 0.05)  # a pixel is 0.03 deep there
+    shadow = past < SPHERE_RADIUS
+    assert (free & shadow).sum() > 20
+    torch.testing.assert_close(floor[free & shadow], torch.full_like(floor[free & shadow], AMBIENT))
+    lit = AMBIENT + (1 - AMBIENT) * float(light[1])
+    torch.testing.assert_close(floor[free & ~shadow], torch.full_like(floor[free & ~shadow], lit))
 
 
 def test_items_are_rendered_factors(dataset: ShadedObjects) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchdisentangle.datasets.solids import BALL_RADIUS, CAPSULE_RADIUS, CUBE_HALF_SIDE, CYLINDER_RADIUS, SOLIDS
+from torchdisentangle.datasets.solids import CAPSULE_RADIUS, CUBE_HALF_SIDE, CYLINDER_RADIUS, SOLIDS, SPHERE_RADIUS
 
 # The same solids once more, as signed distances, from which points, insides and normals follow independently.
 
@@ -24,8 +24,8 @@ def cylinder(point: Tensor) -> Tensor:
     return distance_to_box(torch.stack([radial, point[..., 1].abs() - 0.5], dim=-1))
 
 
-def ball(point: Tensor) -> Tensor:
-    return point.norm(dim=-1) - BALL_RADIUS
+def sphere(point: Tensor) -> Tensor:
+    return point.norm(dim=-1) - SPHERE_RADIUS
 
 
 def capsule(point: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def capsule(point: Tensor) -> Tensor:
     return (point - core).norm(dim=-1) - CAPSULE_RADIUS
 
 
-DISTANCES = (cube, cylinder, ball, capsule)
+DISTANCES = (cube, cylinder, sphere, capsule)
 
 
 def rays(n: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from torchdisentangle.functional.gram import (
 )
 
 # Sums of at most a few hundred products of numbers near 1 in float64: some hundred units of 2^-53, far below 1e-12.
-ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
+ROUNDING: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-12}
 SCALES = [1e-6, 1e-3, 1.0, 1e3, 1e6]
 
 

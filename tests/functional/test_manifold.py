@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ DEAD_ENTROPY = NORMAL_ENTROPY + math.log(DEAD_NORM)
 
 # Means over a few samples of logarithms of Gram matrices with condition numbers of at most some thousands: each
 # entry carries about 2^-53, which the inverse inside a determinant amplifies by the condition number.
-ROUNDING = {"rtol": 1e-10, "atol": 1e-10}
+ROUNDING: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
 
 seeds = st.integers(0, 2**16)
 latent_dims = st.integers(2, 6)
@@ -432,7 +433,7 @@ def test_more_latents_than_data_dimensions_stay_finite(data_dim: int) -> None:
 
 def test_a_decoder_that_ignores_everything() -> None:
     gram = gram_matrix(torch.zeros(3, 5, 2))
-    assert_close(manifold_entropy_spectrum(gram), torch.full((2,), DEAD_ENTROPY).double())
+    assert_close(manifold_entropy_spectrum(gram), torch.full((2,), DEAD_ENTROPY, dtype=torch.float64))
     assert_close(manifold_total_correlation(gram), 0.0)
     assert_close(manifold_pairwise_mutual_information(gram), torch.zeros(2, 2))
 
@@ -465,7 +466,7 @@ def test_effective_dimension_of_an_even_spectrum_is_the_dimension(dim: int, leve
 
 @pytest.mark.parametrize("dim", [1, 2, 7, 100])
 def test_effective_dimension_of_a_spectrum_with_one_peak_is_one(dim: int) -> None:
-    spectrum = torch.full((dim,), DEAD_ENTROPY).double()
+    spectrum = torch.full((dim,), DEAD_ENTROPY, dtype=torch.float64)
     spectrum[-1] = 0.0
     # each of the others carries e^-52.4 of the power, and -p log p of it in exponent
     assert effective_dimension(spectrum).item() == pytest.approx(1.0, abs=1e-12)

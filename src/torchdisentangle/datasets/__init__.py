@@ -1,6 +1,30 @@
 """Data with known factors or a known generating process."""
 
+from torchdisentangle.datasets.cars3d import Cars3D
+from torchdisentangle.datasets.correlated import CorrelatedFactors, CorrelatedSampler, joint_distribution
 from torchdisentangle.datasets.digits import handwritten_digits
+from torchdisentangle.datasets.dsprites import DSprites
+from torchdisentangle.datasets.factors import FactorDataset, FactorSubGrid
+from torchdisentangle.datasets.mpi3d import MPI3D
+from torchdisentangle.datasets.shaded_objects import ShadedObjects
+from torchdisentangle.datasets.shapes3d import Shapes3D
+from torchdisentangle.datasets.smallnorb import SmallNORB
+from torchdisentangle.datasets.sprites import Sprites
 from torchdisentangle.datasets.two_moons import two_moons
 
-__all__ = ["handwritten_digits", "two_moons"]
+__all__ = [
+    "MPI3D",
+    "Cars3D",
+    "CorrelatedFactors",
+    "CorrelatedSampler",
+    "DSprites",
+    "FactorDataset",
+    "FactorSubGrid",
+    "ShadedObjects",
+    "Shapes3D",
+    "SmallNORB",
+    "Sprites",
+    "handwritten_digits",
+    "joint_distribution",
+    "two_moons",
+]

@@ -136,7 +136,7 @@ class FactorDataset(Dataset[tuple[Tensor, Tensor]], ABC):
         """
         if index.ndim != 1 or index.is_floating_point() or index.is_complex() or index.dtype is torch.bool:
             raise ValueError(f"want a vector of integers, got shape {tuple(index.shape)} of {index.dtype}")
-        if index.numel() and not (0 <= int(index.min()) and int(index.max()) < len(self)):
+        if index.numel() and not (int(index.min()) >= 0 and int(index.max()) < len(self)):
             raise ValueError(f"indices must be in [0, {len(self)}), got {int(index.min())} to {int(index.max())}")
         columns = [index.long() // stride % size for stride, size in zip(self._strides, self.factor_sizes, strict=True)]
         return torch.stack(columns, dim=1)

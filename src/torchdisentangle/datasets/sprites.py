@@ -12,7 +12,7 @@ from torchdisentangle.datasets.factors import FactorDataset
 
 SQUARE_HALF_SIDE = 0.3
 ELLIPSE_SEMI_AXES = (0.42, 0.21)
-HEART_SIZE = 0.72
+HEART_SIZE = 0.66
 
 
 class Sprites(FactorDataset):
@@ -25,7 +25,8 @@ class Sprites(FactorDataset):
 
         q = R(-\theta)\, (p - c) / s ,
 
-    and a pixel is white where the shape's implicit function :math:`h(q)` is negative at the pixel's centre. The factors:
+    and a pixel is white where the shape's implicit function :math:`h(q)` is negative at the pixel's centre.
+    The factors:
 
     - ``shape``: square, ellipse, heart;
     - ``scale``: :math:`s` in 6 even steps from 0.5 to 1;

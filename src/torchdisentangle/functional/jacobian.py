@@ -126,7 +126,7 @@ def decoder_jacobian_chunks(
 class _Pace:
     """How many samples and directions to differentiate at once: small trials that grow into what the budget holds."""
 
-    growth, first_trial = 8, 32
+    growth, first_trial = 64, 32
 
     def __init__(self, num_rows: int, num_directions: int, chunk_size: int | None, budget: int | None) -> None:
         self.num_rows, self.num_directions = num_rows, num_directions

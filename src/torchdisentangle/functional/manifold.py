@@ -367,15 +367,15 @@ def effective_dimension(spectrum: Tensor) -> Tensor:
     return (-(log_share.exp() * log_share).sum(-1)).exp()
 
 
-def active_latents(spectrum: Tensor, threshold: float = 0.01) -> Tensor:
+def active_latents(spectrum: Tensor, threshold: float = 0.1) -> Tensor:
     r"""Which latents are active: those whose extent is at least a fraction of the largest.
 
     .. math:: e^{H_i} \ge \tau \, \max_j e^{H_j}
 
     Args:
         spectrum: manifold entropies, ``(..., d)`` in nats.
-        threshold: :math:`\tau`; the default of 0.01 is a distance of 4.6 nats, inside the cliff that separates the
-            active from the inactive latents of a VAE.
+        threshold: :math:`\tau`; the default of 0.1 is one hundredth of the variance, and a distance of 2.3 nats, inside
+            the cliff that separates the active from the inactive latents of a VAE.
 
     Returns:
         Booleans, ``(..., d)``. Latents at the floor of a dead latent are never active.

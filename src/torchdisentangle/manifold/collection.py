@@ -14,7 +14,7 @@ from torchdisentangle.statistics.collection import StatisticCollection
 
 
 def manifold_metrics(
-    partition: Sequence[Sequence[int]] | None = None, active_threshold: float = 0.01, **settings: Any
+    partition: Sequence[Sequence[int]] | None = None, active_threshold: float = 0.1, **settings: Any
 ) -> StatisticCollection:
     """The manifold metrics one watches, as a collection that is updated once and reduced once.
 

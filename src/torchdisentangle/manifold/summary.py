@@ -44,7 +44,7 @@ class ManifoldSummary(ManifoldMetric):
     scalar_names = (*mean_names, "mpmi_max", "active_latents", "effective_dimension")
     """All scalars."""
 
-    def __init__(self, active_threshold: float = 0.01, **kwargs: Any) -> None:
+    def __init__(self, active_threshold: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.active_threshold = active_threshold
 

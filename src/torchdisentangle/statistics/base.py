@@ -43,14 +43,25 @@ class Statistic(Metric):
         self.add_state(name, torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
 
     @property
-    def sum_names(self) -> list[str]:
-        """Names of the states that are sums."""
+    def state_names(self) -> list[str]:
+        """Names of the states that hold data."""
         return [name for name in self._defaults if name != "configuration"]
+
+    @property
+    def sum_names(self) -> list[str]:
+        """Names of the states that are sums; a statistic with others says which are."""
+        return self.state_names
+
+    def merge_others(self, incoming_state: dict[str, Any]) -> None:
+        """Merge the states that are not sums, if there are any."""
+
+    def reduce_others(self, group: Any | None) -> None:
+        """Replace the states that are not sums by those over all processes; the sums have been reduced before."""
 
     @property
     def group_key(self) -> tuple:
         """Equal for metrics that hold equal states after equal updates."""
-        return (*self.sum_names, *self.configuration.tolist())
+        return (*self.state_names, *self.configuration.tolist())
 
     def accumulate(self, **increments: Tensor) -> None:
         """Add to sums, by name; a first dimension that grew (a new class was seen) is filled up with zeros."""
@@ -78,9 +89,12 @@ class Statistic(Metric):
         if not torch.equal(incoming_state["configuration"].to(self.device), self.configuration):
             raise ValueError(f"{type(self).__name__}: states of differently configured metrics cannot be merged")
         self.accumulate(**{name: incoming_state[name] for name in self.sum_names})
+        self.merge_others(incoming_state)
 
     def _sync_dist(self, dist_sync_fn: Callable | None = None, process_group: Any | None = None) -> None:
-        all_reduce_sums([self], process_group or self.process_group)
+        group = process_group or self.process_group
+        all_reduce_sums([self], group)
+        self.reduce_others(group)
 
     @contextmanager
     def reduced(self) -> Iterator[None]:

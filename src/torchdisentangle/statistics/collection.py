@@ -71,9 +71,11 @@ class StatisticCollection(MetricCollection):
         if not available or not available():
             yield
             return
-        local = [{name: getattr(metric, name) for name in metric.sum_names} for metric in statistics]
+        local = [{name: getattr(metric, name) for name in metric.state_names} for metric in statistics]
         members = [metric for metric in self.values(copy_state=False) if isinstance(metric, Statistic)]
         all_reduce_sums(statistics, statistics[0].process_group)
+        for metric in statistics:
+            metric.reduce_others(metric.process_group)
         self._share_states()
         for metric in members:
             metric._to_sync = False

@@ -51,7 +51,7 @@ def all_reduce_sums(statistics: Sequence[Statistic], group: Any | None = None) -
 
 
 def _agree_on_metrics(statistics: Sequence[Statistic], device: torch.device, group: Any | None) -> None:
-    described = repr([(type(s).__name__, s.sum_names, s.configuration.tolist()) for s in statistics])
+    described = repr([(type(s).__name__, s.state_names, s.configuration.tolist()) for s in statistics])
     signature = int.from_bytes(hashlib.blake2b(described.encode(), digest_size=7).digest(), "big")
     both = torch.tensor([signature, -signature], device=device)
     dist.all_reduce(both, op=dist.ReduceOp.MAX, group=group)

@@ -1,0 +1,56 @@
+"""Cars3D, from its folder of ``.mat`` files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+
+from torchdisentangle.datasets.stored import StoredFactorDataset, resized
+
+
+class Cars3D(StoredFactorDataset):
+    """The 17,568 colour images of Cars3D, read from the folder ``cars`` of the analogy-making data.
+
+    Factors and sizes: elevation 4, azimuth 24, object 183, the objects in the order of their files' names.
+
+    Args:
+        path: of the folder, with one ``.mat`` file for each car, whose array ``im`` is (height, width, 3, azimuth,
+            elevation).
+        image_size: height and width that the images are brought to; stored are 128.
+
+    Raises:
+        ValueError: if there are no such files, or their arrays differ in shape.
+
+    Reference:
+        Reed et al., *Deep Visual Analogy-Making*, NeurIPS 2015, section 5.3.
+
+    Example::
+
+        >>> dataset = Cars3D("data/cars")  # doctest: +SKIP
+        >>> dataset.factor_sizes  # doctest: +SKIP
+        (4, 24, 183)
+    """
+
+    factor_names = ("elevation", "azimuth", "object")
+
+    def __init__(self, path: str | Path, *, image_size: int = 64) -> None:
+        files = sorted(Path(path).glob("*.mat"))
+        if not files:
+            raise ValueError(f"no .mat files in {path}")
+        cars = [_read_car(file) for file in files]
+        if len({car.shape for car in cars}) != 1:
+            raise ValueError(f"want all cars in the same views, got arrays of {sorted({car.shape for car in cars})}")
+        elevations, azimuths = cars[0].shape[:2]
+        small = [resized(car.reshape(-1, *car.shape[2:]), image_size) for car in cars]
+        images = np.stack(small, axis=1).reshape(-1, image_size, image_size, 3)
+        super().__init__(images, (elevations, azimuths, len(files)))
+
+
+def _read_car(file: Path) -> np.ndarray:
+    """Views of one car, (elevation, azimuth, height, width, 3)."""
+    contents = loadmat(file, variable_names=["im"])
+    if "im" not in contents or contents["im"].ndim != 5 or contents["im"].shape[2] != 3:
+        raise ValueError(f"want an array 'im' (height, width, 3, azimuth, elevation) in {file}")
+    return contents["im"].transpose(4, 3, 0, 1, 2)

@@ -1,0 +1,81 @@
+"""Shapes3D (3D Shapes), from its HDF5 file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from torchdisentangle.datasets.stored import StoredFactorDataset, grid_of_labels
+
+
+class Shapes3D(StoredFactorDataset):
+    """The 480,000 colour 64x64 images of Shapes3D, read from ``3dshapes.h5``.
+
+    Factors and sizes: floor hue 10, wall hue 10, object hue 10, scale 8, shape 4 (cube, cylinder, sphere, capsule),
+    orientation 15.
+
+    Args:
+        path: of the file, with data sets ``images`` (N, 64, 64, 3) and ``labels`` (N, 6).
+        in_memory: read all images at once (6 GB) instead of each when it is asked for. Random access to the
+            compressed file is slow. Either way the data set can be used by several worker processes.
+
+    Raises:
+        ImportError: if h5py is not installed.
+        ValueError: if the file is not of this form.
+
+    Reference:
+        Burgess and Kim, *3D Shapes Dataset*, 2018.
+
+    Example::
+
+        >>> dataset = Shapes3D("3dshapes.h5")  # doctest: +SKIP
+        >>> dataset.factor_sizes  # doctest: +SKIP
+        (10, 10, 10, 8, 4, 15)
+    """
+
+    factor_names = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
+
+    def __init__(self, path: str | Path, *, in_memory: bool = False) -> None:
+        images = _H5Images(path)
+        sizes, order = grid_of_labels(images.labels())
+        super().__init__(images.all() if in_memory else images, sizes, order)
+
+
+class _H5Images:
+    """The images of a file that every process opens for itself: a handle of HDF5 survives neither fork nor pickling."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._process: int | None = None
+        self._file: Any = None
+        for name in ("images", "labels"):
+            if name not in self._open():
+                raise ValueError(f"{path} has no data set {name!r}, only {sorted(self._open())}")
+        self.dtype, self.shape = self._open()["images"].dtype, self._open()["images"].shape
+
+    def labels(self) -> np.ndarray:
+        return self._open()["labels"][:]
+
+    def all(self) -> np.ndarray:
+        return self._open()["images"][:]
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        ascending, where = np.unique(positions, return_inverse=True)  # HDF5 takes no other order, and nothing twice
+        return self._open()["images"][ascending][where]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_process": None, "_file": None}
+
+    def _open(self) -> Any:
+        if self._process != os.getpid():
+            try:
+                import h5py
+            except ImportError as error:
+                raise ImportError(
+                    "Shapes3D is an HDF5 file and needs h5py: pip install torchdisentangle[datasets]"
+                ) from error
+            self._file, self._process = h5py.File(self.path, "r"), os.getpid()
+        return self._file

@@ -1,0 +1,111 @@
+"""Small NORB, from its binary matrix files."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from torchdisentangle.datasets.stored import StoredFactorDataset, grid_of_labels, resized
+
+MATRIX_TYPES = {
+    0x1E3D4C51: "<f4",
+    0x1E3D4C53: "<f8",
+    0x1E3D4C54: "<i4",
+    0x1E3D4C55: "u1",
+    0x1E3D4C56: "<i2",
+}
+SPLITS = {"train": ("training",), "test": ("testing",), "all": ("training", "testing")}
+
+
+class SmallNORB(StoredFactorDataset):
+    """Grey images of toys, read from the ``dat``, ``cat`` and ``info`` files of small NORB, zipped (``.gz``) or not.
+
+    Factors and sizes: category 5, instance 5 (10 in both splits together), elevation 9, azimuth 18, lighting 6. Many
+    papers count the instance as a nuisance instead of a factor; leave its column out where scores are to be compared
+    with theirs.
+
+    Args:
+        path: of the folder with the files ``smallnorb-*-training-dat.mat`` and so on.
+        split: the 24,300 images of ``"train"``, the 24,300 of ``"test"``, which are of other instances, or ``"all"``.
+        camera: which of the two cameras, 0 (left) or 1 (right).
+        image_size: height and width that the images are brought to; stored are 96.
+
+    Raises:
+        ValueError: if an argument is not one of these, or a file is missing or not of this form.
+
+    Reference:
+        LeCun, Huang and Bottou, *Learning Methods for Generic Object Recognition with Invariance to Pose and
+        Lighting*, CVPR 2004, section 2.
+
+    Example::
+
+        >>> dataset = SmallNORB("smallnorb", split="all")  # doctest: +SKIP
+        >>> dataset.factor_sizes  # doctest: +SKIP
+        (5, 10, 9, 18, 6)
+    """
+
+    factor_names = ("category", "instance", "elevation", "azimuth", "lighting")
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        split: Literal["train", "test", "all"] = "all",
+        camera: int = 0,
+        image_size: int = 64,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {sorted(SPLITS)}, got {split!r}")
+        if camera not in (0, 1):
+            raise ValueError(f"camera must be 0 (left) or 1 (right), got {camera}")
+        images, labels = [], []
+        for part in SPLITS[split]:
+            pairs, category, info = (read_matrix(_find(path, part, kind)) for kind in ("dat", "cat", "info"))
+            if pairs.ndim != 4 or pairs.shape[1] != 2 or info.shape[1:] != (4,):
+                raise ValueError(f"want images (N, 2, H, W) and info (N, 4), got {pairs.shape} and {info.shape}")
+            images.append(resized(pairs[:, camera], image_size))
+            labels.append(np.column_stack([category, info]))
+        sizes, order = grid_of_labels(np.concatenate(labels))
+        super().__init__(np.concatenate(images), sizes, order)
+
+
+def read_matrix(path: str | Path) -> np.ndarray:
+    """A file in NORB's binary matrix format: type, number of dimensions, dimensions (at least three), values.
+
+    Args:
+        path: of the file; one that ends in ``.gz`` is unzipped.
+
+    Returns:
+        The array, of the type and shape which the file's header tells.
+
+    Raises:
+        ValueError: if the file does not begin with a known type, or its length is not what its header tells.
+
+    Reference:
+        LeCun, Huang and Bottou, *The small NORB dataset*, version 1.0, 2005, file format.
+    """
+    data = Path(path).read_bytes()
+    if Path(path).suffix == ".gz":
+        data = gzip.decompress(data)
+    header = np.frombuffer(data, "<i4", min(len(data) // 4, 2))
+    if len(header) < 2 or int(header[0]) not in MATRIX_TYPES:
+        raise ValueError(f"{path} is not a binary matrix of NORB")
+    ndim = int(header[1])
+    start = 8 + 4 * max(3, ndim)  # unused dimensions of vectors and matrices are written all the same
+    shape = tuple(int(size) for size in np.frombuffer(data[8:start], "<i4")[:ndim])
+    dtype = np.dtype(MATRIX_TYPES[int(header[0])])
+    if len(data) - start != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{path} should hold {shape} values of {dtype}, but has {len(data) - start} bytes of them")
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+def _find(path: str | Path, part: str, kind: str) -> Path:
+    pattern = f"smallnorb-*-{part}-{kind}.mat"
+    found = sorted([*Path(path).glob(pattern), *Path(path).glob(pattern + ".gz")])
+    if not found:
+        raise ValueError(f"no file {pattern} or {pattern}.gz in {path}")
+    return found[0]

@@ -1,0 +1,141 @@
+"""Data sets with known factors whose images are read from files: what the loaders of the several formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchdisentangle.datasets.factors import FactorDataset
+
+
+class StoredFactorDataset(FactorDataset):
+    """Base of data sets whose images are stored, in any order, one for every combination of the factors.
+
+    Args:
+        images: uint8 array of shape (N, H, W) or (N, H, W, C).
+        factor_sizes: number of values of each factor.
+        order: for each index of the grid, where its image is stored, of shape (N,); by default at that index.
+        white: stored value that is shown as 1.
+
+    Raises:
+        ValueError: if there is not one image for every combination, or they are not of type uint8.
+
+    Example::
+
+        >>> class Dice(StoredFactorDataset):
+        ...     factor_names = ("eyes",)
+        >>> dataset = Dice(np.arange(6, dtype=np.uint8).reshape(6, 1, 1), [6], white=5)
+        >>> dataset[5]
+        (tensor([[[1.]]]), tensor([5]))
+    """
+
+    def __init__(
+        self, images: Any, factor_sizes: Sequence[int], order: np.ndarray | None = None, *, white: int = 255
+    ) -> None:
+        super().__init__(factor_sizes)
+        if images.dtype != np.uint8 or len(images.shape) not in (3, 4):
+            raise ValueError(f"want uint8 images (N, H, W) or (N, H, W, C), got {images.dtype} {tuple(images.shape)}")
+        if images.shape[0] != len(self):
+            raise ValueError(
+                f"the factor sizes {self.factor_sizes} make {len(self)} combinations, but there are "
+                f"{images.shape[0]} images"
+            )
+        self._images = images
+        self._order = order
+        self._white = white
+
+    def render(self, factors: Tensor) -> Tensor:
+        index = self.factors_to_index(factors).cpu().numpy()
+        stored = self._read(index if self._order is None else self._order[index])
+        images = torch.from_numpy(stored).to(factors.device).float() / self._white
+        return images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
+
+    def _read(self, positions: np.ndarray) -> np.ndarray:
+        return self._images[positions]
+
+
+def grid_of_labels(labels: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
+    """Sizes of the factors that the labels span, and where each combination is among them.
+
+    The values of a factor are its labels' different values, in ascending order.
+
+    Args:
+        labels: one row of labels for each image, of shape (N, K).
+
+    Returns:
+        The number of values of each factor, and for each index of the grid its row, of shape (N,).
+
+    Raises:
+        ValueError: unless every combination of the values is there exactly once.
+
+    Example::
+
+        >>> grid_of_labels(np.array([[1, 0.5], [0, 0.2], [0, 0.5], [1, 0.2]]))
+        ((2, 2), array([1, 2, 3, 0]))
+    """
+    if labels.ndim != 2:
+        raise ValueError(f"want labels of shape (N, K), got {labels.shape}")
+    columns = [np.unique(column, return_inverse=True) for column in labels.T]
+    sizes = tuple(len(values) for values, _ in columns)
+    index = np.ravel_multi_index(tuple(inverse for _, inverse in columns), sizes)
+    order = np.argsort(index, kind="stable")
+    if len(labels) != np.prod(sizes) or not np.array_equal(index[order], np.arange(len(labels))):
+        raise ValueError(
+            f"want each of the {np.prod(sizes)} combinations of {sizes} values once, got {len(labels)} rows"
+        )
+    return sizes, order
+
+
+def read_npz(path: str | Path, *names: str) -> list[np.ndarray]:
+    """Some arrays of an ``.npz`` file; the others, pickled ones in particular, are not touched.
+
+    Args:
+        path: of the file.
+        *names: of the arrays.
+
+    Returns:
+        The arrays, in the order of their names.
+
+    Raises:
+        ValueError: if the file is not an ``.npz`` archive, lacks one of them, or it is pickled.
+    """
+    archive = np.load(path, allow_pickle=False)
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise ValueError(f"{path} is not an .npz archive")
+    with archive:
+        missing = [name for name in names if name not in archive.files]
+        if missing:
+            raise ValueError(f"{path} has no array {missing[0]!r}, only {archive.files}")
+        return [archive[name] for name in names]
+
+
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """Square images of another size, bilinear with the pixels' footprints averaged, and rounded.
+
+    Args:
+        images: uint8 array of shape (N, H, W) or (N, H, W, C).
+        size: height and width of the result.
+
+    Returns:
+        uint8 array of shape (N, size, size) or (N, size, size, C).
+
+    Example::
+
+        >>> resized(np.full((2, 96, 96), 7, dtype=np.uint8), 64).shape
+        (2, 64, 64)
+    """
+    if images.shape[1:3] == (size, size):
+        return images
+    channels_last = images if images.ndim == 4 else images[..., None]
+    small = []
+    for chunk in np.array_split(channels_last, -(-len(images) // 1000)):  # as floats they need 4 times the memory
+        pixels = torch.from_numpy(np.ascontiguousarray(chunk)).permute(0, 3, 1, 2).float()
+        pixels = torch.nn.functional.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+        small.append(pixels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy())
+    result = np.concatenate(small)
+    return result if images.ndim == 4 else result[..., 0]
