@@ -225,6 +225,13 @@ def test_keeps_the_precision_of_the_decoder(dtype: torch.dtype, mode: Mode) -> N
 
 
 @pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_has_the_precision_of_the_data_where_that_of_the_latents_differs(mode: Mode) -> None:
+    result = decoder_jacobian(lambda z: 2 * z.double(), torch.randn(4, 3), mode=mode)
+    assert torch.equal(result, 2 * torch.eye(3, dtype=torch.float64).expand(4, 3, 3))
+    assert result.dtype == torch.float64
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
 def test_a_decoder_that_ignores_some_or_all_latents(mode: Mode) -> None:
     z = torch.randn(4, 3)
     assert (decoder_jacobian(lambda z: torch.ones(len(z), 5), z, mode=mode) == 0).all()
@@ -288,8 +295,10 @@ class CubicDecoder(nn.Module):
     def __init__(self, function: type[torch.autograd.Function], latent_dim: int, data_dim: int) -> None:
         super().__init__()
         self.function, self.linear = function, nn.Linear(latent_dim, data_dim).double()
+        self.calls = 0
 
     def forward(self, z: Tensor) -> Tensor:
+        self.calls += 1
         return self.function.apply(self.linear(z))
 
 
@@ -305,6 +314,13 @@ def test_falls_back_to_reverse_mode_with_one_warning(
     torch.testing.assert_close(result, one_by_one(decode, z), **ROUNDING)
     (warning,) = forward_mode_warnings()
     assert "CubicDecoder" in warning
+
+
+def test_forward_mode_is_given_up_after_one_failure() -> None:
+    decode, z = CubicDecoder(Cube, 3, 5), torch.randn(8, 3, dtype=torch.float64)
+    with pytest.warns(UserWarning, match="forward mode"):
+        decoder_jacobian(decode, z, chunk_size=2, check=False)
+    assert decode.calls == 1 + 1 + 4  # for the size of the data, the attempt, and each chunk
 
 
 @pytest.mark.parametrize("context", [torch.enable_grad, torch.no_grad])

@@ -496,8 +496,9 @@ def test_effective_dimension_takes_batches_of_spectra() -> None:
 
 
 def test_active_latents_are_those_within_reach_of_the_largest() -> None:
-    spectrum = torch.tensor([3.0, 3.0 + math.log(0.0101), 3.0 + math.log(0.0099), DEAD_ENTROPY])
+    spectrum = torch.tensor([3.0, 3.0 + math.log(0.101), 3.0 + math.log(0.099), DEAD_ENTROPY])
     assert active_latents(spectrum).tolist() == [True, True, False, False]
+    assert active_latents(spectrum, threshold=0.1).tolist() == [True, True, False, False]
     assert active_latents(spectrum, threshold=1.0).tolist() == [True, False, False, False]
     assert active_latents(spectrum, threshold=1e-12).tolist() == [True, True, True, False]
 

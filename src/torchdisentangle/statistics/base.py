@@ -35,12 +35,14 @@ class Statistic(Metric):
 
     def __init__(self, configuration: object = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._sum_names: list[str] = []
         digest = hashlib.blake2b(repr(configuration).encode(), digest_size=8).digest()
         self.add_state("configuration", torch.tensor(list(digest)), dist_reduce_fx="max")
 
     def add_sum(self, name: str, dtype: torch.dtype = torch.float64) -> None:
         """Register a state that is a sum over samples, of a shape that the first update decides."""
         self.add_state(name, torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
+        self._sum_names.append(name)
 
     @property
     def state_names(self) -> list[str]:
@@ -49,8 +51,8 @@ class Statistic(Metric):
 
     @property
     def sum_names(self) -> list[str]:
-        """Names of the states that are sums; a statistic with others says which are."""
-        return self.state_names
+        """Names of the states that are sums."""
+        return list(self._sum_names)
 
     def merge_others(self, incoming_state: dict[str, Any]) -> None:
         """Merge the states that are not sums, if there are any."""
