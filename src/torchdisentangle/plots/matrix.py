@@ -1,0 +1,98 @@
+"""Heatmaps of matrices over latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from torchdisentangle.plots.style import Plot, Values, as_array, as_vector, figure_of, styled, thinned
+
+
+@styled
+def plot_pairwise(
+    matrix: Values,
+    *,
+    order: Values | None = None,
+    ax: Axes | None = None,
+    label: str = "MPMI (nats)",
+    row_labels: Sequence[Any] | None = None,
+    column_labels: Sequence[Any] | None = None,
+    square: bool = True,
+) -> Plot:
+    """Heatmap of a matrix over pairs of latents (or of latents and something else).
+
+    Args:
+        matrix: non-negative, ``(rows, columns)``.
+        order: permutation of rows and columns, ``(d,)``, for instance by descending entropy; ticks keep the original
+            numbers.
+        ax: where to draw; ``None``: a new figure.
+        label: of the colour bar.
+        row_labels: names of the rows; by default their numbers.
+        column_labels: names of the columns.
+        square: whether the matrix relates latents to themselves: its diagonal is undefined then and left grey.
+
+    Returns:
+        The figure and its axes.
+
+    Raises:
+        ValueError: if ``matrix`` is not two-dimensional.
+
+    Example:
+        >>> figure, ax = plot_pairwise([[0.0, 0.3], [0.3, 0.0]], order=[1, 0])
+        >>> [tick.get_text() for tick in ax.get_xticklabels()]
+        ['1', '0']
+    """
+    values = as_array(matrix)
+    if values.ndim != 2:
+        raise ValueError(f"a matrix is needed, got shape {values.shape}")
+    rows = list(range(values.shape[0])) if row_labels is None else list(row_labels)
+    columns = list(range(values.shape[1])) if column_labels is None else list(column_labels)
+    symmetric = square and values.shape[0] == values.shape[1] and np.allclose(np.diag(values), 0)
+    if symmetric:
+        values = np.where(np.eye(len(values), dtype=bool), np.nan, values)
+    if order is not None:
+        permutation = as_vector(order, "order").astype(int)
+        values = values[np.ix_(permutation, permutation)]
+        rows, columns = [rows[i] for i in permutation], [columns[i] for i in permutation]
+    height = float(np.clip(0.32 * len(values) + 0.8, 2.6, 4.2))
+    width = float(np.clip(height * values.shape[1] / len(values), 2.4, 7.0)) + 0.9
+    figure = Figure(figsize=(width, height), layout="constrained") if ax is None else figure_of(ax)
+    ax = figure.subplots() if ax is None else ax
+    colours = mpl.colormaps["magma_r"].with_extremes(bad="#DDDDDD")
+    finite = values[np.isfinite(values)]
+    top = max(float(finite.max()) if finite.size else 0.0, 1e-3)
+    image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, interpolation="nearest")
+    bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    for axis, names in ((ax.xaxis, columns), (ax.yaxis, rows)):
+        shown = thinned(len(names))
+        axis.set_ticks(shown, [str(names[i]) for i in shown])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    if max(values.shape) <= 8:
+        annotate_cells(ax, values, top)
+    if row_labels is None and column_labels is None:
+        ax.set(xlabel="latent", ylabel="latent")
+    return figure, ax
+
+
+def annotate_cells(ax: Axes, values: NDArray, top: float) -> None:
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            text = "0" if value < 0.005 else f"{value:.2f}"
+            ax.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color="white" if value > 0.5 * top else "#333333",
+            )

@@ -1,0 +1,94 @@
+"""How figures look, and what all drawings need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import wraps
+from typing import Any, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from numpy.typing import NDArray
+from torch import Tensor
+
+Values = Tensor | Sequence[float] | NDArray[Any]
+Plot = tuple[Figure, Any]
+Drawing = TypeVar("Drawing", bound=Callable[..., Plot])
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"  # Okabe & Ito: safe for colour-blind readers
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "figure.dpi": 120,
+    "savefig.dpi": 200,
+}
+FEW = 32  # latents that are drawn one by one
+MAX_TICKS = 12
+
+
+def figure_style() -> AbstractContextManager[None]:
+    """Context in which figures and axes of one's own look like those of this module.
+
+    Example:
+        >>> with figure_style():
+        ...     figure = Figure()
+        ...     _ = figure.subplots().plot([1.0, 0.0])
+    """
+    return mpl.rc_context(_STYLE)
+
+
+def styled(draw: Drawing) -> Drawing:
+    @wraps(draw)
+    def drawn(*args: Any, **kwargs: Any) -> Plot:
+        with figure_style():
+            return draw(*args, **kwargs)
+
+    return drawn  # type: ignore[return-value]
+
+
+def as_array(values: Any) -> NDArray:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().double().numpy()
+    return np.asarray(values, dtype=float)
+
+
+def as_vector(values: Any, name: str) -> NDArray:
+    vector = as_array(values)
+    if vector.ndim != 1 or vector.size == 0:
+        raise ValueError(f"{name} must be a non-empty vector, got shape {vector.shape}")
+    return vector
+
+
+def thinned(count: int) -> list[int]:
+    """Positions of ticks: all, or every so many that at most a dozen remain."""
+    return list(range(0, count, next(_step for _step in _steps() if count <= _step * MAX_TICKS)))
+
+
+def _steps() -> Iterator[int]:
+    scale = 1
+    while True:
+        yield from (scale, 2 * scale, 5 * scale)
+        scale *= 10
+
+
+def figure_of(ax: Axes) -> Any:
+    figure = ax.get_figure()
+    if not isinstance(figure, FigureBase):
+        raise ValueError("the axes belong to no figure")
+    return figure
