@@ -510,7 +510,7 @@ def test_equal_latents_are_all_active() -> None:
 @pytest.mark.parametrize("prior_entropy", [0.0, NORMAL_ENTROPY, 3.0])
 def test_no_latent_of_a_collapsed_decoder_is_active(prior_entropy: float) -> None:
     spectrum = manifold_entropy_spectrum(gram_matrix(torch.zeros(3, 5, 2)), prior_entropy)
-    assert not active_latents(spectrum).any()
+    assert not active_latents(spectrum, prior_entropy=prior_entropy).any()
 
 
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.5, math.nan])
