@@ -23,7 +23,7 @@ from torchdisentangle.statistics.classes import ClassMeanStatistic, Estimate, me
 
 DataScale = Tensor | Sequence[float] | float | None
 
-_PIECE_BYTES = 2**25  # of float64 Jacobians at a time
+_PIECE_BYTES = 2**24  # of float64 Jacobians at a time; what is made of them then stays in the caches
 
 
 class DecoderJacobianStatistic(ClassMeanStatistic):
@@ -92,15 +92,17 @@ class DecoderJacobianStatistic(ClassMeanStatistic):
             self._add(jacobian[rows], labels[rows], None if log_det is None else log_det[rows].double(), num_classes)
 
     def _add(self, jacobian: Tensor, labels: Tensor, log_det: Tensor | None, num_classes: int) -> None:
-        finite = jacobian.isfinite().flatten(1).all(1)
+        scaled = rescale_jacobian(jacobian, self.data_std)
+        gram = scaled.mT @ scaled
+        finite = (
+            gram.diagonal(dim1=1, dim2=2).isfinite().all(1)
+        )  # a single NaN or infinity shows in its column's length
         if log_det is not None:
             finite = finite & log_det.isfinite()
         if not finite.all():
             self.warn_nonfinite(int((~finite).sum()))
-            jacobian, labels = jacobian[finite], labels[finite]
+            scaled, gram, labels = scaled[finite], gram[finite], labels[finite]
             log_det = None if log_det is None else log_det[finite]
-        scaled = rescale_jacobian(jacobian, self.data_std).double()
-        gram = scaled.mT @ scaled
         correlation = tangent_correlation(gram)
         diagonal = torch.eye(gram.shape[-1], dtype=torch.bool, device=gram.device)
         pairwise = pairwise_mutual_information(correlation.masked_fill(diagonal, 0.0))

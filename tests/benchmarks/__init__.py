@@ -1,0 +1,39 @@
+"""Speed and memory, shown as ratios within one run. ``python -m tests.benchmarks [names]`` prints all or some."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+
+Work = Callable[[], object]
+
+
+def markdown(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table under its title."""
+    lines = [f"**{title}**", "", "| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    return "\n".join([*lines, *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)]) + "\n"
+
+
+def seconds(work: Work, device: str = "cpu") -> float:
+    """Time of one call: CPU time of the process where one thread does everything, for others share the machine."""
+    cpu = device == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if cpu else time.perf_counter
+    start = clock()
+    work()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return clock() - start
+
+
+def least_seconds(works: Mapping[str, Work], device: str = "cpu", turns: int = 2) -> dict[str, float]:
+    """The least time of each of several works, which take turns.
+
+    In each turn a work runs twice, for the first run finds the memory as another work has left it.
+    """
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(turns):
+        for name, work in works.items():
+            times[name] += [seconds(work, device), seconds(work, device)]
+    return {name: min(all_runs) for name, all_runs in times.items()}
