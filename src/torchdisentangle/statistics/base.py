@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -59,6 +60,12 @@ class Statistic(Metric):
 
     def reduce_others(self, group: Any | None) -> None:
         """Replace the states that are not sums by those over all processes; the sums have been reduced before."""
+
+    def rank_and_world_size(self) -> tuple[int, int]:
+        """Number of this process and how many there are, in the metric's process group."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return 0, 1
+        return dist.get_rank(self.process_group), dist.get_world_size(self.process_group)
 
     @property
     def group_key(self) -> tuple:
