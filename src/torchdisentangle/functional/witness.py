@@ -50,6 +50,8 @@ def witness_holes(points: Tensor, landmarks: Tensor, gamma: float = 1 / 128) -> 
     exact = "donot_use_mm_for_euclid_dist"  # a product of matrices would lose half the digits of small distances
     distances, order = torch.cdist(points, points[landmarks.cpu()], compute_mode=exact).sort(dim=1, stable=True)
     alpha_max = gamma * float(distances[:, -1].max())
+    if alpha_max == 0:  # all points coincide; the complex would be every simplex at once
+        return torch.zeros(0, 2, dtype=torch.float64), 0.0
     table = torch.stack([order.double(), distances], dim=2).numpy()
     tree = _gudhi().WitnessComplex(nearest_landmark_table=table).create_simplex_tree(alpha_max, limit_dimension=2)
     # without triangles gudhi takes the edges' dimension as the highest, and would skip the holes
