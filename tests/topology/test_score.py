@@ -206,7 +206,7 @@ def test_random_embedding_is_fixed_by_its_seed() -> None:
 
 def test_figures() -> None:
     metric = filled(rotated)
-    figure, ax = metric.plot()
+    _, ax = metric.plot()
     assert len(ax.patches) == metric.clusters().num_clusters
     assert metric.plot_living_times()[1].get_ylabel() == "latent held"
     assert geometry(0, 1).plot()[1].get_yticklabels()[0].get_text() == "real"
