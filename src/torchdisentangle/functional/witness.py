@@ -53,7 +53,7 @@ def witness_holes(points: Tensor, landmarks: Tensor, gamma: float = 1 / 128) -> 
     if alpha_max == 0:  # all points coincide; the complex would be every simplex at once
         return torch.zeros(0, 2, dtype=torch.float64), 0.0
     table = torch.stack([order.double(), distances], dim=2).numpy()
-    tree = _gudhi().WitnessComplex(nearest_landmark_table=table).create_simplex_tree(alpha_max, limit_dimension=2)
+    tree = import_gudhi().WitnessComplex(nearest_landmark_table=table).create_simplex_tree(alpha_max, limit_dimension=2)
     # without triangles gudhi takes the edges' dimension as the highest, and would skip the holes
     tree.compute_persistence(homology_coeff_field=2, persistence_dim_max=tree.dimension() < 2)
     intervals = torch.as_tensor(tree.persistence_intervals_in_dimension(1)).reshape(-1, 2).double()
@@ -133,7 +133,8 @@ def living_times_of_draws(
     return torch.stack(collected) if collected else torch.zeros(0, max_holes + 1, dtype=torch.float64)
 
 
-def _gudhi() -> Any:
+def import_gudhi() -> Any:
+    """The library gudhi, or an error that names the extra."""
     try:
         import gudhi
     except ImportError as error:

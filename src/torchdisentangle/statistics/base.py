@@ -107,13 +107,21 @@ class Statistic(Metric):
 
     @contextmanager
     def reduced(self) -> Iterator[None]:
-        """Inside this context the states are the sums over all processes, as they are inside ``compute``."""
+        """Inside this context the states are the sums over all processes, as they are inside ``compute``.
+
+        Contexts, and ``compute``, may be nested: the outermost reduces, once.
+        """
         with self.sync_context(
             dist_sync_fn=self.dist_sync_fn,
             should_sync=self._to_sync and not self._is_synced,
             should_unsync=self._should_unsync and not self._is_synced,
         ):
-            yield
+            outer = self._to_sync, self._should_unsync
+            self._to_sync = self._should_unsync = False
+            try:
+                yield
+            finally:
+                self._to_sync, self._should_unsync = outer
 
     def _apply(self, fn: Callable, exclude_state: Any = "") -> Statistic:
         states = {name: getattr(self, name) for name in self._defaults}
