@@ -9,7 +9,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from torchdisentangle.functional.coclustering import CoClustering
@@ -40,6 +39,7 @@ def plot_living_times(
     seen = np.flatnonzero((values > floor).any(axis=0))
     shown = max(int(seen.max()) + 2 if seen.size else 2, 4)
     values = values[:, :shown]
+    shown = values.shape[1]
     names = [str(i) for i in range(len(values))] if labels is None else [str(label) for label in labels]
     height = float(np.clip(0.28 * len(values) + 0.9, 1.6, 5.0))
     figure = Figure(figsize=(4.4, height), layout="constrained") if ax is None else figure_of(ax)
@@ -50,7 +50,9 @@ def plot_living_times(
     bar.outline.set_visible(False)
     rows = thinned(len(names))
     ax.set_yticks(rows, [names[i] for i in rows])
-    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    columns = thinned(shown)
+    last = values.shape[1] == as_array(living_times).shape[-1]  # the last entry holds this many holes and more
+    ax.set_xticks(columns, [f"≥{i}" if last and i == shown - 1 else str(i) for i in columns])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set(xlabel="number of holes", ylabel="latent held" if labels is None else "")
