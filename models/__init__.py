@@ -1,12 +1,21 @@
 """Latent-model adapters, and small LightningModules to train."""
 
+from torchdisentangle.models.annealed_vae import AnnealedVAE
+from torchdisentangle.models.beta_vae import BetaVAE
+from torchdisentangle.models.dip_vae import DIPVAE
+from torchdisentangle.models.factor_vae import FactorVAE
 from torchdisentangle.models.flow import NormalizingFlowModule, real_nvp, spline_flow
 from torchdisentangle.models.latent_model import LatentModel, Posterior, as_latent_model
+from torchdisentangle.models.losses import gaussian_kl
 from torchdisentangle.models.prior import Prior
-from torchdisentangle.models.vae import BetaVAE, gaussian_kl
+from torchdisentangle.models.vae import VAE
 
 __all__ = [
+    "DIPVAE",
+    "VAE",
+    "AnnealedVAE",
     "BetaVAE",
+    "FactorVAE",
     "LatentModel",
     "NormalizingFlowModule",
     "Posterior",
