@@ -5,6 +5,7 @@ from torchdisentangle.models.beta_vae import BetaVAE
 from torchdisentangle.models.dip_vae import DIPVAE
 from torchdisentangle.models.factor_vae import FactorVAE
 from torchdisentangle.models.flow import NormalizingFlowModule, real_nvp, spline_flow
+from torchdisentangle.models.infogan import InfoGAN
 from torchdisentangle.models.latent_model import LatentModel, Posterior, as_latent_model
 from torchdisentangle.models.losses import gaussian_kl
 from torchdisentangle.models.prior import Prior
@@ -16,6 +17,7 @@ __all__ = [
     "AnnealedVAE",
     "BetaVAE",
     "FactorVAE",
+    "InfoGAN",
     "LatentModel",
     "NormalizingFlowModule",
     "Posterior",

@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils.parametrizations import spectral_norm
 
 Network = Literal["mlp", "conv"]
 WIDTHS = (256, 256)
@@ -120,6 +121,32 @@ def frozen(module: nn.Module) -> Callable[[Tensor], Tensor]:
     """
     constants = {name: parameter.detach() for name, parameter in module.named_parameters()}
     return lambda x: functional_call(module, constants, (x,))
+
+
+def lipschitz(module: nn.Module) -> nn.Module:
+    """The module with all of its linear and convolutional layers divided by their largest singular value.
+
+    A discriminator that cannot become arbitrarily steep leaves its generator a gradient.
+
+    Args:
+        module: changed in place.
+
+    Returns:
+        The same module.
+
+    Reference:
+        Miyato et al., *Spectral Normalization for Generative Adversarial Networks*, ICLR 2018.
+
+    Example:
+        >>> import torch
+        >>> layer = lipschitz(nn.Linear(8, 8)).eval()
+        >>> bool(torch.linalg.matrix_norm(layer.weight, 2) < 1.1)
+        True
+    """
+    for layer in list(module.modules()):
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            spectral_norm(layer)
+    return module
 
 
 def mean_and_log_variance(encoded: Tensor) -> tuple[Tensor, Tensor]:
