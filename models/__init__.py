@@ -7,7 +7,6 @@ from torchdisentangle.models.factor_vae import FactorVAE
 from torchdisentangle.models.flow import NormalizingFlowModule, real_nvp, spline_flow
 from torchdisentangle.models.infogan import InfoGAN
 from torchdisentangle.models.latent_model import LatentModel, Posterior, as_latent_model
-from torchdisentangle.models.losses import gaussian_kl
 from torchdisentangle.models.prior import Prior
 from torchdisentangle.models.vae import VAE
 
@@ -23,7 +22,6 @@ __all__ = [
     "Posterior",
     "Prior",
     "as_latent_model",
-    "gaussian_kl",
     "real_nvp",
     "spline_flow",
 ]

@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from torchdisentangle.models.base import check_weights
-from torchdisentangle.models.latent_model import Posterior
 from torchdisentangle.models.losses import linear_capacity
 from torchdisentangle.models.vae import VAE
 
@@ -61,6 +60,8 @@ class AnnealedVAE(VAE):
             raise ValueError(f"capacity_steps must be at least 1, got {capacity_steps}")
         self.gamma, self.max_capacity, self.capacity_steps = gamma, max_capacity, capacity_steps
 
-    def objective(self, reconstruction: Tensor, kl: Tensor, posterior: Posterior, z: Tensor) -> dict[str, Tensor]:
+    def objective(
+        self, reconstruction: Tensor, kl: Tensor, z: Tensor, mean: Tensor, log_variance: Tensor
+    ) -> dict[str, Tensor]:
         capacity = linear_capacity(self.global_step, self.capacity_steps, self.max_capacity)
         return {"loss": reconstruction + self.gamma * (kl - capacity).abs(), "capacity": kl.new_tensor(capacity)}

@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from torchdisentangle.models.base import check_weights
-from torchdisentangle.models.latent_model import Posterior
 from torchdisentangle.models.vae import VAE
 
 
@@ -42,5 +41,7 @@ class BetaVAE(VAE):
         check_weights(beta=beta)
         self.beta = beta
 
-    def objective(self, reconstruction: Tensor, kl: Tensor, posterior: Posterior, z: Tensor) -> dict[str, Tensor]:
+    def objective(
+        self, reconstruction: Tensor, kl: Tensor, z: Tensor, mean: Tensor, log_variance: Tensor
+    ) -> dict[str, Tensor]:
         return {"loss": reconstruction + self.beta * kl}

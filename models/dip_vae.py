@@ -8,7 +8,6 @@ from typing import Any, Literal
 from torch import Tensor
 
 from torchdisentangle.models.base import check_weights
-from torchdisentangle.models.latent_model import Posterior
 from torchdisentangle.models.losses import latent_covariance, squared_covariance_errors
 from torchdisentangle.models.vae import VAE
 
@@ -66,8 +65,10 @@ class DIPVAE(VAE):
         self.version = version
         self.off_diagonal_weight, self.diagonal_weight = off_diagonal_weight, diagonal_weight
 
-    def objective(self, reconstruction: Tensor, kl: Tensor, posterior: Posterior, z: Tensor) -> dict[str, Tensor]:
-        covariance = latent_covariance(posterior.mean, posterior.log_variance if self.version == "ii" else None)
+    def objective(
+        self, reconstruction: Tensor, kl: Tensor, z: Tensor, mean: Tensor, log_variance: Tensor
+    ) -> dict[str, Tensor]:
+        covariance = latent_covariance(mean, log_variance if self.version == "ii" else None)
         off_diagonal, diagonal = squared_covariance_errors(covariance)
         penalty = self.off_diagonal_weight * off_diagonal + self.diagonal_weight * diagonal
         return {"loss": reconstruction + kl + penalty, "off_diagonal": off_diagonal, "diagonal": diagonal}

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from torchdisentangle.models.base import check_weights
-from torchdisentangle.models.latent_model import Posterior
 from torchdisentangle.models.losses import density_ratio, joint_or_permuted_loss, permute_latents
 from torchdisentangle.models.networks import MLP, frozen
 from torchdisentangle.models.vae import VAE
@@ -66,7 +65,9 @@ class FactorVAE(VAE):
         self.gamma, self.discriminator_learning_rate = gamma, discriminator_learning_rate
         self.discriminator = MLP([latent_dim, *discriminator_hidden, 2], lambda: nn.LeakyReLU(0.2))
 
-    def objective(self, reconstruction: Tensor, kl: Tensor, posterior: Posterior, z: Tensor) -> dict[str, Tensor]:
+    def objective(
+        self, reconstruction: Tensor, kl: Tensor, z: Tensor, mean: Tensor, log_variance: Tensor
+    ) -> dict[str, Tensor]:
         total_correlation = density_ratio(frozen(self.discriminator)(z)).mean()
         joint, permuted = self.discriminator(z.detach()), self.discriminator(permute_latents(z.detach()))
         return {

@@ -1,52 +1,10 @@
-"""The formulas of the models' objectives; those of minibatch estimates are in ``torchdisentangle.functional``."""
+"""Formulas of the models' objectives that no metric shares; the others are in ``torchdisentangle.functional``."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
-
-
-def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    r"""KL divergence of Gaussians from the standard normal, elementwise, in nats.
-
-    .. math:: \mathrm{KL} = \tfrac12 (\mu^2 + \sigma^2 - 1 - \log \sigma^2)
-
-    Args:
-        mean: any shape.
-        log_variance: same shape.
-
-    Returns:
-        Same shape.
-
-    Example:
-        >>> gaussian_kl(torch.tensor(1.0), torch.tensor(0.25).log())
-        tensor(0.8181)
-    """
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-
-
-def gaussian_log_density(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    r"""Log-density of Gaussians, elementwise, in nats.
-
-    .. math:: \log \mathcal{N}(x; \mu, \sigma^2) = -\tfrac12 \left( \frac{(x - \mu)^2}{\sigma^2} + \log \sigma^2
-              + \log 2 \pi \right)
-
-    Args:
-        x: any shape.
-        mean: same shape.
-        log_variance: same shape.
-
-    Returns:
-        Same shape.
-
-    Example:
-        >>> gaussian_log_density(torch.tensor(1.0), torch.tensor(1.0), torch.tensor(0.0))
-        tensor(-0.9189)
-    """
-    return -0.5 * ((x - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi))
 
 
 def linear_capacity(step: int, num_steps: int, maximum: float) -> float:

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
+from torchdisentangle.functional.gaussian import gaussian_kl
 from torchdisentangle.models.base import GenerativeModule
-from torchdisentangle.models.latent_model import Posterior
-from torchdisentangle.models.losses import gaussian_kl
 from torchdisentangle.models.networks import Network, decoder, encoder, mean_and_log_variance
 
 
@@ -69,9 +68,9 @@ class VAE(GenerativeModule):
         self.encoder = encoder(network, data_shape, hidden, 2 * latent_dim, dense)
         self.decoder = decoder(network, latent_dim, hidden, data_shape, dense)
 
-    def encode(self, x: Tensor) -> Posterior:
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior, each ``(N, d)``."""
-        return Posterior(*mean_and_log_variance(self.encoder(x)))
+        return mean_and_log_variance(self.encoder(x))
 
     def decode(self, z: Tensor) -> Tensor:
         """Mean of the data given latents, ``(N, *data_shape)``."""
@@ -87,14 +86,17 @@ class VAE(GenerativeModule):
             return binary_cross_entropy_with_logits(output, x, reduction="none").flatten(1).sum(1)
         return 0.5 * mse_loss(output, x, reduction="none").flatten(1).sum(1)
 
-    def objective(self, reconstruction: Tensor, kl: Tensor, posterior: Posterior, z: Tensor) -> dict[str, Tensor]:
+    def objective(
+        self, reconstruction: Tensor, kl: Tensor, z: Tensor, mean: Tensor, log_variance: Tensor
+    ) -> dict[str, Tensor]:
         """The loss, and beside it what else is to be logged.
 
         Args:
             reconstruction: negative log-likelihood, averaged over the batch.
             kl: divergence of the posteriors from the prior, averaged over the batch.
-            posterior: mean and log-variance, each ``(N, d)``.
             z: a sample of each posterior, ``(N, d)``.
+            mean: of the posteriors, ``(N, d)``.
+            log_variance: of the posteriors, ``(N, d)``.
 
         Returns:
             Scalars by name, among them ``loss``.
@@ -103,8 +105,9 @@ class VAE(GenerativeModule):
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """The loss and what it is made of, averaged over the batch."""
-        posterior = self.encode(x)
-        z = posterior.sample(torch.randn_like(posterior.mean))
+        mean, log_variance = self.encode(x)
+        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         reconstruction = self.reconstruction(x, z).mean()
-        kl = gaussian_kl(*posterior).sum(1).mean()
-        return {**self.objective(reconstruction, kl, posterior, z), "reconstruction": reconstruction, "kl": kl}
+        kl = gaussian_kl(mean, log_variance).sum(1).mean()
+        objective = self.objective(reconstruction, kl, z, mean, log_variance)
+        return {**objective, "reconstruction": reconstruction, "kl": kl}
