@@ -1,5 +1,17 @@
 """Disentanglement and alignment metrics for generative models, as torchmetrics classes."""
 
+from torchdisentangle.elbo import (
+    ActiveUnits,
+    CodeMutualInformation,
+    DimensionWiseKL,
+    ELBODecomposition,
+    GaussianTotalCorrelation,
+    GaussianWassersteinCorrelation,
+    IndexCodeMutualInformation,
+    LatentKL,
+    TotalCorrelation,
+    elbo_metrics,
+)
 from torchdisentangle.manifold import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldEntropy,
@@ -16,6 +28,14 @@ from torchdisentangle.statistics import StatisticCollection
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActiveUnits",
+    "CodeMutualInformation",
+    "DimensionWiseKL",
+    "ELBODecomposition",
+    "GaussianTotalCorrelation",
+    "GaussianWassersteinCorrelation",
+    "IndexCodeMutualInformation",
+    "LatentKL",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
@@ -25,5 +45,7 @@ __all__ = [
     "ManifoldTotalCorrelation",
     "MeanDecoderJacobian",
     "StatisticCollection",
+    "TotalCorrelation",
+    "elbo_metrics",
     "manifold_metrics",
 ]
