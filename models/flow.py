@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 
 from torchdisentangle.functional import decoder_jacobian, gram_matrix, manifold_total_correlation
+from torchdisentangle.models.base import GenerativeModule, check_weights
 from torchdisentangle.models.latent_model import LatentModel, as_latent_model
 
 
-class NormalizingFlowModule(L.LightningModule):
+class NormalizingFlowModule(GenerativeModule):
     r"""Trains any normflows flow with a latent space that is disentangled and aligned.
 
     .. math:: \mathcal{L} = \underbrace{-\log q(x)}_{\text{maximum likelihood}}
@@ -55,14 +55,14 @@ class NormalizingFlowModule(L.LightningModule):
         core_dims: int | Sequence[int] = 1,
         learning_rate: float = 1e-3,
     ) -> None:
-        super().__init__()
-        if total_correlation_weight < 0 or core_reconstruction_weight < 0:
-            raise ValueError("weights must not be negative")
+        super().__init__(learning_rate)
+        check_weights(
+            total_correlation_weight=total_correlation_weight, core_reconstruction_weight=core_reconstruction_weight
+        )
         self.save_hyperparameters(ignore=["flow"])
         self.flow = flow
         self.total_correlation_weight = total_correlation_weight
         self.core_reconstruction_weight = core_reconstruction_weight
-        self.learning_rate = learning_rate
         size = self.latent_model().latent_dim
         core = list(range(core_dims)) if isinstance(core_dims, int) else list(core_dims)
         if not core or not 0 <= min(core) <= max(core) < size:
@@ -94,24 +94,10 @@ class NormalizingFlowModule(L.LightningModule):
             loss = loss + self.core_reconstruction_weight * terms["core_reconstruction"]
         return {"loss": loss, **terms}
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return self._step(batch, "train")
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self._step(batch, "val")
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._step(batch, "test")
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
-
-    def _step(self, batch: Any, stage: str) -> Tensor:
+    def batch_terms(self, batch: Any) -> dict[str, Tensor]:
+        """The terms of a batch, whose second element, if there is one, are labels."""
         x, *labels = [batch] if isinstance(batch, Tensor) else batch
-        terms = self.terms(x, *labels[:1])
-        named = {f"{stage}/{name}": value for name, value in terms.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(x), sync_dist=stage != "train")
-        return terms["loss"]
+        return self.terms(x, *labels[:1])
 
 
 def spline_flow(

@@ -1,5 +1,17 @@
 """Disentanglement and alignment metrics for generative models, as torchmetrics classes."""
 
+from torchdisentangle.elbo import (
+    ActiveUnits,
+    CodeMutualInformation,
+    DimensionWiseKL,
+    ELBODecomposition,
+    GaussianTotalCorrelation,
+    GaussianWassersteinCorrelation,
+    IndexCodeMutualInformation,
+    LatentKL,
+    TotalCorrelation,
+    elbo_metrics,
+)
 from torchdisentangle.manifold import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldEntropy,
@@ -18,6 +30,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GeometryScore",
+    "ActiveUnits",
+    "CodeMutualInformation",
+    "DimensionWiseKL",
+    "ELBODecomposition",
+    "GaussianTotalCorrelation",
+    "GaussianWassersteinCorrelation",
+    "IndexCodeMutualInformation",
+    "LatentKL",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
@@ -29,5 +49,7 @@ __all__ = [
     "MeanDecoderJacobian",
     "StatisticCollection",
     "SupervisedManifoldTopologyScore",
+    "TotalCorrelation",
+    "elbo_metrics",
     "manifold_metrics",
 ]

@@ -1,5 +1,15 @@
 """Formulas: tensors in, tensors out; no state, no logging, no process groups."""
 
+from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
+from torchdisentangle.functional.elbo import (
+    ELBOTerms,
+    elbo_terms,
+    minibatch_elbo_decomposition,
+    minibatch_log_densities,
+    minibatch_total_correlation,
+)
+from torchdisentangle.functional.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
 from torchdisentangle.functional.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
 from torchdisentangle.functional.jacobian import decoder_jacobian, decoder_jacobian_chunks
 from torchdisentangle.functional.manifold import (
@@ -17,12 +27,21 @@ from torchdisentangle.functional.manifold import (
 )
 
 __all__ = [
+    "AggregateLogSums",
+    "ELBOTerms",
     "EntropicDecomposition",
     "active_latents",
+    "aggregate_log_sums",
     "decoder_jacobian",
     "decoder_jacobian_chunks",
     "effective_dimension",
+    "elbo_terms",
     "entropic_decomposition",
+    "gaussian_entropy",
+    "gaussian_kl",
+    "gaussian_log_density",
+    "gaussian_total_correlation",
+    "gaussian_wasserstein_correlation",
     "gram_matrix",
     "log_column_norms",
     "log_volume",
@@ -33,5 +52,8 @@ __all__ = [
     "manifold_pairwise_mutual_information",
     "manifold_total_correlation",
     "match_latents",
+    "minibatch_elbo_decomposition",
+    "minibatch_log_densities",
+    "minibatch_total_correlation",
     "tangent_correlation",
 ]

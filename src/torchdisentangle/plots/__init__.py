@@ -4,11 +4,13 @@ Every function returns ``(figure, axes)``. Without ``ax`` it makes a figure of i
 state and backend are left alone and nothing needs to be closed.
 """
 
+from torchdisentangle.plots.elbo import plot_elbo_decomposition, plot_latent_kl
 from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_columns, plot_spectrum
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
 from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
+from torchdisentangle.plots.supervised import plot_factor_matrix
 
 __all__ = [
     "BLUE",
@@ -18,8 +20,11 @@ __all__ = [
     "figure_style",
     "plot_coclustering",
     "plot_decomposition",
+    "plot_elbo_decomposition",
+    "plot_factor_matrix",
     "plot_jacobian_columns",
     "plot_living_times",
+    "plot_latent_kl",
     "plot_pairwise",
     "plot_scalar",
     "plot_spectrum",

@@ -37,6 +37,7 @@ class Statistic(Metric):
     def __init__(self, configuration: object = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._sum_names: list[str] = []
+        self._reduced_with_others = False
         digest = hashlib.blake2b(repr(configuration).encode(), digest_size=8).digest()
         self.add_state("configuration", torch.tensor(list(digest)), dist_reduce_fx="max")
 
@@ -66,6 +67,11 @@ class Statistic(Metric):
         if not (dist.is_available() and dist.is_initialized()):
             return 0, 1
         return dist.get_rank(self.process_group), dist.get_world_size(self.process_group)
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the states are, at the moment, those over all processes."""
+        return self._is_synced or self._reduced_with_others
 
     @property
     def group_key(self) -> tuple:
