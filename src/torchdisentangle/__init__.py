@@ -29,13 +29,13 @@ from torchdisentangle.topology import GeometryScore, ManifoldTopologyScore, Supe
 __version__ = "0.1.0"
 
 __all__ = [
-    "GeometryScore",
     "ActiveUnits",
     "CodeMutualInformation",
     "DimensionWiseKL",
     "ELBODecomposition",
     "GaussianTotalCorrelation",
     "GaussianWassersteinCorrelation",
+    "GeometryScore",
     "IndexCodeMutualInformation",
     "LatentKL",
     "ManifoldCrossPairwiseMutualInformation",

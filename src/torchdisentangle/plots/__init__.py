@@ -9,8 +9,8 @@ from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_co
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
-from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
 from torchdisentangle.plots.supervised import plot_factor_matrix
+from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
 
 __all__ = [
     "BLUE",
@@ -23,8 +23,8 @@ __all__ = [
     "plot_elbo_decomposition",
     "plot_factor_matrix",
     "plot_jacobian_columns",
-    "plot_living_times",
     "plot_latent_kl",
+    "plot_living_times",
     "plot_pairwise",
     "plot_scalar",
     "plot_spectrum",
