@@ -10,6 +10,7 @@ from torchdisentangle.models.flow import NormalizingFlowModule, real_nvp, spline
 from torchdisentangle.models.infogan import InfoGAN
 from torchdisentangle.models.latent_model import LatentModel, Posterior, as_latent_model
 from torchdisentangle.models.prior import Prior
+from torchdisentangle.models.topdis import TopDisTCVAE, TopDisVAE, TopologicalPenalty
 from torchdisentangle.models.vae import VAE
 
 __all__ = [
@@ -27,6 +28,9 @@ __all__ = [
     "Posterior",
     "Prior",
     "SplitDataModule",
+    "TopDisTCVAE",
+    "TopDisVAE",
+    "TopologicalPenalty",
     "TwoMoonsDataModule",
     "as_latent_model",
     "real_nvp",
