@@ -116,7 +116,9 @@ def soft_bins(mean: Tensor, log_variance: Tensor, edges: Tensor) -> Tensor:
     return torch.special.ndtr(torch.where(flip, -lower, upper)) - torch.special.ndtr(torch.where(flip, -upper, lower))
 
 
-def density_bins(mean: Tensor, log_variance: Tensor, low: float, high: float, num_bins: int) -> Tensor:
+def density_bins(
+    mean: Tensor, log_variance: Tensor, low: Tensor | float, high: Tensor | float, num_bins: int
+) -> Tensor:
     r"""Bins weighted by the posterior's density at their centres, as the published numbers were computed.
 
     .. math:: Q_b \propto \mathcal N(c_b; \mu, \sigma^2), \quad c_b = l + (b + \tfrac12) (h - l) / B
@@ -127,7 +129,7 @@ def density_bins(mean: Tensor, log_variance: Tensor, low: float, high: float, nu
     Args:
         mean: ``(n, d)``.
         log_variance: ``(n, d)``.
-        low: lower end of the range.
+        low: lower end of the range, one number.
         high: upper end.
         num_bins: number of bins ``B``.
 
