@@ -25,6 +25,16 @@ from torchdisentangle.manifold import (
 )
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.topology import GeometryScore, ManifoldTopologyScore, SupervisedManifoldTopologyScore
+from torchdisentangle.supervised import (
+    DCIMIG,
+    JEMMIG,
+    MIGSup,
+    Modularity,
+    MutualInformationGap,
+    MutualInformationMatrix,
+    PosteriorMutualInformationGap,
+    RobustMIG,
+)
 
 __version__ = "0.1.0"
 
@@ -38,6 +48,9 @@ __all__ = [
     "GeometryScore",
     "IndexCodeMutualInformation",
     "LatentKL",
+    "DCIMIG",
+    "JEMMIG",
+    "MIGSup",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
@@ -47,6 +60,11 @@ __all__ = [
     "ManifoldTopologyScore",
     "ManifoldTotalCorrelation",
     "MeanDecoderJacobian",
+    "Modularity",
+    "MutualInformationGap",
+    "MutualInformationMatrix",
+    "PosteriorMutualInformationGap",
+    "RobustMIG",
     "StatisticCollection",
     "SupervisedManifoldTopologyScore",
     "TotalCorrelation",
