@@ -24,7 +24,6 @@ from torchdisentangle.manifold import (
     manifold_metrics,
 )
 from torchdisentangle.statistics import StatisticCollection
-from torchdisentangle.topology import GeometryScore, ManifoldTopologyScore, SupervisedManifoldTopologyScore
 from torchdisentangle.supervised import (
     DCIMIG,
     JEMMIG,
@@ -35,10 +34,13 @@ from torchdisentangle.supervised import (
     PosteriorMutualInformationGap,
     RobustMIG,
 )
+from torchdisentangle.topology import GeometryScore, ManifoldTopologyScore, SupervisedManifoldTopologyScore
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DCIMIG",
+    "JEMMIG",
     "ActiveUnits",
     "CodeMutualInformation",
     "DimensionWiseKL",
@@ -48,8 +50,6 @@ __all__ = [
     "GeometryScore",
     "IndexCodeMutualInformation",
     "LatentKL",
-    "DCIMIG",
-    "JEMMIG",
     "MIGSup",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",

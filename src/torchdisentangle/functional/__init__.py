@@ -1,14 +1,6 @@
 """Formulas: tensors in, tensors out; no state, no logging, no process groups."""
 
 from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
-from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
-from torchdisentangle.functional.elbo import (
-    ELBOTerms,
-    elbo_terms,
-    minibatch_elbo_decomposition,
-    minibatch_log_densities,
-    minibatch_total_correlation,
-)
 from torchdisentangle.functional.binning import (
     assign_bins,
     density_bins,
@@ -16,7 +8,15 @@ from torchdisentangle.functional.binning import (
     normal_quantile_edges,
     soft_bins,
 )
+from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
 from torchdisentangle.functional.counts import joint_counts, joint_weights
+from torchdisentangle.functional.elbo import (
+    ELBOTerms,
+    elbo_terms,
+    minibatch_elbo_decomposition,
+    minibatch_log_densities,
+    minibatch_total_correlation,
+)
 from torchdisentangle.functional.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
 from torchdisentangle.functional.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
 from torchdisentangle.functional.information import (
