@@ -29,6 +29,8 @@ class Information(NamedTuple):
     """:math:`H(z_k, y_f)`, ``(d, F)``."""
     factor_entropy: Tensor
     """:math:`H(y_f)`, ``(F,)``."""
+    code_entropy: Tensor
+    """:math:`H(z_k)`, ``(d,)``."""
 
 
 def factor_labels(names: Sequence[str] | None, num_factors: int) -> list[str]:
@@ -123,6 +125,7 @@ class InformationMetric(JointCountStatistic):
             mutual_information(joint, self.bias_correction).mT,
             joint_entropy(joint, miller_madow).mT,
             entropy(joint[:, 0].sum(1), miller_madow),
+            entropy(joint[0].sum(2), miller_madow),
         )
 
     def over_all_factors(self, scored: Tensor) -> Tensor:
@@ -145,7 +148,10 @@ class InformationMetric(JointCountStatistic):
         of_codes = torch.stack([entropy(self._binned(count)) for count in by_value])
         of_factors = entropy(by_value)
         return Information(
-            of_codes.diag(), of_factors.diag() + (1 - torch.eye(len(of_factors))).to(of_codes), of_factors
+            of_codes.diag(),
+            of_factors.diag() + (1 - torch.eye(len(of_factors))).to(of_codes),
+            of_factors,
+            of_codes,
         )
 
     def _binned(self, count: Tensor) -> Tensor:
