@@ -28,7 +28,7 @@ class GaussianTotalCorrelation(MomentStatistic):
     show about :math:`d^2 / 4n`.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, posterior means or samples;
-    ``compute`` returns a scalar in nats, and refuses fewer than two rows.
+    ``compute`` returns a scalar in nats, 0 for a single row.
 
     Args:
         kwargs: as for :class:`torchmetrics.Metric`.
@@ -68,7 +68,7 @@ class GaussianWassersteinCorrelation(MomentStatistic):
     their total variance. Finite for any covariance.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, posterior means or samples;
-    ``compute`` returns a scalar, and refuses fewer than two rows.
+    ``compute`` returns a scalar, 0 for a single row.
 
     Args:
         normalize: whether to divide by :math:`\operatorname{tr} \Sigma`.
