@@ -124,17 +124,17 @@ class ELBODecompositionCallback(EvaluationCallback):
                 return counts, {}
             values = self._metrics.compute()
             errors = decomposition.standard_error()
-            active = decomposition.mean_variance() > self.active_threshold
+            kl, active = decomposition.latent_kl(), decomposition.mean_variance() > self.active_threshold
             pairs = None
             if "code_mutual_information" in values:
                 pairs = cast(CodeMutualInformation, self._metrics["code_mutual_information"]).pairwise()
-        scalars = {name: value for name, value in values.items() if value.ndim == 0} | counts
+        scalars = {name: value for name, value in values.items() if name != "latent_kl"} | counts
         if self.standard_errors:
             scalars |= {f"{name}_standard_error": error for name, error in errors.items()}
         terms = {name: values[name] for name in (*ELBOTerms._fields, "kl")}
         figures: dict[str, Callable[[], Any]] = {
             "decomposition": partial(plot_elbo_decomposition, terms, errors),
-            "latent_kl": partial(plot_latent_kl, values["latent_kl"], active),
+            "latent_kl": partial(plot_latent_kl, kl, active),
         }
         if pairs is not None and len(pairs) > 1:
             figures["code_pairs"] = partial(plot_pairwise, pairs, label="mutual information (nats)")
