@@ -4,6 +4,7 @@ from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_lo
 from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
 from torchdisentangle.functional.elbo import (
     ELBOTerms,
+    elbo_decomposition,
     elbo_terms,
     minibatch_elbo_decomposition,
     minibatch_log_densities,
@@ -35,6 +36,7 @@ __all__ = [
     "decoder_jacobian",
     "decoder_jacobian_chunks",
     "effective_dimension",
+    "elbo_decomposition",
     "elbo_terms",
     "entropic_decomposition",
     "gaussian_entropy",
