@@ -57,7 +57,7 @@ class ELBOMetric(PosteriorSampleStatistic):
     def __init__(
         self,
         estimator: Estimator = "aggregate",
-        num_queries: int = 2048,
+        num_queries: int = 1024,
         dataset_size: int | None = None,
         max_rows: int = 2**15,
         seed: int = 0,

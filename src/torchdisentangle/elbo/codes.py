@@ -14,10 +14,10 @@ from torchdisentangle.functional.counts import joint_counts
 from torchdisentangle.functional.information import mutual_information
 from torchdisentangle.plots import plot_pairwise, plot_scalar
 from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.moments import MomentStatistic, finite_codes
+from torchdisentangle.statistics.code_moments import CodeMomentStatistic, finite_codes
 
 
-class GaussianTotalCorrelation(MomentStatistic):
+class GaussianTotalCorrelation(CodeMomentStatistic):
     r"""Total correlation of the Gaussian that has the codes' covariance.
 
     .. math:: \mathrm{TC} = -\tfrac12 \log \det R
@@ -28,7 +28,7 @@ class GaussianTotalCorrelation(MomentStatistic):
     show about :math:`d^2 / 4n`.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, posterior means or samples;
-    ``compute`` returns a scalar in nats, and refuses fewer than two rows.
+    ``compute`` returns a scalar in nats, 0 for a single row.
 
     Args:
         kwargs: as for :class:`torchmetrics.Metric`.
@@ -58,7 +58,7 @@ class GaussianTotalCorrelation(MomentStatistic):
         return plot_scalar(self.compute() if val is None else val, ax=ax, label="Gaussian total correlation (nats)")
 
 
-class GaussianWassersteinCorrelation(MomentStatistic):
+class GaussianWassersteinCorrelation(CodeMomentStatistic):
     r"""Squared Wasserstein distance of the Gaussian that has the codes' covariance from the product of its marginals.
 
     .. math:: W_2^2 = 2 \operatorname{tr} \Sigma - 2 \operatorname{tr} (D^{1/2} \Sigma D^{1/2})^{1/2}, \quad
@@ -68,7 +68,7 @@ class GaussianWassersteinCorrelation(MomentStatistic):
     their total variance. Finite for any covariance.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, posterior means or samples;
-    ``compute`` returns a scalar, and refuses fewer than two rows.
+    ``compute`` returns a scalar, 0 for a single row.
 
     Args:
         normalize: whether to divide by :math:`\operatorname{tr} \Sigma`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torchmetrics import Metric, MetricCollection
+
 from torchdisentangle.elbo.codes import (
     CodeMutualInformation,
     GaussianTotalCorrelation,
@@ -13,10 +15,10 @@ from torchdisentangle.statistics.collection import StatisticCollection
 
 
 def elbo_metrics(
-    num_queries: int = 2048,
+    num_queries: int = 1024,
     max_rows: int = 2**15,
     active_threshold: float = 1e-2,
-    num_bins: int = 20,
+    num_bins: int | None = 20,
     seed: int = 0,
 ) -> StatisticCollection:
     """The metrics one watches of an encoder, as a collection that is reduced once.
@@ -25,7 +27,7 @@ def elbo_metrics(
         num_queries: of :class:`~torchdisentangle.elbo.ELBODecomposition`.
         max_rows: likewise.
         active_threshold: of :class:`~torchdisentangle.elbo.ActiveUnits`.
-        num_bins: of :class:`~torchdisentangle.elbo.CodeMutualInformation`.
+        num_bins: of :class:`~torchdisentangle.elbo.CodeMutualInformation`; ``None`` leaves it out.
         seed: of the choice of rows and latents.
 
     Returns:
@@ -42,13 +44,13 @@ def elbo_metrics(
         >>> int(metrics.compute()["active_units"])
         3
     """
-    return StatisticCollection(
-        {
-            "decomposition": ELBODecomposition(num_queries=num_queries, max_rows=max_rows, seed=seed),
-            "latent_kl": LatentKL(),
-            "active_units": ActiveUnits(active_threshold),
-            "gaussian_total_correlation": GaussianTotalCorrelation(),
-            "gaussian_wasserstein_correlation": GaussianWassersteinCorrelation(normalize=True),
-            "code_mutual_information": CodeMutualInformation(num_bins),
-        }
-    )
+    members: dict[str, Metric | MetricCollection] = {
+        "decomposition": ELBODecomposition(num_queries=num_queries, max_rows=max_rows, seed=seed),
+        "latent_kl": LatentKL(),
+        "active_units": ActiveUnits(active_threshold),
+        "gaussian_total_correlation": GaussianTotalCorrelation(),
+        "gaussian_wasserstein_correlation": GaussianWassersteinCorrelation(normalize=True),
+    }
+    if num_bins is not None:
+        members["code_mutual_information"] = CodeMutualInformation(num_bins)
+    return StatisticCollection(members)

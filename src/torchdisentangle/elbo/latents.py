@@ -43,7 +43,7 @@ class LatentKL(PosteriorStatistic):
 
     def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
         """The divergences as bars."""
-        return plot_latent_kl(self.compute() if val is None else val, ax=ax)
+        return plot_latent_kl((self.compute() if val is None else val).reshape(-1), ax=ax)
 
 
 class ActiveUnits(PosteriorStatistic):

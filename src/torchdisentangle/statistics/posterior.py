@@ -194,7 +194,7 @@ class PosteriorSampleStatistic(PosteriorStatistic, SampleStatistic):
         if factors is not None:
             rows["factors"] = factors[finite.to(factors.device)]
         self.add_rows(rows, index[finite.to(index.device)])
-        self.num_seen = self.num_seen + (~finite).sum()  # rows left out have a number too
+        self.num_seen = self.num_seen + int((~finite).sum())  # rows left out have a number too
 
     def check_index(self, index: Tensor | None, num_rows: int) -> Tensor:
         """Positions of rows, by default as they come.

@@ -13,7 +13,7 @@ from torchdisentangle.statistics.base import Statistic
 _ROUNDING = 1e-13  # a variance below this fraction of the second moment is that of a constant
 
 
-class MomentStatistic(Statistic):
+class CodeMomentStatistic(Statistic):
     r"""Count, sum and sum of outer products of codes, in float64.
 
     The covariance is taken of uncentred sums, so that any split merges exactly: a code whose mean is ``r`` standard
@@ -55,18 +55,19 @@ class MomentStatistic(Statistic):
         )
 
     def covariance(self) -> Tensor:
-        """Unbiased covariance of the codes, ``(d, d)``; exactly 0 for a constant code.
+        """Unbiased covariance of the codes, ``(d, d)``; exactly 0 for a constant code, and for a single row.
 
         Raises:
-            ValueError: if there are fewer than two rows.
+            ValueError: if there are no rows.
         """
         count = int(self.num_rows)
-        if count < 2:
-            raise ValueError(f"{type(self).__name__} needs at least two rows of codes, got {count}")
+        if count < 1:
+            lost = f" ({int(self.num_nonfinite)} were NaN or infinite)" if self.num_nonfinite else ""
+            raise ValueError(f"{type(self).__name__} has no codes{lost}")
         mean = self.code_sum / count
         covariance = self.code_outer / count - mean[:, None] * mean
         constant = covariance.diagonal() <= _ROUNDING * self.code_outer.diagonal() / count
-        return covariance.masked_fill(constant[:, None] | constant, 0.0) * (count / (count - 1))
+        return covariance.masked_fill(constant[:, None] | constant, 0.0) * (count / max(count - 1, 1))
 
 
 def finite_codes(codes: Tensor, num_latents: int | None = None) -> tuple[Tensor, int]:
