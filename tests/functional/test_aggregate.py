@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_narrow_posteriors_lose_nothing(scale: float) -> None:
 @given(st.lists(st.integers(0, 61), max_size=3).map(sorted))
 def test_any_split_merges_to_the_whole(cuts: list[int]) -> None:
     edges = [0, *cuts, 61]
-    parts = [log_sums(slice(start, stop)) for start, stop in zip(edges, edges[1:], strict=False)]
+    parts = [log_sums(slice(start, stop)) for start, stop in pairwise(edges)]
     whole = parts[0]
     for part in parts[1:]:
         whole = whole.merge(part)

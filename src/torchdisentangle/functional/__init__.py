@@ -1,5 +1,7 @@
 """Formulas: tensors in, tensors out; no state, no logging, no process groups."""
 
+from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
 from torchdisentangle.functional.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
 from torchdisentangle.functional.jacobian import decoder_jacobian, decoder_jacobian_chunks
 from torchdisentangle.functional.manifold import (
@@ -17,12 +19,17 @@ from torchdisentangle.functional.manifold import (
 )
 
 __all__ = [
+    "AggregateLogSums",
     "EntropicDecomposition",
     "active_latents",
+    "aggregate_log_sums",
     "decoder_jacobian",
     "decoder_jacobian_chunks",
     "effective_dimension",
     "entropic_decomposition",
+    "gaussian_entropy",
+    "gaussian_kl",
+    "gaussian_log_density",
     "gram_matrix",
     "log_column_norms",
     "log_volume",

@@ -113,7 +113,6 @@ def aggregate_log_sums(
         tensor([-2.5310], dtype=torch.float64)
     """
     _check(z, mean, log_variance, log_weights, factors, query_factors)
-    num_queries, num_latents = z.shape
     z = z.double()
     num_factors = 0 if factors is None else factors.shape[1]
     sums = _nothing(z, leave_one_out, num_factors if factors is not None else None)
@@ -124,7 +123,7 @@ def aggregate_log_sums(
         )
         parts = [
             row_block.log_sums(z[queries], None if query_factors is None else query_factors[queries], leave_one_out)
-            for queries in _slices(num_queries, queries_each)
+            for queries in _slices(len(z), queries_each)
         ]
         if parts:
             sums = sums.merge(_concatenated(parts))
