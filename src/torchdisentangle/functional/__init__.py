@@ -17,10 +17,20 @@ from torchdisentangle.functional.manifold import (
     manifold_total_correlation,
     match_latents,
 )
+from torchdisentangle.functional.posterior_bins import informativeness, misjed, quantize_posterior
+from torchdisentangle.functional.posterior_information import (
+    LatentInformation,
+    SeparabilityScores,
+    latent_information,
+    pairwise_information,
+    separability,
+)
 
 __all__ = [
     "AggregateLogSums",
     "EntropicDecomposition",
+    "LatentInformation",
+    "SeparabilityScores",
     "active_latents",
     "aggregate_log_sums",
     "decoder_jacobian",
@@ -31,6 +41,8 @@ __all__ = [
     "gaussian_kl",
     "gaussian_log_density",
     "gram_matrix",
+    "informativeness",
+    "latent_information",
     "log_column_norms",
     "log_volume",
     "manifold_cross_pairwise_mutual_information",
@@ -40,5 +52,9 @@ __all__ = [
     "manifold_pairwise_mutual_information",
     "manifold_total_correlation",
     "match_latents",
+    "misjed",
+    "pairwise_information",
+    "quantize_posterior",
+    "separability",
     "tangent_correlation",
 ]
