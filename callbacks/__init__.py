@@ -2,7 +2,8 @@
 
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import log_figure
+from torchdisentangle.callbacks.informativeness import InformativenessCallback
 from torchdisentangle.callbacks.manifold import ManifoldEntropyCallback
 from torchdisentangle.callbacks.undisturbed import undisturbed
 
-__all__ = ["EvaluationCallback", "ManifoldEntropyCallback", "log_figure", "undisturbed"]
+__all__ = ["EvaluationCallback", "InformativenessCallback", "ManifoldEntropyCallback", "log_figure", "undisturbed"]

@@ -1,5 +1,13 @@
 """Disentanglement and alignment metrics for generative models, as torchmetrics classes."""
 
+from torchdisentangle.informativeness import (
+    MISJED,
+    Informativeness,
+    Interpretability,
+    PairwiseMutualInformation,
+    Separability,
+    informativeness_metrics,
+)
 from torchdisentangle.manifold import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldEntropy,
@@ -16,6 +24,9 @@ from torchdisentangle.statistics import StatisticCollection
 __version__ = "0.1.0"
 
 __all__ = [
+    "MISJED",
+    "Informativeness",
+    "Interpretability",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
@@ -24,6 +35,9 @@ __all__ = [
     "ManifoldSummary",
     "ManifoldTotalCorrelation",
     "MeanDecoderJacobian",
+    "PairwiseMutualInformation",
+    "Separability",
     "StatisticCollection",
+    "informativeness_metrics",
     "manifold_metrics",
 ]

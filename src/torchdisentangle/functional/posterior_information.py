@@ -254,13 +254,11 @@ def pairwise_information(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tenso
     num_queries = max(1, _BLOCK // (num_rows * max(z.shape[1], 1)))
     parts = []
     for queries in z.split(num_queries):
-        sums = (
-            queries.new_full((len(queries), z.shape[1], z.shape[1]), -torch.inf),
-            queries.new_full(queries.shape, -torch.inf),
-        )
-        for rows in zip(mean.split(num_rows), log_variance.split(num_rows), strict=True):
-            sums = tuple(map(torch.logaddexp, sums, _pair_and_single_sums(queries, *rows)))
-        pair, single = sums
+        single = torch.full_like(queries, -torch.inf)
+        pair = single[:, :, None].repeat(1, 1, z.shape[1])
+        for some_mean, some_log_variance in zip(mean.split(num_rows), log_variance.split(num_rows), strict=True):
+            of_pairs, of_singles = _pair_and_single_sums(queries, some_mean, some_log_variance)
+            pair, single = torch.logaddexp(pair, of_pairs), torch.logaddexp(single, of_singles)
         parts.append(pair - single[:, :, None] - single[:, None, :] + math.log(max(len(mean), 1)))
     diagonal = torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
     return torch.cat(parts).masked_fill(diagonal, 0.0) if parts else z.new_zeros(0, *diagonal.shape)

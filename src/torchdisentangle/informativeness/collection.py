@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torchdisentangle.functional.posterior_bins import DEFAULT_BINS, DEFAULT_BOUNDS, BinMode
 from torchdisentangle.informativeness.informativeness import Informativeness
 from torchdisentangle.informativeness.misjed import MISJED
@@ -33,26 +35,26 @@ def informativeness_metrics(
         seed: of the choice of rows and the noise.
 
     Returns:
-        A collection with the members ``informativeness`` (bins, all rows), ``separability``, ``pairwise`` (sampling,
-        of the 32 latents with the largest KL divergence) and ``misjed``.
+        A collection with the members ``binned_informativeness`` (all rows), ``separability``, ``pairwise`` (sampling,
+        of the 32 latents with the largest KL divergence) and ``misjed`` (normalised).
 
     Example:
         >>> import torch
         >>> metrics = informativeness_metrics()
         >>> metrics.update(torch.randn(8, 3), torch.zeros(8, 3))
         >>> sorted(metrics.keys()), len(metrics.compute_groups)
-        (['informativeness', 'misjed', 'pairwise', 'separability'], 2)
+        (['binned_informativeness', 'misjed', 'pairwise', 'separability'], 2)
     """
-    sample = {"max_rows": max_rows, "seed": seed}
-    bins = {"bounds": bounds, "num_bins": num_bins, "mode": mode}
+    sample: dict[str, Any] = {"max_rows": max_rows, "seed": seed}
+    bins: dict[str, Any] = {"bounds": bounds, "num_bins": num_bins, "mode": mode}
     pairwise = PairwiseMutualInformation(
         estimator="sampling", num_queries=min(num_queries, 2**10), top_k=_MOST_PAIRED, **sample
     )
     return StatisticCollection(
         {
-            "informativeness": Informativeness(**bins),
+            "binned_informativeness": Informativeness(**bins),
             "separability": Separability(num_queries, top_k, **sample),
             "pairwise": pairwise,
-            "misjed": MISJED(**bins, top_k=top_k, **sample),
+            "misjed": MISJED(**bins, top_k=top_k, normalize=True, **sample),
         }
     )

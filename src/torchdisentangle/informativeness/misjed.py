@@ -19,7 +19,7 @@ from torchdisentangle.functional.posterior_bins import (
     quantize_posterior,
     rank_latents,
 )
-from torchdisentangle.plots import plot_pairwise
+from torchdisentangle.plots import plot_independence
 from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 from torchdisentangle.statistics.posterior_bins import check_bins
 
@@ -100,7 +100,7 @@ class MISJED(PosteriorSampleStatistic):
         with self.reduced():
             value, names = self.compute() if val is None else val, self.latents().tolist()
         label = "MISJED (normalised)" if self.normalize else "MISJED (nats)"
-        return plot_pairwise(value, ax=ax, label=label, row_labels=names, column_labels=names)
+        return plot_independence(value, names, ax=ax, label=label)
 
     def _entropies(self) -> LatentEntropies:
         self.require_rows()

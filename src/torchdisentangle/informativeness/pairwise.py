@@ -12,7 +12,7 @@ from torchdisentangle.functional.information import mutual_information
 from torchdisentangle.functional.posterior_bins import rank_latents, symmetric_matrix
 from torchdisentangle.functional.posterior_information import pairwise_information
 from torchdisentangle.informativeness.estimator import EstimatedMetric
-from torchdisentangle.plots import plot_pairwise
+from torchdisentangle.plots import plot_independence
 from torchdisentangle.statistics.classes import Estimate, mean_estimate
 from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 from torchdisentangle.statistics.posterior_bins import PosteriorBinStatistic
@@ -75,7 +75,7 @@ class PairwiseMutualInformation(EstimatedMetric):
         """Heatmap."""
         with self.reduced():
             value, names = self.compute() if val is None else val, self.latents().tolist()
-        return plot_pairwise(value, ax=ax, label="$I(z_i; z_j)$ (nats)", row_labels=names, column_labels=names)
+        return plot_independence(value, names, ax=ax)
 
 
 class BinnedPairwiseMutualInformation(PairwiseMutualInformation, PosteriorBinStatistic):

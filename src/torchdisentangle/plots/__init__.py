@@ -4,7 +4,7 @@ Every function returns ``(figure, axes)``. Without ``ax`` it makes a figure of i
 state and backend are left alone and nothing needs to be closed.
 """
 
-from torchdisentangle.plots.informativeness import plot_informativeness
+from torchdisentangle.plots.informativeness import plot_independence, plot_informativeness
 from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_columns, plot_spectrum
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar
@@ -19,6 +19,7 @@ __all__ = [
     "figure_style",
     "plot_decomposition",
     "plot_factor_matrix",
+    "plot_independence",
     "plot_informativeness",
     "plot_jacobian_columns",
     "plot_pairwise",

@@ -1,17 +1,21 @@
-"""Figures of informativeness and separability."""
+"""Figures of informativeness, separability and independence."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.style import (
     BLUE,
     GREY,
     ORANGE,
     Plot,
     Values,
+    as_array,
     as_vector,
     figure_of,
     styled,
@@ -79,4 +83,33 @@ def plot_informativeness(
     ax.spines["bottom"].set_visible(False)
     ax.grid(axis="y", color="#E5E5E5", lw=0.5)
     ax.set_axisbelow(True)
+    return figure, ax
+
+
+@styled
+def plot_independence(
+    matrix: Values, latents: Sequence[int] | None = None, *, ax: Axes | None = None, label: str = "$I(z_i; z_j)$ (nats)"
+) -> Plot:
+    """Heatmap of what pairs of latents share.
+
+    Args:
+        matrix: ``(m, m)``; estimates below 0 are drawn as 0.
+        latents: which latents its rows and columns are, ``m`` numbers.
+        ax: where to draw; ``None``: a new figure.
+        label: of the colour bar.
+
+    Returns:
+        The figure and its axes.
+
+    Raises:
+        ValueError: if ``matrix`` is not two-dimensional.
+
+    Example:
+        >>> figure, ax = plot_independence([[0.0, 0.3], [0.3, 0.0]], [4, 1])
+        >>> [tick.get_text() for tick in ax.get_xticklabels()], ax.get_xlabel()
+        (['4', '1'], 'latent')
+    """
+    names = None if latents is None else [int(latent) for latent in latents]
+    figure, ax = plot_pairwise(as_array(matrix).clip(min=0), ax=ax, label=label, row_labels=names, column_labels=names)
+    ax.set(xlabel="latent", ylabel="latent")
     return figure, ax
