@@ -142,9 +142,11 @@ class InformativenessCallback(EvaluationCallback):
             "ranking": partial(
                 plot_informativeness, values["informativeness"], values["sep"], threshold=self.threshold
             ),
-            "pairwise": partial(plot_independence, values["pairwise"], pairs),
-            "misjed": partial(plot_independence, values["misjed"], top, label="MISJED (normalised)"),
         }
+        if len(pairs) > 1:
+            drawings["pairwise"] = partial(plot_independence, values["pairwise"], pairs)
+        if len(top) > 1:
+            drawings["misjed"] = partial(plot_independence, values["misjed"], top, label="MISJED (normalised)")
         return {name: lambda draw=draw: draw()[0] for name, draw in drawings.items()}  # type: ignore[misc]
 
     def _new_metrics(self) -> StatisticCollection:

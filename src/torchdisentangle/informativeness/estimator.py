@@ -25,7 +25,7 @@ class EstimatedMetric(PosteriorStatistic):
     is_differentiable: bool = False
     estimator: ClassVar[str] = ""
 
-    def __new__(cls, *, estimator: Estimator = "bins", **kwargs: Any) -> EstimatedMetric:
+    def __new__(cls, *args: Any, estimator: Estimator = "bins", **kwargs: Any) -> EstimatedMetric:
         """An instance of the subclass for ``estimator``."""
         if cls.estimator:
             return super().__new__(cls)

@@ -65,7 +65,7 @@ class Informativeness(EstimatedMetric):
     def ranking(self) -> Tensor:
         """Latents by falling informativeness, ``(d,)`` integers."""
         with self.reduced():
-            return rank_latents(self.compute())
+            return rank_latents(self.compute().reshape(-1))
 
     def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
         """Bars by falling informativeness."""

@@ -100,7 +100,7 @@ class MISJED(PosteriorSampleStatistic):
         with self.reduced():
             value, names = self.compute() if val is None else val, self.latents().tolist()
         label = "MISJED (normalised)" if self.normalize else "MISJED (nats)"
-        return plot_independence(value, names, ax=ax, label=label)
+        return plot_independence(value.reshape(len(names), -1), names, ax=ax, label=label)
 
     def _entropies(self) -> LatentEntropies:
         self.require_rows()

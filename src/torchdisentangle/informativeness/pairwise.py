@@ -75,7 +75,7 @@ class PairwiseMutualInformation(EstimatedMetric):
         """Heatmap."""
         with self.reduced():
             value, names = self.compute() if val is None else val, self.latents().tolist()
-        return plot_independence(value, names, ax=ax)
+        return plot_independence(value.reshape(len(names), -1), names, ax=ax)
 
 
 class BinnedPairwiseMutualInformation(PairwiseMutualInformation, PosteriorBinStatistic):
@@ -88,7 +88,8 @@ class BinnedPairwiseMutualInformation(PairwiseMutualInformation, PosteriorBinSta
 
     def compute(self) -> Tensor:
         """Mutual information of each pair, ``(d, d)``."""
-        return symmetric_matrix(mutual_information(self.pair_sum), len(self.latents()))
+        size = len(self.latents())
+        return symmetric_matrix(mutual_information(self.pair_sum), size)
 
     def latents(self) -> Tensor:
         """The latents that are compared, in the order of the result, ``(d,)`` integers."""
@@ -111,7 +112,7 @@ class SampledPairwiseMutualInformation(PairwiseMutualInformation, PosteriorSampl
     ) -> None:
         if latents is not None and top_k is not None:
             raise ValueError("latents and top_k exclude each other")
-        if num_queries < 1 or (top_k or 1) < 1:
+        if num_queries < 1 or (top_k is not None and top_k < 1):
             raise ValueError(f"num_queries and top_k must be at least 1, got {num_queries} and {top_k}")
         super().__init__(**kwargs)
         self.chosen = None if latents is None else [int(latent) for latent in latents]

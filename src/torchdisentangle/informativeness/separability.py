@@ -65,7 +65,7 @@ class Separability(PosteriorSampleStatistic):
     higher_is_better: bool | None = None
 
     def __init__(self, num_queries: int = 2**12, top_k: int | None = None, **kwargs: Any) -> None:
-        if num_queries < 1 or (top_k or 1) < 1:
+        if num_queries < 1 or (top_k is not None and top_k < 1):
             raise ValueError(f"num_queries and top_k must be at least 1, got {num_queries} and {top_k}")
         super().__init__(**kwargs)
         self.num_queries, self.top_k = num_queries, top_k

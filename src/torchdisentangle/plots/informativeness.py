@@ -50,14 +50,14 @@ def plot_informativeness(
         The figure and its axes.
 
     Raises:
-        ValueError: if ``information`` is no vector, or ``shared`` has another length.
+        ValueError: if ``information`` is empty, or ``shared`` has another length.
 
     Example:
         >>> figure, ax = plot_informativeness([0.1, 2.0, 0.0], [0.1, 0.5, 0.0])
         >>> [tick.get_text() for tick in ax.get_xticklabels()]
         ['1', '0', '2']
     """
-    values = as_vector(information, "information")
+    values = as_vector(as_array(information).reshape(-1), "information")
     order = np.argsort(-values, kind="stable")[:max_latents]
     width = float(np.clip(0.24 * len(order) + 1.6, 2.8, 6.4))
     figure = Figure(figsize=(width, 2.6), layout="constrained") if ax is None else figure_of(ax)
@@ -66,7 +66,7 @@ def plot_informativeness(
     if shared is None:
         ax.bar(position, values[order], width=0.75, color=BLUE)
     else:
-        both = as_vector(shared, "shared")
+        both = as_vector(as_array(shared).reshape(-1), "shared")
         if both.shape != values.shape:
             raise ValueError(f"shared must have shape {values.shape}, got {both.shape}")
         own = values[order] - both[order]
