@@ -16,7 +16,7 @@ from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.callbacks.figures import log_figure
 from torchdisentangle.callbacks.undisturbed import undisturbed
-from torchdisentangle.models import LatentModel, as_latent_model
+from torchdisentangle.models import LatentModel, Posterior, as_latent_model
 
 
 class EvaluationCallback(L.Callback):
@@ -171,6 +171,33 @@ class EvaluationCallback(L.Callback):
             has = f"keys {list(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
             raise TypeError(f"the batch has no tensor at {key!r} ({has}): set input_key or label_key of the callback")
         return value
+
+    def encode(
+        self, model: LatentModel, batch: Any, rows: Tensor, labelled: bool = False
+    ) -> tuple[Posterior, Tensor | None]:
+        """Posteriors of some rows of a batch.
+
+        Args:
+            model: the model.
+            batch: the batch.
+            rows: which rows, ``(n,)`` integers.
+            labelled: whether labels are needed although the model is unconditional.
+
+        Returns:
+            The posteriors of these rows, and their labels if there was need for them.
+
+        Raises:
+            TypeError: if the batch has no data, or no labels where they are needed.
+        """
+        x = self.take(batch, self.input_key)
+        labels = None
+        if labelled or model.num_classes is not None:
+            labels = self.take(batch, self.label_key)
+            labels = labels[rows.to(labels.device)]
+        x = x[rows.to(x.device)]
+        if x.is_floating_point():
+            x = x.to(next((p for p in model.module.parameters() if p.is_floating_point()), x))
+        return model.encode(x, labels), labels
 
     def loader(self, trainer: L.Trainer) -> Any:
         """The data loader that this callback reads."""

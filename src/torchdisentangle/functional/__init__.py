@@ -1,6 +1,14 @@
 """Formulas: tensors in, tensors out; no state, no logging, no process groups."""
 
 from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
+from torchdisentangle.functional.elbo import (
+    ELBOTerms,
+    elbo_terms,
+    minibatch_elbo_decomposition,
+    minibatch_log_densities,
+    minibatch_total_correlation,
+)
 from torchdisentangle.functional.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
 from torchdisentangle.functional.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
 from torchdisentangle.functional.jacobian import decoder_jacobian, decoder_jacobian_chunks
@@ -28,6 +36,7 @@ from torchdisentangle.functional.posterior_information import (
 
 __all__ = [
     "AggregateLogSums",
+    "ELBOTerms",
     "EntropicDecomposition",
     "LatentInformation",
     "SeparabilityScores",
@@ -36,10 +45,13 @@ __all__ = [
     "decoder_jacobian",
     "decoder_jacobian_chunks",
     "effective_dimension",
+    "elbo_terms",
     "entropic_decomposition",
     "gaussian_entropy",
     "gaussian_kl",
     "gaussian_log_density",
+    "gaussian_total_correlation",
+    "gaussian_wasserstein_correlation",
     "gram_matrix",
     "informativeness",
     "latent_information",
@@ -56,5 +68,8 @@ __all__ = [
     "pairwise_information",
     "quantize_posterior",
     "separability",
+    "minibatch_elbo_decomposition",
+    "minibatch_log_densities",
+    "minibatch_total_correlation",
     "tangent_correlation",
 ]

@@ -59,7 +59,7 @@ class AggregateLogSums(NamedTuple):
             if shapes[0] != shapes[1]:
                 raise ValueError(f"{name}: log-sums of shapes {shapes[0]} and {shapes[1]} do not belong together")
         pairs = zip(self, other, strict=True)
-        return AggregateLogSums(*(None if a is None or b is None else torch.logaddexp(a, b) for a, b in pairs))
+        return AggregateLogSums._make(None if a is None or b is None else torch.logaddexp(a, b) for a, b in pairs)
 
 
 def aggregate_log_sums(
@@ -198,7 +198,7 @@ def _nothing(z: Tensor, leave_one_out: bool, num_factors: int | None) -> Aggrega
 def _concatenated(parts: list[AggregateLogSums]) -> AggregateLogSums:
     """Log-sums over the same rows at the queries of all parts."""
     weight, *columns = zip(*parts, strict=True)
-    return AggregateLogSums(weight[0], *(None if column[0] is None else torch.cat(column) for column in columns))
+    return AggregateLogSums._make([weight[0], *(None if c[0] is None else torch.cat(c) for c in columns)])
 
 
 def _block_shape(z: Tensor, num_rows: int, num_factors: int, block_bytes: int | None) -> tuple[int, int]:
