@@ -16,7 +16,7 @@ from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.functional.posterior_bins import informative_latents
 from torchdisentangle.informativeness import MISJED, PairwiseMutualInformation, Separability, informativeness_metrics
-from torchdisentangle.models import LatentModel, Posterior
+from torchdisentangle.models import LatentModel
 from torchdisentangle.plots import plot_independence, plot_informativeness
 from torchdisentangle.statistics import StatisticCollection
 
@@ -47,7 +47,8 @@ class InformativenessCallback(EvaluationCallback):
     ``sepin_at_k`` is of all.
 
     The posteriors of at most ``max_rows`` data are kept, the same for any number of processes, and a padded sampler
-    counts no row twice. Beside one encoding of the data the cost is ``num_queries * max_rows * latent_dim`` densities.
+    counts no row twice. Latents are taken in units of a Gaussian prior. Beside one encoding of the data the cost is
+    about ``4 * num_queries * max_rows * latent_dim`` exponentials.
 
     Args:
         num_queries: how many latents are drawn to estimate separability.
@@ -65,7 +66,7 @@ class InformativenessCallback(EvaluationCallback):
         MisconfigurationException: for wrong settings, and before training if the model has no posterior.
 
     Example:
-        >>> callback = InformativenessCallback(num_queries=1024, threshold=0.05)
+        >>> callback = InformativenessCallback(num_queries=512, threshold=0.05)
         >>> trainer = L.Trainer(callbacks=[callback], logger=False, accelerator="cpu", enable_progress_bar=False)
     """
 
@@ -74,10 +75,10 @@ class InformativenessCallback(EvaluationCallback):
 
     def __init__(
         self,
-        num_queries: int = 2048,
+        num_queries: int = 1024,
         top_k: int = 3,
         threshold: float = 0.1,
-        max_rows: int = 2**14,
+        max_rows: int = 2**15,
         bounds: tuple[float, float] = (-4.0, 4.0),
         num_bins: int = 100,
         standard_errors: bool = False,
@@ -94,8 +95,8 @@ class InformativenessCallback(EvaluationCallback):
             raise MisconfigurationException(str(error)) from error
 
     def rehearse_batch(self, trainer: L.Trainer, model: LatentModel, batch: Any) -> None:
-        """Encode two rows."""
-        self._encode(model, batch, torch.arange(2))
+        """Encode the first rows."""
+        self._posteriors(model, batch, torch.arange(min(2, len(self.take(batch, self.input_key)))))
 
     def start(self, trainer: L.Trainer, model: LatentModel) -> None:
         """Reset."""
@@ -107,8 +108,8 @@ class InformativenessCallback(EvaluationCallback):
         positions = self._rows.next(len(self.take(batch, self.input_key)))
         rows = (positions >= 0).nonzero()[:, 0]
         if len(rows):
-            posterior = self._encode(model, batch, rows)
-            self._metrics.update(posterior.mean, posterior.log_variance, index=positions[rows])
+            mean, log_variance = self._posteriors(model, batch, rows)
+            self._metrics.update(mean, log_variance, index=positions[rows].to(mean.device))
 
     def finish(self, trainer: L.Trainer) -> tuple[Mapping[str, Tensor], Mapping[str, Callable[[], Figure]]]:
         """Scalars and figures over all processes."""
@@ -154,19 +155,19 @@ class InformativenessCallback(EvaluationCallback):
             self.num_queries, self.top_k, self.max_rows, self.bounds, self.num_bins, seed=self.seed
         )
 
-    def _encode(self, model: LatentModel, batch: Any, rows: Tensor) -> Posterior:
-        x = self.take(batch, self.input_key)
-        rows = rows[rows < len(x)].to(x.device)
-        labels = None if model.num_classes is None else self.take(batch, self.label_key)[rows]
-        parameter = next((p for p in model.module.parameters() if p.is_floating_point()), None)
-        x = x[rows] if parameter is None or not x.is_floating_point() else x[rows].to(parameter)
-        posterior = model.encode(x, labels)
-        if posterior.log_variance is None:
+    def _posteriors(self, model: LatentModel, batch: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log-variances, in units of a Gaussian prior."""
+        (mean, log_variance), _ = self.encode(model, batch, rows)
+        if log_variance is None:
             raise TypeError(
-                f"{type(model.module).__name__} encodes to points: what they tell about the data is infinite; "
+                f"{type(model.module).__name__} encodes to points, and what they tell about the data is infinite: "
                 "informativeness needs an encoder with a variance"
             )
-        return posterior
+        prior = model.prior
+        if len(prior.loc) > 1 or prior.uniform.any():
+            return mean, log_variance
+        loc, scale = (value.detach()[0].to(mean) for value in (prior.loc, prior.scale))
+        return (mean - loc) / scale, log_variance - 2 * scale.log()
 
     @property
     def _separability(self) -> Separability:

@@ -1,12 +1,5 @@
 """Disentanglement and alignment metrics for generative models, as torchmetrics classes."""
 
-from torchdisentangle.informativeness import (
-    MISJED,
-    Informativeness,
-    Interpretability,
-    PairwiseMutualInformation,
-    Separability,
-    informativeness_metrics,
 from torchdisentangle.elbo import (
     ActiveUnits,
     CodeMutualInformation,
@@ -18,6 +11,14 @@ from torchdisentangle.elbo import (
     LatentKL,
     TotalCorrelation,
     elbo_metrics,
+)
+from torchdisentangle.informativeness import (
+    MISJED,
+    Informativeness,
+    Interpretability,
+    PairwiseMutualInformation,
+    Separability,
+    informativeness_metrics,
 )
 from torchdisentangle.manifold import (
     ManifoldCrossPairwiseMutualInformation,
@@ -31,13 +32,23 @@ from torchdisentangle.manifold import (
     manifold_metrics,
 )
 from torchdisentangle.statistics import StatisticCollection
+from torchdisentangle.supervised import (
+    DCIMIG,
+    JEMMIG,
+    MIGSup,
+    Modularity,
+    MutualInformationGap,
+    MutualInformationMatrix,
+    PosteriorMutualInformationGap,
+    RobustMIG,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DCIMIG",
+    "JEMMIG",
     "MISJED",
-    "Informativeness",
-    "Interpretability",
     "ActiveUnits",
     "CodeMutualInformation",
     "DimensionWiseKL",
@@ -45,7 +56,10 @@ __all__ = [
     "GaussianTotalCorrelation",
     "GaussianWassersteinCorrelation",
     "IndexCodeMutualInformation",
+    "Informativeness",
+    "Interpretability",
     "LatentKL",
+    "MIGSup",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
@@ -54,11 +68,16 @@ __all__ = [
     "ManifoldSummary",
     "ManifoldTotalCorrelation",
     "MeanDecoderJacobian",
+    "Modularity",
+    "MutualInformationGap",
+    "MutualInformationMatrix",
     "PairwiseMutualInformation",
+    "PosteriorMutualInformationGap",
+    "RobustMIG",
     "Separability",
     "StatisticCollection",
-    "informativeness_metrics",
     "TotalCorrelation",
     "elbo_metrics",
+    "informativeness_metrics",
     "manifold_metrics",
 ]

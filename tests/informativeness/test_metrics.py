@@ -217,7 +217,7 @@ def test_standard_errors_are_right() -> None:
 def test_bad_settings_are_refused() -> None:
     for build, message in [
         (lambda: Separability(num_queries=0), "num_queries and top_k must be at least 1, got 0"),
-        (lambda: Separability(top_k=0), "got 4096 and 0"),
+        (lambda: Separability(top_k=0), "got 1024 and 0"),
         (lambda: MISJED(top_k=0), "top_k must be at least 1"),
         (lambda: MISJED(num_bins=1), "num_bins must be at least 2"),
         (lambda: Separability(max_rows=0), "capacity must be at least 1"),

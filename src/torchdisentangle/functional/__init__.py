@@ -1,7 +1,15 @@
 """Formulas: tensors in, tensors out; no state, no logging, no process groups."""
 
 from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.binning import (
+    assign_bins,
+    density_bins,
+    equal_width_edges,
+    normal_quantile_edges,
+    soft_bins,
+)
 from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
+from torchdisentangle.functional.counts import joint_counts, joint_weights
 from torchdisentangle.functional.elbo import (
     ELBOTerms,
     elbo_terms,
@@ -11,6 +19,21 @@ from torchdisentangle.functional.elbo import (
 )
 from torchdisentangle.functional.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
 from torchdisentangle.functional.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
+from torchdisentangle.functional.information import (
+    entropy,
+    expected_mutual_information,
+    joint_entropy,
+    mutual_information,
+    plug_in_bias,
+)
+from torchdisentangle.functional.information_gap import (
+    dci_mig,
+    jemmig,
+    modularity,
+    mutual_information_gap,
+    mutual_information_gap_sup,
+    normalized_jemmig,
+)
 from torchdisentangle.functional.jacobian import decoder_jacobian, decoder_jacobian_chunks
 from torchdisentangle.functional.manifold import (
     EntropicDecomposition,
@@ -26,7 +49,8 @@ from torchdisentangle.functional.manifold import (
     match_latents,
 )
 from torchdisentangle.functional.posterior_bins import informativeness, misjed, quantize_posterior
-from torchdisentangle.functional.posterior_information import (
+from torchdisentangle.functional.posterior_information import posterior_mutual_information
+from torchdisentangle.functional.separation import (
     LatentInformation,
     SeparabilityScores,
     latent_information,
@@ -42,11 +66,17 @@ __all__ = [
     "SeparabilityScores",
     "active_latents",
     "aggregate_log_sums",
+    "assign_bins",
+    "dci_mig",
     "decoder_jacobian",
     "decoder_jacobian_chunks",
+    "density_bins",
     "effective_dimension",
     "elbo_terms",
     "entropic_decomposition",
+    "entropy",
+    "equal_width_edges",
+    "expected_mutual_information",
     "gaussian_entropy",
     "gaussian_kl",
     "gaussian_log_density",
@@ -54,6 +84,10 @@ __all__ = [
     "gaussian_wasserstein_correlation",
     "gram_matrix",
     "informativeness",
+    "jemmig",
+    "joint_counts",
+    "joint_entropy",
+    "joint_weights",
     "latent_information",
     "log_column_norms",
     "log_volume",
@@ -64,12 +98,21 @@ __all__ = [
     "manifold_pairwise_mutual_information",
     "manifold_total_correlation",
     "match_latents",
-    "misjed",
-    "pairwise_information",
-    "quantize_posterior",
-    "separability",
     "minibatch_elbo_decomposition",
     "minibatch_log_densities",
     "minibatch_total_correlation",
+    "misjed",
+    "modularity",
+    "mutual_information",
+    "mutual_information_gap",
+    "mutual_information_gap_sup",
+    "normal_quantile_edges",
+    "normalized_jemmig",
+    "pairwise_information",
+    "plug_in_bias",
+    "posterior_mutual_information",
+    "quantize_posterior",
+    "separability",
+    "soft_bins",
     "tangent_correlation",
 ]

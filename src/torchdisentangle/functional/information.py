@@ -177,7 +177,7 @@ def _expected_of_marginals(rows: Tensor, columns: Tensor) -> Tensor:
     inside = k <= last[..., None]
     k = torch.where(inside, k, first[..., None])
     a, c = a[..., None], c[..., None]
-    log_weight = -sum(torch.lgamma(x + 1) for x in (k, a - k, c - k, n - a - c + k))
+    log_weight = -torch.stack([torch.lgamma(x + 1) for x in (k, a - k, c - k, n - a - c + k)]).sum(0)
     weight = torch.softmax(log_weight.masked_fill(~inside, -torch.inf), dim=-1)
     return (weight * torch.xlogy(k, n * k / (a * c))).sum() / n
 

@@ -18,7 +18,7 @@ class TopTwo(NamedTuple):
 
     best: Tensor
     second: Tensor
-    index: Tensor
+    where: Tensor
 
 
 def top_two(values: Tensor, dim: int) -> TopTwo:
@@ -26,7 +26,7 @@ def top_two(values: Tensor, dim: int) -> TopTwo:
 
     Example:
         >>> top_two(torch.tensor([[0.2, 0.9], [0.5, 0.1]]), dim=0)
-        TopTwo(best=tensor([0.5000, 0.9000]), second=tensor([0.2000, 0.1000]), index=tensor([1, 0]))
+        TopTwo(best=tensor([0.5000, 0.9000]), second=tensor([0.2000, 0.1000]), where=tensor([1, 0]))
     """
     top, index = values.topk(min(2, values.shape[dim]), dim=dim)
     best = top.select(dim, 0)

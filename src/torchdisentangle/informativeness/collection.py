@@ -15,7 +15,7 @@ _MOST_PAIRED = 32  # latents whose pairs are compared
 
 
 def informativeness_metrics(
-    num_queries: int = 2**12,
+    num_queries: int = 1024,
     top_k: int = 3,
     max_rows: int = 2**15,
     bounds: tuple[float, float] = DEFAULT_BOUNDS,
@@ -26,7 +26,7 @@ def informativeness_metrics(
     """The informativeness metrics one watches, as a collection: two compute groups, one reduction.
 
     Args:
-        num_queries: how many latents are drawn for separability; at most 1024 of them are used for pairs.
+        num_queries: how many latents are drawn by the metrics that sample.
         top_k: how many of the most informative latents SEPIN@k and MISJED are of.
         max_rows: how many posteriors to keep at most.
         bounds: of the bins.
@@ -47,9 +47,7 @@ def informativeness_metrics(
     """
     sample: dict[str, Any] = {"max_rows": max_rows, "seed": seed}
     bins: dict[str, Any] = {"bounds": bounds, "num_bins": num_bins, "mode": mode}
-    pairwise = PairwiseMutualInformation(
-        estimator="sampling", num_queries=min(num_queries, 2**10), top_k=_MOST_PAIRED, **sample
-    )
+    pairwise = PairwiseMutualInformation(estimator="sampling", num_queries=num_queries, top_k=_MOST_PAIRED, **sample)
     return StatisticCollection(
         {
             "binned_informativeness": Informativeness(**bins),

@@ -38,7 +38,7 @@ class Informativeness(EstimatedMetric):
         normalize: whether to divide by the entropy (bins only).
         kwargs: ``bounds``, ``num_bins``, ``mode`` and ``pairs`` of
             :class:`~torchdisentangle.statistics.posterior_bins.PosteriorBinStatistic`, or ``num_queries`` (by default
-            4096), ``max_rows`` and ``seed`` of
+            1024), ``max_rows`` and ``seed`` of
             :class:`~torchdisentangle.statistics.posterior.PosteriorSampleStatistic`.
 
     Raises:
@@ -96,7 +96,7 @@ class SampledInformativeness(Informativeness, PosteriorSampleStatistic):
 
     estimator = "sampling"
 
-    def __init__(self, *, normalize: bool = False, num_queries: int = 2**12, **kwargs: Any) -> None:
+    def __init__(self, *, normalize: bool = False, num_queries: int = 1024, **kwargs: Any) -> None:
         if normalize:
             raise ValueError("normalize=True needs entropies of bins: estimator='bins'")
         super().__init__(**kwargs)

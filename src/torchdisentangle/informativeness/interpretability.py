@@ -63,11 +63,11 @@ class Interpretability(InformationMetric):
         """The scores by name, averaged over factors."""
         return {name: value.mean() for name, value in self._of_factors(self.information()).items()}
 
-    def per_factor(self) -> dict[str, dict[str, Tensor]]:
-        """The scores of every factor that can be scored, by name of the score and of the factor."""
+    def per_factor(self) -> dict[str, Tensor]:
+        """The scores of every factor by name, ``(F,)``; NaN for one that was seen with a single value."""
         with self.reduced():
             values = self._of_factors(self.information())
-            return {name: self.by_factor(value) for name, value in values.items()}
+            return {name: self.over_all_factors(value) for name, value in values.items()}
 
     def _of_factors(self, information: Information) -> dict[str, Tensor]:
         mutual, joint, entropy = information

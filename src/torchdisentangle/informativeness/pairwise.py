@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchdisentangle.functional.information import mutual_information
 from torchdisentangle.functional.posterior_bins import rank_latents, symmetric_matrix
-from torchdisentangle.functional.posterior_information import pairwise_information
+from torchdisentangle.functional.separation import pairwise_information
 from torchdisentangle.informativeness.estimator import EstimatedMetric
 from torchdisentangle.plots import plot_independence
 from torchdisentangle.statistics.classes import Estimate, mean_estimate
@@ -107,7 +107,7 @@ class SampledPairwiseMutualInformation(PairwiseMutualInformation, PosteriorSampl
         *,
         latents: Sequence[int] | None = None,
         top_k: int | None = None,
-        num_queries: int = 2**10,
+        num_queries: int = 1024,
         **kwargs: Any,
     ) -> None:
         if latents is not None and top_k is not None:

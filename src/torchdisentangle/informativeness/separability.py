@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from torchdisentangle.functional.gaussian import gaussian_log_density
-from torchdisentangle.functional.posterior_information import (
+from torchdisentangle.functional.separation import (
     LatentInformation,
     latent_information,
     mean_of_top,
@@ -41,7 +41,8 @@ class Separability(PosteriorSampleStatistic):
     ``k`` most informative latents, ``sepin_at_k`` and ``indin_at_k``.
 
     Args:
-        num_queries: how many latents are drawn, ``S``.
+        num_queries: how many latents are drawn, ``S``; standard errors fall with its square root. The authors took
+            10,000.
         top_k: ``k``.
         kwargs: ``max_rows`` and ``seed`` of
             :class:`~torchdisentangle.statistics.posterior.PosteriorSampleStatistic`.
@@ -64,7 +65,7 @@ class Separability(PosteriorSampleStatistic):
     is_differentiable: bool = False
     higher_is_better: bool | None = None
 
-    def __init__(self, num_queries: int = 2**12, top_k: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, num_queries: int = 1024, top_k: int | None = None, **kwargs: Any) -> None:
         if num_queries < 1 or (top_k is not None and top_k < 1):
             raise ValueError(f"num_queries and top_k must be at least 1, got {num_queries} and {top_k}")
         super().__init__(**kwargs)

@@ -4,8 +4,8 @@ Every function returns ``(figure, axes)``. Without ``ax`` it makes a figure of i
 state and backend are left alone and nothing needs to be closed.
 """
 
-from torchdisentangle.plots.informativeness import plot_independence, plot_informativeness
 from torchdisentangle.plots.elbo import plot_elbo_decomposition, plot_latent_kl
+from torchdisentangle.plots.informativeness import plot_independence, plot_informativeness
 from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_columns, plot_spectrum
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar

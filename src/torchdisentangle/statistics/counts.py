@@ -34,7 +34,7 @@ class JointCountStatistic(SampleStatistic):
     probability of the bin under the row's posterior. Where the bins come from decides what is kept:
 
     - ``edges="data"``: bins of equal width between each code's smallest and largest value, the published protocol. It
-      suits codes of any scale. The edges are known only at the end, so rows are kept: all of them up to ``capacity``,
+      suits codes of any scale. The edges are known only at the end, so rows are kept: all of them up to ``max_rows``,
       beyond that a uniform sample of that size, the same for any number of processes.
     - ``edges="prior"``: the ``1 / B`` quantiles of a standard normal. For codes that follow such a prior, as those of a
       VAE. Robust against outliers; all rows are counted and none is kept.
@@ -53,7 +53,7 @@ class JointCountStatistic(SampleStatistic):
         factor_range: range of the continuous factors, two numbers or two with one for each of them. With
             ``edges="data"`` it may be left out and is then that of the rows.
         num_factor_bins: number of bins of a continuous factor, by default ``num_bins``.
-        capacity: how many rows to keep at most with ``edges="data"``.
+        max_rows: how many rows to keep at most with ``edges="data"``.
         seed: decides which rows are kept.
         configuration: as for :class:`~torchdisentangle.statistics.Statistic`.
         kwargs: as for :class:`torchmetrics.Metric`.
@@ -76,7 +76,7 @@ class JointCountStatistic(SampleStatistic):
         continuous: bool | Sequence[int] = False,
         factor_range: Ends | None = None,
         num_factor_bins: int | None = None,
-        capacity: int = 2**16,
+        max_rows: int = 2**16,
         seed: int = 0,
         configuration: object = None,
         **kwargs: Any,
@@ -97,8 +97,8 @@ class JointCountStatistic(SampleStatistic):
         ends = [None if pair is None else [end.tolist() for end in pair] for pair in (given, of_factors)]
         named = edges if given is None else None
         settings = ("joint counts", num_bins, named, binning, columns, num_factor_bins, *ends, configuration)
-        super().__init__(["codes", "factors", "log_variance"], capacity, seed, configuration=settings, **kwargs)
-        self.num_bins, self.edges, self.binning = num_bins, edges if given is None else given, binning
+        super().__init__(["codes", "factors", "log_variance"], max_rows, seed, configuration=settings, **kwargs)
+        self.num_bins, self.edges, self.code_range, self.binning = num_bins, named, given, binning
         self.continuous, self.factor_range = columns, of_factors
         self.num_factor_bins = num_factor_bins or num_bins
         self.add_sum("counts", dtype=torch.int64 if binning == "hard" else torch.float64)
@@ -107,12 +107,12 @@ class JointCountStatistic(SampleStatistic):
     @property
     def keeps_rows(self) -> bool:
         """Whether rows are kept until the edges are known."""
-        return isinstance(self.edges, str) and self.edges == "data"
+        return self.edges == "data"
 
     @property
     def num_samples(self) -> int:
         """Rows that the counts are of."""
-        return len(self.keys) if self.keeps_rows else int(self.num_seen)
+        return len(self.keys) if self.keeps_rows else int(self.num_seen - self.num_nonfinite)
 
     def update(
         self, codes: Tensor, factors: Tensor, log_variance: Tensor | None = None, index: Tensor | None = None
@@ -125,24 +125,26 @@ class JointCountStatistic(SampleStatistic):
             factors: ``(n, F)``, or ``(n,)`` for one: values of discrete factors, integers from 0, also as whole floats;
                 real numbers in ``continuous`` columns.
             log_variance: logarithms of the posteriors' variances, ``(n, d)``; needed by soft binning, else ignored.
-            index: global positions of the rows, ``(n,)``, as for
-                :class:`~torchdisentangle.statistics.sample.SampleStatistic`; ignored where no rows are kept.
+            index: global positions of the rows, ``(n,)``, see
+                :meth:`~torchdisentangle.statistics.sample.SampleStatistic.add_rows`; ignored where no rows are kept.
 
         Raises:
             ValueError: if shapes or values do not fit.
         """
-        factors = factors[:, None] if factors.ndim == 1 else factors
+        codes, factors = codes.detach(), factors.detach()[:, None] if factors.ndim == 1 else factors.detach()
         self._check(codes, factors, log_variance, index)
-        posterior = log_variance if self.binning != "hard" else None
+        index = self._number(len(codes)) if index is None and self.keeps_rows else index
+        posterior = None if log_variance is None or self.binning == "hard" else log_variance.detach()
         finite = codes.isfinite().all(1) & factors.isfinite().all(1).to(codes.device)
         if posterior is not None:
             finite = finite & posterior.isfinite().all(1)
-        if not finite.all():
-            self._leave_out(int((~finite).sum()))
+        lost = (~finite).sum()
+        if lost:
             codes, factors = codes[finite], factors[finite.to(factors.device)]
             posterior = None if posterior is None else posterior[finite]
             index = None if index is None else index[finite.to(index.device)]
-        self._check_values(factors)
+        self._check_values(factors, codes.shape[1])
+        self._leave_out(lost)
         if self.keeps_rows:
             rows = {"codes": codes, "factors": factors}
             self.add_rows(rows if posterior is None else {**rows, "log_variance": posterior}, index)
@@ -174,25 +176,20 @@ class JointCountStatistic(SampleStatistic):
         """Inner edges of the codes' bins, ``(B - 1,)`` or ``(d, B - 1)``; those of ``codes`` with ``edges="data"``."""
         if self.edges == "prior":
             return normal_quantile_edges(self.num_bins).to(codes.device)
-        low, high = (codes.amin(0), codes.amax(0)) if isinstance(self.edges, str) else self.edges
+        low, high = self.code_range or (codes.amin(0), codes.amax(0))
         return equal_width_edges(low, high, self.num_bins).to(codes.device)
 
     def _count(self, codes: Tensor, factors: Tensor, log_variance: Tensor | None) -> Tensor:
-        codes = codes.detach().to(self.device, torch.float64)
+        codes = codes.to(self.device, torch.float64)
         values = self._factor_values(factors.to(self.device))
         num_values = int(values.max()) + 1 if len(values) else 1
         shape = (values.shape[1], codes.shape[1], self.num_bins, num_values)
-        if torch.Size(shape).numel() > _LARGEST_STATE:
-            raise ValueError(
-                f"a factor has the value {num_values - 1}, which makes counts of shape {shape}: number its values "
-                "from 0 without gaps, or name the factor in continuous"
-            )
         if len(values) == 0:
             return self.counts.new_zeros(shape)
         edges = self.code_edges(codes)
         if log_variance is None:
             return joint_counts(assign_bins(codes, edges), values, self.num_bins, num_values)
-        log_variance = log_variance.detach().to(codes)
+        log_variance = log_variance.to(codes)
         parts = (
             joint_weights(self._soft(codes[rows], log_variance[rows], edges), values[rows], num_values)
             for rows in soft_blocks(len(codes), codes.shape[1], self.num_bins)
@@ -200,9 +197,8 @@ class JointCountStatistic(SampleStatistic):
         return sum(parts, self.counts.new_zeros(shape))
 
     def _soft(self, mean: Tensor, log_variance: Tensor, edges: Tensor) -> Tensor:
-        if self.binning == "density":
-            low, high = (float(end) for end in self.edges)
-            return density_bins(mean, log_variance, low, high, self.num_bins)
+        if self.binning == "density" and self.code_range is not None:
+            return density_bins(mean, log_variance, *self.code_range, self.num_bins)
         return soft_bins(mean, log_variance, edges)
 
     def _factor_values(self, factors: Tensor) -> Tensor:
@@ -215,7 +211,7 @@ class JointCountStatistic(SampleStatistic):
             low, high = (end.to(real.device) for end in self.factor_range)
         else:
             low, high = (real.amin(0), real.amax(0)) if len(real) else (real.new_zeros(()), real.new_ones(()))
-        values = factors.double()
+        values = factors.double().clone()
         values[:, columns] = assign_bins(real, equal_width_edges(low, high, self.num_factor_bins)).double()
         return values.to(torch.int64)
 
@@ -250,21 +246,28 @@ class JointCountStatistic(SampleStatistic):
         ):
             raise ValueError(f"continuous names the columns {list(self.continuous)} of {factors.shape[1]} factors")
 
-    def _check_values(self, factors: Tensor) -> None:
+    def _check_values(self, factors: Tensor, num_codes: int) -> None:
         columns = self._continuous_columns(factors.shape[1])
         discrete = factors[:, [column for column in range(factors.shape[1]) if column not in columns]]
         if discrete.is_floating_point() and not torch.equal(discrete, discrete.round()):
             raise ValueError("discrete factors must be whole numbers; name real ones in continuous")
-        if discrete.numel() and int(discrete.min()) < 0:
-            raise ValueError(f"discrete factors must be at least 0, got {int(discrete.min())}")
+        if discrete.numel() == 0:
+            return
+        low, high = int(discrete.min()), int(discrete.max())
+        if low < 0 or (high + 1) * factors.shape[1] * num_codes * self.num_bins > _LARGEST_STATE:
+            raise ValueError(
+                f"values of discrete factors must be numbered from 0 without large gaps, got {low} to {high}; "
+                "name real ones in continuous"
+            )
 
-    def _leave_out(self, count: int) -> None:
-        self.accumulate(num_nonfinite=torch.tensor(count))
-        rank_zero_warn(
-            "rows with NaN or infinite codes, variances or factors are left out of the counts; their number is in "
-            f"num_nonfinite ({count} in this batch)",
-            UserWarning,
-        )
+    def _leave_out(self, count: Tensor) -> None:
+        self.accumulate(num_nonfinite=count, num_seen=count)
+        if count:
+            rank_zero_warn(
+                "rows with NaN or infinite codes, variances or factors are left out of the counts; their number is in "
+                f"num_nonfinite ({int(count)} in this batch)",
+                UserWarning,
+            )
 
     def _warn_of_outer_bins(self, histogram: Tensor) -> None:
         outer = (histogram[:, 0] + histogram[:, -1]) / histogram.sum(-1)

@@ -1,17 +1,18 @@
 """Scores of codes against known factors.
 
-All take ``update(codes, factors, log_variance=None, index=None)``: codes or posterior means ``(n, d)``, factor values
-``(n, F)``.
+From the information of binned codes about factors, ``update(codes, factors, log_variance=None, index=None)``:
+:class:`MutualInformationMatrix`, :class:`MutualInformationGap`, :class:`MIGSup`, :class:`DCIMIG`, :class:`Modularity`,
+and of binned posteriors :class:`RobustMIG`, :class:`JEMMIG`. Those with the same bins share one state.
 
-From the information of binned codes about factors, in one shared state: :class:`MutualInformationMatrix`,
-:class:`MutualInformationGap`, :class:`MIGSup`, :class:`DCIMIG`, :class:`Modularity`; and of binned posteriors:
-:class:`RobustMIG`, :class:`JEMMIG`.
+From posteriors without bins, ``update(mean, log_variance, factors, index=None)``:
+:class:`PosteriorMutualInformationGap`.
 """
 
 from torchdisentangle.supervised.code_gaps import DCIMIG, MIGSup
 from torchdisentangle.supervised.information import MutualInformationMatrix
 from torchdisentangle.supervised.mig import MutualInformationGap
 from torchdisentangle.supervised.modularity import Modularity
+from torchdisentangle.supervised.posterior import PosteriorMutualInformationGap
 from torchdisentangle.supervised.robust import JEMMIG, RobustMIG
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "Modularity",
     "MutualInformationGap",
     "MutualInformationMatrix",
+    "PosteriorMutualInformationGap",
     "RobustMIG",
 ]

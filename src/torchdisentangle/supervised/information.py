@@ -31,6 +31,14 @@ class Information(NamedTuple):
     """:math:`H(y_f)`, ``(F,)``."""
 
 
+def factor_labels(names: Sequence[str] | None, num_factors: int) -> list[str]:
+    """What to call factors: the given names, refused if there are not as many, or numbers."""
+    labels = [str(i) for i in range(num_factors)] if names is None else list(names)
+    if len(labels) != num_factors:
+        raise ValueError(f"factor_names must name {num_factors} factors, got {labels}")
+    return labels
+
+
 class InformationMetric(JointCountStatistic):
     """Base of the scores that are read from the information of code bins about factor values.
 
@@ -42,7 +50,7 @@ class InformationMetric(JointCountStatistic):
             :func:`~torchdisentangle.functional.information.mutual_information`; for hard binning only.
         factor_names: what to call the factors; by default their numbers.
         kwargs: settings of :class:`~torchdisentangle.statistics.counts.JointCountStatistic` (``num_bins``, ``edges``,
-            ``binning``, ``continuous``, ``factor_range``, ``num_factor_bins``, ``capacity``, ``seed``) and of
+            ``binning``, ``continuous``, ``factor_range``, ``num_factor_bins``, ``max_rows``, ``seed``) and of
             :class:`torchmetrics.Metric`. Metrics in which these agree share one state, whatever their own settings.
 
     Raises:
@@ -94,14 +102,11 @@ class InformationMetric(JointCountStatistic):
         """Names of the factors that were seen with a single value."""
         with self.reduced():
             scored = self._scored(self.joint_counts())
-            return [name for name, known in zip(self.names(len(scored)), scored.tolist(), strict=True) if not known]
-
-    def names(self, num_factors: int) -> list[str]:
-        """What to call the factors."""
-        names = [str(i) for i in range(num_factors)] if self.factor_names is None else list(self.factor_names)
-        if len(names) != num_factors:
-            raise ValueError(f"factor_names must name {num_factors} factors, got {names}")
-        return names
+            return [
+                name
+                for name, known in zip(factor_labels(self.factor_names, len(scored)), scored.tolist(), strict=True)
+                if not known
+            ]
 
     def information(self) -> Information:
         """Information about the factors that can be scored.
@@ -120,11 +125,12 @@ class InformationMetric(JointCountStatistic):
             entropy(joint[:, 0].sum(1), miller_madow),
         )
 
-    def by_factor(self, values: Tensor) -> dict[str, Tensor]:
-        """Name the values of the factors that can be scored."""
-        scored = self._scored(self.joint_counts())
-        names = [name for name, known in zip(self.names(len(scored)), scored.tolist(), strict=True) if known]
-        return dict(zip(names, values, strict=True))
+    def over_all_factors(self, scored: Tensor) -> Tensor:
+        """Values of the factors that can be scored, ``(..., F')``, with NaN for the others: ``(..., F)``."""
+        known = self._scored(self.joint_counts())
+        values = scored.new_full((*scored.shape[:-1], len(known)), torch.nan)
+        values[..., known] = scored
+        return values
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """The value, or given values over steps."""
@@ -191,12 +197,7 @@ class MutualInformationMatrix(InformationMetric):
 
     def compute(self) -> Tensor:
         """The matrix."""
-        joint = self.joint_counts()
-        matrix = torch.zeros(joint.shape[1], len(joint)).to(joint.device, torch.float64)
-        scored = self._scored(joint)
-        if scored.any():
-            matrix[:, scored] = self.score(self.information())
-        return matrix
+        return self.over_all_factors(self.score(self.information())).nan_to_num(0.0)
 
     def score(self, information: Information) -> Tensor:
         """The columns of the factors that can be scored, ``(d, F)``."""
@@ -206,4 +207,4 @@ class MutualInformationMatrix(InformationMetric):
         """Heatmap of codes and factors."""
         value = self.compute() if val is None else val
         label = "mutual information / H(factor)" if self.normalize else "mutual information (nats)"
-        return plot_factor_matrix(value, self.names(value.shape[1]), ax=ax, label=label)
+        return plot_factor_matrix(value, factor_labels(self.factor_names, value.shape[1]), ax=ax, label=label)

@@ -32,10 +32,10 @@ class MutualInformationGap(InformationMetric):
     Example:
         >>> import torch
         >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(4))
-        >>> mig = MutualInformationGap(factor_names=["shape", "size"])
+        >>> mig = MutualInformationGap()
         >>> mig.update(factors.float(), factors)
-        >>> mig.compute(), mig.per_factor()["shape"]
-        (tensor(1., dtype=torch.float64), tensor(1., dtype=torch.float64))
+        >>> mig.compute(), mig.per_factor()
+        (tensor(1., dtype=torch.float64), tensor([1., 1.], dtype=torch.float64))
     """
 
     plot_upper_bound: float = 1.0
@@ -44,10 +44,10 @@ class MutualInformationGap(InformationMetric):
         """Mean gap over factors."""
         return self._gaps(information).mean()
 
-    def per_factor(self) -> dict[str, Tensor]:
-        """The gap of every factor that can be scored, by name."""
+    def per_factor(self) -> Tensor:
+        """The gap of every factor, ``(F,)``; NaN for one that was seen with a single value."""
         with self.reduced():
-            return self.by_factor(self._gaps(self.information()))
+            return self.over_all_factors(self._gaps(self.information()))
 
     def _gaps(self, information: Information) -> Tensor:
         return mutual_information_gap(information.mutual, information.factor_entropy)

@@ -41,7 +41,7 @@ class RobustMIG(MutualInformationGap):
         >>> rmig = RobustMIG()
         >>> rmig.update(2.0 * factors - 1, factors, torch.full((4, 2), 0.0))
         >>> rmig.compute()
-        tensor(0.4859, dtype=torch.float64)
+        tensor(0.4858, dtype=torch.float64)
     """
 
     def __init__(
@@ -114,10 +114,10 @@ class JEMMIG(InformationMetric):
         """Mean over factors."""
         return self._values(information).mean()
 
-    def per_factor(self) -> dict[str, Tensor]:
-        """The value of every factor that can be scored, by name."""
+    def per_factor(self) -> Tensor:
+        """The value of every factor, ``(F,)``; NaN for one that was seen with a single value."""
         with self.reduced():
-            return self.by_factor(self._values(self.information()))
+            return self.over_all_factors(self._values(self.information()))
 
     def _values(self, information: Information) -> Tensor:
         values = jemmig(information.mutual, information.joint_entropy)
