@@ -17,6 +17,7 @@ from torch import Tensor
 
 from torchdisentangle import (
     MISJED,
+    ELBODecomposition,
     Informativeness,
     PairwiseMutualInformation,
     Separability,
@@ -144,6 +145,21 @@ def test_metrics_of_one_sample_form_one_group() -> None:
     metrics.update(MEAN, LOG_VARIANCE)
     values = metrics.compute()
     torch.testing.assert_close(values["separability_informativeness"], values["informativeness"])
+
+
+def test_the_elbo_shares_the_sample() -> None:
+    """One group with the ELBO's decomposition, and one truth: single information minus that of all latents is TC."""
+    metrics = StatisticCollection({"elbo": ELBODecomposition(**FEW), "separability": Separability(**FEW)})
+    metrics.update(MEAN, LOG_VARIANCE)
+    assert len(metrics.compute_groups) == 1
+    values, errors = metrics.compute(), metrics["elbo"].standard_error()  # type: ignore[operator]
+    total_correlation = values["informativeness"].sum() - values["information"]
+    assert abs(total_correlation - values["total_correlation"]) < 4 * errors["total_correlation"]
+    # the decomposition is adjusted to the analytic divergence, separability is not
+    assert (
+        abs(values["information"] - values["mutual_information"])
+        < 4 * metrics["separability"].standard_errors()["information"]
+    )  # type: ignore[operator]
 
 
 def test_the_most_informative_latents_are_compared() -> None:

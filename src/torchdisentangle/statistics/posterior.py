@@ -194,7 +194,7 @@ class PosteriorSampleStatistic(PosteriorStatistic, SampleStatistic):
         if factors is not None:
             rows["factors"] = factors[finite.to(factors.device)]
         self.add_rows(rows, index[finite.to(index.device)])
-        self.num_seen = self.num_seen + (~finite).sum()  # rows left out have a number too
+        self.num_seen = self.num_seen + int((~finite).sum())  # rows left out have a number too
 
     def check_index(self, index: Tensor | None, num_rows: int) -> Tensor:
         """Positions of rows, by default as they come.
@@ -257,15 +257,13 @@ class PosteriorSampleStatistic(PosteriorStatistic, SampleStatistic):
             raise ValueError(f"{type(self).__name__} was given no factors")
         known = _LOG_SUMS.setdefault(self.keys, {})
         request = (num_queries, leave_one_out, matched)
-        for (number, *has), sums in known.items():  # those that hold more will do
-            if number == num_queries and has[0] >= leave_one_out and has[1] >= matched:
-                return sums
-        settings: dict[str, Any] = {"leave_one_out": leave_one_out}
-        if matched:
-            settings |= {"factors": self.factors.to(torch.int64), "query_factors": queries.factors}
-        if self.is_reduced and dist.get_world_size(self.process_group) > 1:
-            settings["group"] = self.process_group
-            known[request] = shared_aggregate_log_sums(queries.z, self.mean, self.log_variance, **settings)
-        else:
-            known[request] = aggregate_log_sums(queries.z, self.mean, self.log_variance, **settings)
+        if request not in known:
+            settings: dict[str, Any] = {"leave_one_out": leave_one_out}
+            if matched:
+                settings |= {"factors": self.factors.to(torch.int64), "query_factors": queries.factors}
+            if self.is_reduced and dist.get_world_size(self.process_group) > 1:
+                settings["group"] = self.process_group
+                known[request] = shared_aggregate_log_sums(queries.z, self.mean, self.log_variance, **settings)
+            else:
+                known[request] = aggregate_log_sums(queries.z, self.mean, self.log_variance, **settings)
         return known[request]
