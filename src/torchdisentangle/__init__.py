@@ -12,6 +12,14 @@ from torchdisentangle.elbo import (
     TotalCorrelation,
     elbo_metrics,
 )
+from torchdisentangle.informativeness import (
+    MISJED,
+    Informativeness,
+    Interpretability,
+    PairwiseMutualInformation,
+    Separability,
+    informativeness_metrics,
+)
 from torchdisentangle.manifold import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldEntropy,
@@ -41,6 +49,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DCIMIG",
     "JEMMIG",
+    "MISJED",
     "ActiveUnits",
     "CodeMutualInformation",
     "DimensionWiseKL",
@@ -49,6 +58,8 @@ __all__ = [
     "GaussianWassersteinCorrelation",
     "GeometryScore",
     "IndexCodeMutualInformation",
+    "Informativeness",
+    "Interpretability",
     "LatentKL",
     "MIGSup",
     "ManifoldCrossPairwiseMutualInformation",
@@ -63,11 +74,14 @@ __all__ = [
     "Modularity",
     "MutualInformationGap",
     "MutualInformationMatrix",
+    "PairwiseMutualInformation",
     "PosteriorMutualInformationGap",
     "RobustMIG",
+    "Separability",
     "StatisticCollection",
     "SupervisedManifoldTopologyScore",
     "TotalCorrelation",
     "elbo_metrics",
+    "informativeness_metrics",
     "manifold_metrics",
 ]

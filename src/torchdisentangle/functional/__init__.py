@@ -49,12 +49,22 @@ from torchdisentangle.functional.manifold import (
     manifold_total_correlation,
     match_latents,
 )
+from torchdisentangle.functional.posterior_bins import informativeness, misjed, quantize_posterior
 from torchdisentangle.functional.posterior_information import posterior_mutual_information
+from torchdisentangle.functional.separation import (
+    LatentInformation,
+    SeparabilityScores,
+    latent_information,
+    pairwise_information,
+    separability,
+)
 
 __all__ = [
     "AggregateLogSums",
     "ELBOTerms",
     "EntropicDecomposition",
+    "LatentInformation",
+    "SeparabilityScores",
     "active_latents",
     "aggregate_log_sums",
     "assign_bins",
@@ -75,10 +85,12 @@ __all__ = [
     "gaussian_total_correlation",
     "gaussian_wasserstein_correlation",
     "gram_matrix",
+    "informativeness",
     "jemmig",
     "joint_counts",
     "joint_entropy",
     "joint_weights",
+    "latent_information",
     "log_column_norms",
     "log_volume",
     "manifold_cross_pairwise_mutual_information",
@@ -91,14 +103,18 @@ __all__ = [
     "minibatch_elbo_decomposition",
     "minibatch_log_densities",
     "minibatch_total_correlation",
+    "misjed",
     "modularity",
     "mutual_information",
     "mutual_information_gap",
     "mutual_information_gap_sup",
     "normal_quantile_edges",
     "normalized_jemmig",
+    "pairwise_information",
     "plug_in_bias",
     "posterior_mutual_information",
+    "quantize_posterior",
+    "separability",
     "soft_bins",
     "tangent_correlation",
 ]

@@ -82,9 +82,9 @@ def aggregate_log_sums(
     it, and so do about five factors. Memory holds a block of queries and rows at a time, whatever ``S`` and ``N``.
     Differentiable, but a graph keeps all blocks.
 
-    Each log-density is formed from :math:`z / \sigma - \mu / \sigma`, whose rounding error is that of ``z`` itself; the
-    expanded quadratic :math:`z^2 / \sigma^2 - 2 z \mu / \sigma^2 + \mu^2 / \sigma^2`, a matrix product, would lose
-    :math:`z^2 / \sigma^2` ulps to cancellation, and saves nothing where the single dimensions are wanted too.
+    Each log-density is formed from :math:`(z - \mu) / \sigma`, exact to rounding however small :math:`\sigma` is;
+    the expanded quadratic :math:`z^2 / \sigma^2 - 2 z \mu / \sigma^2 + \mu^2 / \sigma^2`, a matrix product, would
+    lose :math:`z^2 / \sigma^2` ulps to cancellation, and saves nothing where the single dimensions are wanted too.
 
     Args:
         z: queries, ``(S, d)``.
@@ -138,14 +138,14 @@ class _RowBlock:
     ) -> None:
         mean, log_variance = mean.double().mT, log_variance.double().mT
         self.inverse_std = (-0.5 * log_variance).exp().contiguous()
-        self.minus_mean = (-mean * self.inverse_std).contiguous()
+        self.mean = mean.contiguous()
         self.peak = (-0.5 * (log_variance + math.log(2 * math.pi))).contiguous()
         self.log_weights = None if log_weights is None else log_weights.double()
         self.weights = mean.new_ones(mean.shape[1]) if self.log_weights is None else self.log_weights.exp()
         self.factors = None if factors is None else factors[rows].mT.contiguous()
 
     def log_sums(self, z: Tensor, query_factors: Tensor | None, leave_one_out: bool) -> AggregateLogSums:
-        standardised = torch.addcmul(self.minus_mean, z[:, :, None], self.inverse_std)
+        standardised = (z[:, :, None] - self.mean) * self.inverse_std
         log_density = torch.addcmul(self.peak, standardised, standardised, value=-0.5)  # (S, d, n)
         joint = log_density.sum(1)
         if self.log_weights is not None:

@@ -5,6 +5,7 @@ state and backend are left alone and nothing needs to be closed.
 """
 
 from torchdisentangle.plots.elbo import plot_elbo_decomposition, plot_latent_kl
+from torchdisentangle.plots.informativeness import plot_independence, plot_informativeness
 from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_columns, plot_spectrum
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar
@@ -22,6 +23,8 @@ __all__ = [
     "plot_decomposition",
     "plot_elbo_decomposition",
     "plot_factor_matrix",
+    "plot_independence",
+    "plot_informativeness",
     "plot_jacobian_columns",
     "plot_latent_kl",
     "plot_living_times",
