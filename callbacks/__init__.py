@@ -3,6 +3,13 @@
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import log_figure
 from torchdisentangle.callbacks.manifold import ManifoldEntropyCallback
+from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
 from torchdisentangle.callbacks.undisturbed import undisturbed
 
-__all__ = ["EvaluationCallback", "ManifoldEntropyCallback", "log_figure", "undisturbed"]
+__all__ = [
+    "EvaluationCallback",
+    "ManifoldEntropyCallback",
+    "RepresentationSimilarityCallback",
+    "log_figure",
+    "undisturbed",
+]

@@ -11,11 +11,26 @@ from torchdisentangle.manifold import (
     MeanDecoderJacobian,
     manifold_metrics,
 )
+from torchdisentangle.similarity import (
+    BhattacharyyaFingerprint,
+    ChannelInformation,
+    ChannelSimilarity,
+    Fingerprint,
+    LabelSimilarity,
+    compare_fingerprints,
+    find_hot_spots,
+    fuse_channels,
+)
 from torchdisentangle.statistics import StatisticCollection
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BhattacharyyaFingerprint",
+    "ChannelInformation",
+    "ChannelSimilarity",
+    "Fingerprint",
+    "LabelSimilarity",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
@@ -25,5 +40,8 @@ __all__ = [
     "ManifoldTotalCorrelation",
     "MeanDecoderJacobian",
     "StatisticCollection",
+    "compare_fingerprints",
+    "find_hot_spots",
+    "fuse_channels",
     "manifold_metrics",
 ]

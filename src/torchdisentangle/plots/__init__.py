@@ -7,6 +7,7 @@ state and backend are left alone and nothing needs to be closed.
 from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_columns, plot_spectrum
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar
+from torchdisentangle.plots.similarity import plot_channel_information, plot_coefficients, plot_similarity
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
 
 __all__ = [
@@ -15,9 +16,12 @@ __all__ = [
     "GREY",
     "ORANGE",
     "figure_style",
+    "plot_channel_information",
+    "plot_coefficients",
     "plot_decomposition",
     "plot_jacobian_columns",
     "plot_pairwise",
     "plot_scalar",
+    "plot_similarity",
     "plot_spectrum",
 ]
