@@ -173,6 +173,12 @@ class RepresentationSimilarityCallback(EvaluationCallback):
             figures[name] = partial(self._draw, matrix[order], order.tolist(), name)
         return scalars, {name: lambda draw=draw: draw()[0] for name, draw in figures.items()}
 
+    @property
+    def state_key(self) -> str:
+        """Tells several callbacks of one trainer apart in its checkpoints."""
+        names = ("prefix", "dataloader_idx", "num_points", "seed", "measure", "reference")
+        return self._generate_state_key(**{name: getattr(self, name) for name in names})
+
     def state_dict(self) -> dict[str, Any]:
         """The last fingerprints, so that a resumed run goes on comparing."""
         names = ("mean", "log_variance", "index")

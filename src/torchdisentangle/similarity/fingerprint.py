@@ -190,7 +190,7 @@ def find_fingerprint(path: str | os.PathLike[str]) -> Path:
     place = Path(path)
     if place.is_file():
         return place
-    files = list(place.glob("*.npz")) or [f for f in place.rglob("*.npz") if "fingerprints" in f.parts]
+    files = [file for file in place.rglob("*.npz") if "fingerprints" in file.parts] or list(place.glob("*.npz"))
     if not files:
         raise FileNotFoundError(f"{place} is no fingerprint and holds none")
     folders = sorted({str(file.parent) for file in files})
@@ -209,8 +209,8 @@ def align_fingerprints(fingerprints: Sequence[Fingerprint]) -> list[Fingerprint]
         fingerprints: of any number of models.
 
     Returns:
-        The fingerprints, unchanged if their points are the same in the same order. Where points are left out, a warning
-        says how many.
+        The fingerprints, unchanged if their points are the same in the same order. A warning says if none has only
+        points that all the others have too.
 
     Raises:
         ValueError: if they have fewer than two points in common, or their labels say that points with the same index
@@ -230,9 +230,9 @@ def align_fingerprints(fingerprints: Sequence[Fingerprint]) -> list[Fingerprint]
         raise ValueError(
             f"the fingerprints have {len(index)} data points in common: make them with one seed and data set"
         )
-    most = max(fingerprint.num_points for fingerprint in fingerprints)
-    if len(index) < most:
-        rank_zero_warn(f"fingerprints are compared at the {len(index)} of {most} data points they have in common")
+    least = min(fingerprint.num_points for fingerprint in fingerprints)
+    if len(index) < least:
+        rank_zero_warn(f"fingerprints are compared at the {len(index)} of {least} data points they have in common")
     aligned = [
         fingerprint if torch.equal(fingerprint.index, index) else fingerprint.at(index.to(fingerprint.index.device))
         for fingerprint in fingerprints

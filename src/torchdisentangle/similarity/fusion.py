@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.bhattacharyya import space_coefficients
-from torchdisentangle.functional.channels import ChannelComparison, compare_channels
+from torchdisentangle.functional.channels import ChannelComparison, channel_information, joint_information
 
 Objective = Literal["nmi", "vi", "mi"]
 
@@ -79,6 +79,14 @@ def fuse_channels(
     if members.ndim != 3 or members.shape[1] != members.shape[2] or 0 in members.shape:
         raise ValueError(f"coefficients must have shape (E, F, F), got {tuple(members.shape)}")
     members = members.detach()
+    constants = channel_information(members), channel_information(members.square())
+
+    def objective_at(mean: Tensor, log_variance: Tensor) -> Tensor:
+        fused = space_coefficients(mean, log_variance)
+        information, repeated = channel_information(fused), channel_information(fused.square())
+        joint = joint_information(fused, members)
+        return _similarity(ChannelComparison(information, constants[0], repeated, constants[1], joint), objective)
+
     shape = (members.shape[1], latent_dim)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     mean = (0.05 * noise).to(members).requires_grad_()
@@ -87,18 +95,17 @@ def fuse_channels(
     course = []
     with torch.enable_grad():
         for _ in range(steps):
-            similarity = _similarity(mean, log_variance, members, objective)
+            similarity = objective_at(mean, log_variance)
             course.append(similarity.detach())
             optimizer.zero_grad()
             (-similarity).backward()
             optimizer.step()
     mean, log_variance = mean.detach(), log_variance.detach()
-    course.append(_similarity(mean, log_variance, members, objective))
+    course.append(objective_at(mean, log_variance))
     return Fusion(mean, log_variance, torch.stack(course))
 
 
-def _similarity(mean: Tensor, log_variance: Tensor, members: Tensor, objective: Objective) -> Tensor:
-    compared: ChannelComparison = compare_channels(space_coefficients(mean, log_variance), members)
+def _similarity(compared: ChannelComparison, objective: Objective) -> Tensor:
     if objective == "mi":
         return compared.mutual_information.mean()
     if objective == "vi":

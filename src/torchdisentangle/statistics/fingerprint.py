@@ -79,6 +79,10 @@ class FingerprintStatistic(SampleStatistic):
                 f"got {tuple(mean.shape)} of {mean.dtype} and {tuple(log_variance.shape)} of {log_variance.dtype}"
             )
         index = self._number(len(mean)) if index is None else index
+        if index.shape != (len(mean),) or index.is_floating_point():
+            raise ValueError(
+                f"index must be integers of shape ({len(mean)},), got {tuple(index.shape)} of {index.dtype}"
+            )
         rows = {"mean": mean, "log_variance": log_variance, "position": index}
         if labels is not None:
             rows["labels"] = labels
