@@ -11,3 +11,13 @@ from torchdisentangle.callbacks.undisturbed import undisturbed
 __all__ = ["EvaluationCallback", "ManifoldEntropyCallback", "ManifoldTopologyCallback", "log_figure", "undisturbed"]
 __all__ = ["EvaluationCallback", "InformativenessCallback", "ManifoldEntropyCallback", "log_figure", "undisturbed"]
 __all__ = ["ELBODecompositionCallback", "EvaluationCallback", "ManifoldEntropyCallback", "log_figure", "undisturbed"]
+from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
+from torchdisentangle.callbacks.undisturbed import undisturbed
+
+__all__ = [
+    "EvaluationCallback",
+    "ManifoldEntropyCallback",
+    "RepresentationSimilarityCallback",
+    "log_figure",
+    "undisturbed",
+]

@@ -31,6 +31,16 @@ from torchdisentangle.manifold import (
     MeanDecoderJacobian,
     manifold_metrics,
 )
+from torchdisentangle.similarity import (
+    BhattacharyyaFingerprint,
+    ChannelInformation,
+    ChannelSimilarity,
+    Fingerprint,
+    LabelSimilarity,
+    compare_fingerprints,
+    find_hot_spots,
+    fuse_channels,
+)
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.supervised import (
     DCIMIG,
@@ -62,6 +72,11 @@ __all__ = [
     "Interpretability",
     "LatentKL",
     "MIGSup",
+    "BhattacharyyaFingerprint",
+    "ChannelInformation",
+    "ChannelSimilarity",
+    "Fingerprint",
+    "LabelSimilarity",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
@@ -83,5 +98,8 @@ __all__ = [
     "TotalCorrelation",
     "elbo_metrics",
     "informativeness_metrics",
+    "compare_fingerprints",
+    "find_hot_spots",
+    "fuse_channels",
     "manifold_metrics",
 ]

@@ -19,6 +19,23 @@ from torchdisentangle.functional.elbo import (
     minibatch_total_correlation,
 )
 from torchdisentangle.functional.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
+from torchdisentangle.functional.bhattacharyya import (
+    bhattacharyya_coefficients,
+    bhattacharyya_distance,
+    continuity,
+    label_coefficients,
+    space_coefficients,
+)
+from torchdisentangle.functional.channels import (
+    ChannelComparison,
+    channel_information,
+    compare_channels,
+    compare_posteriors,
+    compare_with_labels,
+    joint_information,
+    normalized_mutual_information,
+    variation_of_information,
+)
 from torchdisentangle.functional.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
 from torchdisentangle.functional.information import (
     entropy,
@@ -69,6 +86,20 @@ __all__ = [
     "aggregate_log_sums",
     "assign_bins",
     "dci_mig",
+from torchdisentangle.functional.monte_carlo import SpaceSimilarity, space_information, space_similarity
+
+__all__ = [
+    "ChannelComparison",
+    "EntropicDecomposition",
+    "SpaceSimilarity",
+    "active_latents",
+    "bhattacharyya_coefficients",
+    "bhattacharyya_distance",
+    "channel_information",
+    "compare_channels",
+    "compare_posteriors",
+    "compare_with_labels",
+    "continuity",
     "decoder_jacobian",
     "decoder_jacobian_chunks",
     "density_bins",
@@ -91,6 +122,8 @@ __all__ = [
     "joint_entropy",
     "joint_weights",
     "latent_information",
+    "joint_information",
+    "label_coefficients",
     "log_column_norms",
     "log_volume",
     "manifold_cross_pairwise_mutual_information",
@@ -116,5 +149,10 @@ __all__ = [
     "quantize_posterior",
     "separability",
     "soft_bins",
+    "normalized_mutual_information",
+    "space_coefficients",
+    "space_information",
+    "space_similarity",
     "tangent_correlation",
+    "variation_of_information",
 ]

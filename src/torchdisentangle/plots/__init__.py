@@ -9,6 +9,7 @@ from torchdisentangle.plots.informativeness import plot_independence, plot_infor
 from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_columns, plot_spectrum
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar
+from torchdisentangle.plots.similarity import plot_channel_information, plot_coefficients, plot_similarity
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
 from torchdisentangle.plots.supervised import plot_factor_matrix
 from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
@@ -20,6 +21,8 @@ __all__ = [
     "ORANGE",
     "figure_style",
     "plot_coclustering",
+    "plot_channel_information",
+    "plot_coefficients",
     "plot_decomposition",
     "plot_elbo_decomposition",
     "plot_factor_matrix",
@@ -30,5 +33,6 @@ __all__ = [
     "plot_living_times",
     "plot_pairwise",
     "plot_scalar",
+    "plot_similarity",
     "plot_spectrum",
 ]
