@@ -43,7 +43,7 @@ def test_training_minimises_the_loss_and_is_watched(
 ) -> None:
     before = evaluated(model, images)
     watch = ManifoldEntropyCallback(num_samples=8, figures=False)
-    trainer = make_trainer(watch, max_epochs=6)
+    trainer = make_trainer(watch, max_epochs=6, check_val_every_n_epoch=6, num_sanity_val_steps=0)
     L.seed_everything(0, verbose=False)
     model.learning_rate *= 3
     trainer.fit(model, loader, loader)
@@ -106,43 +106,41 @@ def test_adversaries_train_on_two_processes(
 CONFIG = """
 seed_everything: 1
 model:
-  class_path: torchdisentangle.models.{name}
   init_args:
     data_shape: [1, 16, 16]
     network: conv
     hidden: [4, 8]
     dense: 16
-    {own}
 data:
   class_path: torchdisentangle.models.FactorDataModule
   init_args:
     dataset:
       class_path: torchdisentangle.datasets.Sprites
-      init_args: {{image_size: 16, antialias: true, factor_sizes: [2, 4, 4, 4]}}
+      init_args: {image_size: 16, antialias: true, factor_sizes: [2, 4, 4, 4]}
     train: 64
     validation: 0.1
     test: 0
     batch_size: 32
     correlated: [[x, y, correlated, 0.4]]
-trainer: {{accelerator: cpu, max_epochs: 1, logger: false, enable_progress_bar: false, enable_model_summary: false,
-          enable_checkpointing: false}}
+trainer: {accelerator: cpu, max_epochs: 1, logger: false, enable_progress_bar: false, enable_model_summary: false,
+          enable_checkpointing: false}
 """
 
 
 @pytest.mark.parametrize(
-    ("name", "own"),
+    ("name", "settings"),
     [
-        ("AnnealedVAE", "{latent_dim: 3, max_capacity: 5.0}"),
-        ("BetaTCVAE", "{dataset_size: 64, estimator: mws}"),
-        ("DIPVAE", "{version: ii, likelihood: gaussian}"),
-        ("FactorVAE", "{gamma: 10.0, discriminator_hidden: [8, 8]}"),
-        ("InfoGAN", "{num_codes: 2, code_std: 1.0}"),
+        ("AnnealedVAE", ["latent_dim=3", "max_capacity=5.0"]),
+        ("BetaTCVAE", ["dataset_size=64", "estimator=mws"]),
+        ("DIPVAE", ["version=ii", "likelihood=gaussian"]),
+        ("FactorVAE", ["gamma=10.0", "discriminator_hidden=[8, 8]"]),
+        ("InfoGAN", ["num_codes=2", "code_std=1.0"]),
     ],
 )
-def test_from_yaml(name: str, own: str, tmp_path: Path) -> None:
-    lines = "\n    ".join(own.strip("{}").replace("[8, 8]", "[8]").split(", "))
-    (tmp_path / "config.yaml").write_text(CONFIG.format(name=name, own=lines))
-    arguments = ["--config", str(tmp_path / "config.yaml")]
+def test_from_yaml(name: str, settings: list[str], tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    arguments = [f"--model=torchdisentangle.models.{name}", "--config", str(tmp_path / "config.yaml")]
+    arguments += [f"--model.init_args.{setting}" for setting in settings]
     cli = LightningCLI(run=False, args=arguments, save_config_callback=None)
     assert type(cli.model).__name__ == name
     cli.trainer.fit(cli.model, cli.datamodule)
