@@ -24,6 +24,7 @@ from torchdisentangle.manifold import (
     manifold_metrics,
 )
 from torchdisentangle.statistics import StatisticCollection
+from torchdisentangle.topology import GeometryScore, ManifoldTopologyScore, SupervisedManifoldTopologyScore
 
 __version__ = "0.1.0"
 
@@ -36,16 +37,19 @@ __all__ = [
     "GaussianWassersteinCorrelation",
     "IndexCodeMutualInformation",
     "LatentKL",
+    "GeometryScore",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
     "ManifoldMutualInformation",
     "ManifoldPairwiseMutualInformation",
     "ManifoldSummary",
+    "ManifoldTopologyScore",
     "ManifoldTotalCorrelation",
     "MeanDecoderJacobian",
     "StatisticCollection",
     "TotalCorrelation",
     "elbo_metrics",
+    "SupervisedManifoldTopologyScore",
     "manifold_metrics",
 ]

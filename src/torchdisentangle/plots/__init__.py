@@ -10,6 +10,7 @@ from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
 from torchdisentangle.plots.supervised import plot_factor_matrix
+from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
 
 __all__ = [
     "BLUE",
@@ -17,11 +18,13 @@ __all__ = [
     "GREY",
     "ORANGE",
     "figure_style",
+    "plot_coclustering",
     "plot_decomposition",
     "plot_elbo_decomposition",
     "plot_factor_matrix",
     "plot_jacobian_columns",
     "plot_latent_kl",
+    "plot_living_times",
     "plot_pairwise",
     "plot_scalar",
     "plot_spectrum",
