@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from torchdisentangle.models.base import check_weights
@@ -39,7 +40,6 @@ class AnnealedVAE(VAE):
         Representations, section 5; constants of Locatello et al., ICML 2019.
 
     Example:
-        >>> import torch
         >>> model = AnnealedVAE(data_shape=(1, 8, 8), latent_dim=4)
         >>> model.terms(torch.rand(2, 1, 8, 8))["capacity"]
         tensor(0.)
@@ -59,9 +59,15 @@ class AnnealedVAE(VAE):
         if capacity_steps < 1:
             raise ValueError(f"capacity_steps must be at least 1, got {capacity_steps}")
         self.gamma, self.max_capacity, self.capacity_steps = gamma, max_capacity, capacity_steps
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))  # in checkpoints, for what is validated later
+
+    step: Tensor
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.step.fill_(self.global_step)
 
     def objective(
         self, reconstruction: Tensor, kl: Tensor, z: Tensor, mean: Tensor, log_variance: Tensor
     ) -> dict[str, Tensor]:
-        capacity = linear_capacity(self.global_step, self.capacity_steps, self.max_capacity)
-        return {"loss": reconstruction + self.gamma * (kl - capacity).abs(), "capacity": kl.new_tensor(capacity)}
+        capacity = linear_capacity(self.step, self.capacity_steps, self.max_capacity)
+        return {"loss": reconstruction + self.gamma * (kl - capacity).abs(), "capacity": capacity}

@@ -7,27 +7,27 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 
-def linear_capacity(step: int, num_steps: int, maximum: float) -> float:
+def linear_capacity(step: Tensor, num_steps: int, maximum: float) -> Tensor:
     r"""A capacity that rises linearly and then stays.
 
     .. math:: C_t = C_{\max} \min(t / T, 1)
 
     Args:
-        step: :math:`t`.
+        step: :math:`t`, any shape.
         num_steps: :math:`T`.
         maximum: :math:`C_{\max}`.
 
     Returns:
-        The capacity, in the unit of the maximum.
+        The capacity in the unit of the maximum, same shape.
 
     Reference:
         Burgess et al., *Understanding disentangling in beta-VAE*, 2017, section 5.
 
     Example:
-        >>> [linear_capacity(step, 10, 25.0) for step in (0, 4, 10, 99)]
-        [0.0, 10.0, 25.0, 25.0]
+        >>> linear_capacity(torch.tensor([0, 4, 10, 99]), 10, 25.0)
+        tensor([ 0., 10., 25., 25.])
     """
-    return maximum * min(step / num_steps, 1.0)
+    return maximum * (step / num_steps).clamp(max=1)
 
 
 def latent_covariance(mean: Tensor, log_variance: Tensor | None = None) -> Tensor:
