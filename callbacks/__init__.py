@@ -5,18 +5,16 @@ from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import log_figure
 from torchdisentangle.callbacks.informativeness import InformativenessCallback
 from torchdisentangle.callbacks.manifold import ManifoldEntropyCallback
+from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
 from torchdisentangle.callbacks.topology import ManifoldTopologyCallback
 from torchdisentangle.callbacks.undisturbed import undisturbed
 
-__all__ = ["EvaluationCallback", "ManifoldEntropyCallback", "ManifoldTopologyCallback", "log_figure", "undisturbed"]
-__all__ = ["EvaluationCallback", "InformativenessCallback", "ManifoldEntropyCallback", "log_figure", "undisturbed"]
-__all__ = ["ELBODecompositionCallback", "EvaluationCallback", "ManifoldEntropyCallback", "log_figure", "undisturbed"]
-from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
-from torchdisentangle.callbacks.undisturbed import undisturbed
-
 __all__ = [
+    "ELBODecompositionCallback",
     "EvaluationCallback",
+    "InformativenessCallback",
     "ManifoldEntropyCallback",
+    "ManifoldTopologyCallback",
     "RepresentationSimilarityCallback",
     "log_figure",
     "undisturbed",

@@ -1,12 +1,29 @@
 """Formulas: tensors in, tensors out; no state, no logging, no process groups."""
 
 from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.bhattacharyya import (
+    bhattacharyya_coefficients,
+    bhattacharyya_distance,
+    continuity,
+    label_coefficients,
+    space_coefficients,
+)
 from torchdisentangle.functional.binning import (
     assign_bins,
     density_bins,
     equal_width_edges,
     normal_quantile_edges,
     soft_bins,
+)
+from torchdisentangle.functional.channels import (
+    ChannelComparison,
+    channel_information,
+    compare_channels,
+    compare_posteriors,
+    compare_with_labels,
+    joint_information,
+    normalized_mutual_information,
+    variation_of_information,
 )
 from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
 from torchdisentangle.functional.counts import joint_counts, joint_weights
@@ -19,23 +36,6 @@ from torchdisentangle.functional.elbo import (
     minibatch_total_correlation,
 )
 from torchdisentangle.functional.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
-from torchdisentangle.functional.bhattacharyya import (
-    bhattacharyya_coefficients,
-    bhattacharyya_distance,
-    continuity,
-    label_coefficients,
-    space_coefficients,
-)
-from torchdisentangle.functional.channels import (
-    ChannelComparison,
-    channel_information,
-    compare_channels,
-    compare_posteriors,
-    compare_with_labels,
-    joint_information,
-    normalized_mutual_information,
-    variation_of_information,
-)
 from torchdisentangle.functional.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
 from torchdisentangle.functional.information import (
     entropy,
@@ -66,6 +66,7 @@ from torchdisentangle.functional.manifold import (
     manifold_total_correlation,
     match_latents,
 )
+from torchdisentangle.functional.monte_carlo import SpaceSimilarity, space_information, space_similarity
 from torchdisentangle.functional.posterior_bins import informativeness, misjed, quantize_posterior
 from torchdisentangle.functional.posterior_information import posterior_mutual_information
 from torchdisentangle.functional.separation import (
@@ -78,21 +79,15 @@ from torchdisentangle.functional.separation import (
 
 __all__ = [
     "AggregateLogSums",
+    "ChannelComparison",
     "ELBOTerms",
     "EntropicDecomposition",
     "LatentInformation",
     "SeparabilityScores",
+    "SpaceSimilarity",
     "active_latents",
     "aggregate_log_sums",
     "assign_bins",
-    "dci_mig",
-from torchdisentangle.functional.monte_carlo import SpaceSimilarity, space_information, space_similarity
-
-__all__ = [
-    "ChannelComparison",
-    "EntropicDecomposition",
-    "SpaceSimilarity",
-    "active_latents",
     "bhattacharyya_coefficients",
     "bhattacharyya_distance",
     "channel_information",
@@ -100,6 +95,7 @@ __all__ = [
     "compare_posteriors",
     "compare_with_labels",
     "continuity",
+    "dci_mig",
     "decoder_jacobian",
     "decoder_jacobian_chunks",
     "density_bins",
@@ -120,10 +116,10 @@ __all__ = [
     "jemmig",
     "joint_counts",
     "joint_entropy",
-    "joint_weights",
-    "latent_information",
     "joint_information",
+    "joint_weights",
     "label_coefficients",
+    "latent_information",
     "log_column_norms",
     "log_volume",
     "manifold_cross_pairwise_mutual_information",
@@ -143,13 +139,13 @@ __all__ = [
     "mutual_information_gap_sup",
     "normal_quantile_edges",
     "normalized_jemmig",
+    "normalized_mutual_information",
     "pairwise_information",
     "plug_in_bias",
     "posterior_mutual_information",
     "quantize_posterior",
     "separability",
     "soft_bins",
-    "normalized_mutual_information",
     "space_coefficients",
     "space_information",
     "space_similarity",

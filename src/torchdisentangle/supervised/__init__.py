@@ -12,12 +12,7 @@ From posteriors without bins, ``update(mean, log_variance, factors, index=None)`
 from torchdisentangle.supervised.code_gaps import DCIMIG, MIGSup
 from torchdisentangle.supervised.information import MutualInformationMatrix
 from torchdisentangle.supervised.mig import MutualInformationGap
-from torchdisentangle.supervised.minimality import (
-    Minimality,
-    PosteriorMinimality,
-    PosteriorSufficiency,
-    Sufficiency,
-)
+from torchdisentangle.supervised.minimality import Minimality, PosteriorMinimality, PosteriorSufficiency, Sufficiency
 from torchdisentangle.supervised.modularity import Modularity
 from torchdisentangle.supervised.posterior import PosteriorMutualInformationGap
 from torchdisentangle.supervised.robust import JEMMIG, RobustMIG
