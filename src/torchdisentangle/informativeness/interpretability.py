@@ -70,8 +70,9 @@ class Interpretability(InformationMetric):
             return {name: self.over_all_factors(value) for name, value in values.items()}
 
     def _of_factors(self, information: Information) -> dict[str, Tensor]:
-        mutual, joint, entropy = information
-        gap, excess = mutual_information_gap(mutual, entropy), jemmig(mutual, joint)
+        entropy = information.factor_entropy
+        gap = mutual_information_gap(information.mutual, entropy)
+        excess = jemmig(information.mutual, information.joint_entropy)
         return {
             "rmig": gap * entropy,
             "rmig_normalized": gap,
