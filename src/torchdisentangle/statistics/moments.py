@@ -15,9 +15,9 @@ from torchdisentangle.statistics.factors import checked_rows
 class CodeFactorMomentStatistic(Statistic):
     r"""Base of metrics that need no more than first and second moments of codes and factors, one after the other.
 
-    Kept are the number of rows, the mean :math:`\bar x`, and the products :math:`\sum (x - \bar x)(x - \bar x)^\top`, in
-    float64. Two such triples merge exactly, and unlike plain sums of squares they keep their digits where means are
-    large beside standard deviations.
+    Kept are the number of rows, the mean :math:`\bar x`, and :math:`\sum (x - \bar x)(x - \bar x)^\top`, in float64.
+    Two such triples merge exactly, and unlike plain sums of squares they keep their digits where means are large beside
+    standard deviations.
 
     Args:
         configuration: as for :class:`~torchdisentangle.statistics.Statistic`.

@@ -55,8 +55,8 @@ class BetaVAEScore(InterventionMetric):
     .. math:: \Delta_d = \frac1L \sum_l \left| z_d^{(l)} - \tilde z_d^{(l)} \right|
 
     and the score is its accuracy on groups of other rows. Ideal 1, worst ``1 / F``. It is easily satisfied: codes given
-    twice, and many mixtures of factors, score 1. Measured on 3,000 rows of five independent factors of ten values: perfect
-    codes, with or without others of noise, 1; their rotation 0.90; noise 0.20.
+    twice score 1, as do some mixtures of factors. Measured on 3,000 rows of five independent factors of ten values:
+    perfect codes, with or without others of noise, 1; their rotation 0.90; noise 0.20.
 
     Codes are divided by their standard deviations first, so rescaling one changes nothing; ``standardize=False`` is
     the published form. Constant codes carry nothing; all constant give chance. A factor of which no two rows share a

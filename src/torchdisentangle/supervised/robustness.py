@@ -44,6 +44,7 @@ class IRS(RowMetric):
         Suter et al., *Robustly Disentangled Causal Mechanisms*, ICML 2019, Section 4.
 
     Example:
+        >>> import torch
         >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(3)).repeat(20, 1)
         >>> irs = IRS()
         >>> irs.update(1.0 * factors, factors)
