@@ -5,6 +5,7 @@ All take ``update(codes, factors)``, codes ``(n, D)`` and factors ``(n, F)``; th
 uniform sample of rows.
 """
 
+from torchdisentangle.supervised.collection import supervised_metrics
 from torchdisentangle.supervised.dci import DCI
 from torchdisentangle.supervised.explicitness import Explicitness
 from torchdisentangle.supervised.intervention import BetaVAEScore, FactorVAEScore, ZMax
@@ -22,4 +23,5 @@ __all__ = [
     "Explicitness",
     "FactorVAEScore",
     "ZMax",
+    "supervised_metrics",
 ]

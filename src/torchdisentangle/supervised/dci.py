@@ -92,11 +92,10 @@ class DCI(RowMetric):
         super().__init__(**kwargs)
         self.predictor, self.weights = predictor, weights
         self.num_trees = num_trees or (100 if predictor == "gradient_boosting" else 20)
-        self._fitted: tuple[Tensor, Fit] | None = None
 
     def compute(self) -> dict[str, Tensor]:
         """The three scores, over all processes."""
-        importance, informativeness = self._fit()
+        importance, informativeness = self.once(self._fit)
         scored = self.scored(informativeness)
         return {
             "dci_disentanglement": dci_disentanglement(importance[:, scored]),
@@ -107,23 +106,18 @@ class DCI(RowMetric):
     def matrix(self) -> Tensor:
         """Importances ``(D, F)``, NaN for a factor that cannot be scored."""
         with self.reduced():
-            return self._fit().importance
+            return self.once(self._fit).importance
 
     def informativeness(self) -> Tensor:
         """Accuracy, or coefficient of determination, of each factor, ``(F,)``."""
         with self.reduced():
-            return self._fit().informativeness
+            return self.once(self._fit).informativeness
 
     def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
         """Heatmap of the importances."""
         return plot_factor_matrix(self.matrix() if val is None else val, self.factor_names, ax=ax, label="importance")
 
     def _fit(self) -> Fit:
-        if self._fitted is None or self._fitted[0] is not self.codes:  # the scores and the matrix share one fit
-            self._fitted = (self.codes, self._fit_all())
-        return self._fitted[1]
-
-    def _fit_all(self) -> Fit:
         codes, factors = self.rows
         train, test = self.train_and_test
         scale = codes[train].std(0)

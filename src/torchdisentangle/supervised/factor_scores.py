@@ -20,7 +20,7 @@ class FactorScores:
         kwargs: passed on to the statistic.
     """
 
-    is_differentiable: bool = False
+    is_differentiable: bool | None = False
     higher_is_better: bool | None = True
 
     def __init__(self, factor_names: Sequence[str] | None = None, **kwargs: Any) -> None:

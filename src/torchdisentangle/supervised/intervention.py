@@ -27,6 +27,8 @@ class InterventionMetric(RowMetric):
         kwargs: as for :class:`~torchdisentangle.supervised.row_metric.RowMetric`.
     """
 
+    interventional = True
+
     def __init__(self, rescale: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rescale = rescale

@@ -52,6 +52,8 @@ class IRS(RowMetric):
         tensor(1., dtype=torch.float64)
     """
 
+    interventional = True
+
     def __init__(
         self, quantile: float = 0.99, mode: Literal["consistent", "reference"] = "consistent", **kwargs: Any
     ) -> None:
@@ -64,14 +66,14 @@ class IRS(RowMetric):
 
     def compute(self) -> Tensor:
         """The score, over all processes."""
-        matrix = self._matrix()
+        matrix = self.once(self._matrix)
         self.scored(matrix[0])
         return irs_score(matrix, maximal_deviation(self.rows.codes))
 
     def matrix(self) -> Tensor:
         """Robustness of each code with respect to each factor, ``(D, F)``; NaN for a factor that cannot be scored."""
         with self.reduced():
-            return self._matrix()
+            return self.once(self._matrix)
 
     def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
         """Heatmap of the robustness."""

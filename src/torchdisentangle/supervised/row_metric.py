@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from torchdisentangle.statistics.rows import CodeFactorSampleStatistic
 from torchdisentangle.supervised.factor_scores import FactorScores
 
 _FEWEST_ROWS = 4
+
+Fit = TypeVar("Fit")
 
 
 class Rows(NamedTuple):
@@ -36,6 +38,9 @@ class RowMetric(FactorScores, CodeFactorSampleStatistic):
             :class:`torchmetrics.Metric`.
     """
 
+    interventional: ClassVar[bool] = False
+    """Whether the score is about interventions, so wants rows of independent factors, by design if it can be."""
+
     def __init__(
         self,
         test_fraction: float = 1 / 3,
@@ -49,6 +54,7 @@ class RowMetric(FactorScores, CodeFactorSampleStatistic):
             raise ValueError(f"num_bins must be at least 2, got {num_bins}")
         super().__init__(factor_names=factor_names, **kwargs)
         self.test_fraction, self.num_bins = test_fraction, num_bins
+        self._fitted: tuple[Tensor, Any] | None = None
 
     @property
     def rows(self) -> Rows:
@@ -66,6 +72,12 @@ class RowMetric(FactorScores, CodeFactorSampleStatistic):
     def train_and_test(self) -> tuple[slice, slice]:
         """The random split of the rows."""
         return self.split(self.test_fraction)
+
+    def once(self, fit: Callable[[], Fit]) -> Fit:
+        """What a metric's ``fit`` makes of the rows: called once as long as these are the same."""
+        if self._fitted is None or self._fitted[0] is not self.codes:
+            self._fitted = (self.codes, fit())
+        return self._fitted[1]
 
     def generator(self) -> torch.Generator:
         """Random numbers for one computation."""

@@ -127,12 +127,12 @@ class DiscreteSAP(RowMetric):
 
     def compute(self) -> Tensor:
         """The score, over all processes."""
-        return self.mean_over_factors(predictability_gap(self._matrix()))
+        return self.mean_over_factors(predictability_gap(self.once(self._matrix)))
 
     def matrix(self) -> Tensor:
         """Test accuracies ``(D, F)``, rescaled if asked for; NaN for a factor that cannot be scored."""
         with self.reduced():
-            return self._matrix()
+            return self.once(self._matrix)
 
     def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
         """Heatmap of the accuracies."""
