@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
@@ -22,6 +22,7 @@ class FactorScores:
 
     is_differentiable: bool | None = False
     higher_is_better: bool | None = True
+    why_unscored: ClassVar[str] = "too few values"
 
     def __init__(self, factor_names: Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -44,10 +45,11 @@ class FactorScores:
             names = self.factor_names or tuple(str(position) for position in range(len(scored)))
             missing = ", ".join(name for name, has in zip(names, scored.tolist(), strict=True) if not has)
             if not scored.any():
-                raise ValueError(f"{type(self).__name__} can score none of the factors ({missing}): too few values")
+                raise ValueError(
+                    f"{type(self).__name__} can score none of the factors ({missing}): {self.why_unscored}"
+                )
             rank_zero_warn(
-                f"{type(self).__name__} leaves out factors that it cannot score, for they have too few values: "
-                f"{missing}",
+                f"{type(self).__name__} leaves out factors that it cannot score ({self.why_unscored}): {missing}",
                 UserWarning,
             )
         return scored

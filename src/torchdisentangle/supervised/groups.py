@@ -72,6 +72,8 @@ def draw_variances(
         )
         parts = []
         for rows, count in zip(rows_of_values, counts.tolist(), strict=True):
+            if count == 0:
+                continue
             chosen = torch.rand(count, len(rows), generator=generator).argsort(1)[:, :group_size]
             parts.append(codes[rows[chosen]].var(1))
         variances.append(torch.cat(parts))

@@ -28,6 +28,7 @@ class InterventionMetric(RowMetric):
     """
 
     interventional = True
+    why_unscored = "too few rows that agree in them"
 
     def __init__(self, rescale: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -35,17 +36,16 @@ class InterventionMetric(RowMetric):
 
     def compute(self) -> Tensor:
         """The score, over all processes."""
-        accuracy = self._accuracy()
-        return accuracy if not self.rescale else above_chance(accuracy, self._num_scored)
+        accuracy, num_factors = self.accuracy()
+        return above_chance(accuracy, num_factors) if self.rescale else accuracy
 
-    def _accuracy(self) -> Tensor:
+    def accuracy(self) -> tuple[Tensor, int]:
+        """The accuracy, and the number of factors it is about."""
         raise NotImplementedError
 
-    def _select(self, possible: Tensor) -> list[int]:
+    def select(self, possible: Tensor) -> list[int]:
         """The factors of which there are groups; the others are warned of."""
-        scored = self.scored(torch.where(possible, 1.0, torch.nan)).nonzero()[:, 0].tolist()
-        self._num_scored = len(scored)
-        return scored
+        return self.scored(torch.where(possible, 1.0, torch.nan)).nonzero()[:, 0].tolist()
 
 
 class BetaVAEScore(InterventionMetric):
@@ -103,7 +103,8 @@ class BetaVAEScore(InterventionMetric):
         super().__init__(rescale=rescale, **kwargs)
         self.num_groups, self.num_pairs, self.standardize = num_groups, num_pairs, standardize
 
-    def _accuracy(self) -> Tensor:
+    def accuracy(self) -> tuple[Tensor, int]:
+        """The accuracy, and the number of factors it is about."""
         codes, factors = self.rows
         labels, generator = self.labels(factors), self.generator()
         if self.standardize:
@@ -114,12 +115,13 @@ class BetaVAEScore(InterventionMetric):
             for part in self.train_and_test
         ]
         possible = torch.stack([~part.isnan().any(2).any(1) for part in features]).all(0) & (labels.amax(0) > 0)
-        scored = self._select(possible)
+        scored = self.select(possible)
         if len(scored) == 1:
-            return torch.ones((), dtype=torch.float64)
+            return codes.new_ones(()), 1
         (x, y), (x_test, y_test) = (_stacked(part[scored]) for part in features)
         fitted = make_logistic_regression(1.0).fit(x.numpy(), y.numpy())
-        return (torch.as_tensor(fitted.predict(x_test.numpy())) == y_test).double().mean()
+        right = torch.as_tensor(fitted.predict(x_test.numpy())) == y_test
+        return right.double().mean(), len(scored)
 
 
 class FactorVAEScore(InterventionMetric):
@@ -176,21 +178,22 @@ class FactorVAEScore(InterventionMetric):
         super().__init__(rescale=rescale, **kwargs)
         self.num_groups, self.group_size, self.prune_threshold = num_groups, group_size, prune_threshold
 
-    def _accuracy(self) -> Tensor:
+    def accuracy(self) -> tuple[Tensor, int]:
+        """The accuracy, and the number of factors it is about."""
         codes, factors = self.rows
         labels, generator = self.labels(factors), self.generator()
         variance, active = active_codes(codes, self.prune_threshold)
+        if not active.any():
+            return codes.new_zeros(()), labels.shape[1]
         codes, variance = codes[:, active], variance[active]
         features = [
             draw_variances(codes[part], labels[part], self.num_groups, self.group_size, generator)
             for part in self.train_and_test
         ]
         possible = torch.tensor([all(len(part[f]) for part in features) for f in range(labels.shape[1])])
-        scored = self._select(possible & (labels.amax(0) > 0))
-        if not active.any():
-            return torch.zeros((), dtype=torch.float64)
+        scored = self.select(possible & (labels.amax(0) > 0))
         votes, test_votes = (_votes([part[f] / variance for f in scored]) for part in features)
-        return majority_vote_accuracy(votes, test_votes)
+        return majority_vote_accuracy(votes, test_votes), len(scored)
 
 
 class ZMax(InterventionMetric):
@@ -228,25 +231,31 @@ class ZMax(InterventionMetric):
         tensor(1., dtype=torch.float64)
     """
 
+    why_unscored = "too few rows that agree in all others"
+
     def __init__(self, prune_threshold: float = 0.05, rescale: bool = False, **kwargs: Any) -> None:
         super().__init__(rescale=rescale, **kwargs)
         self.prune_threshold = prune_threshold
 
-    def _accuracy(self) -> Tensor:
+    def accuracy(self) -> tuple[Tensor, int]:
+        """The accuracy, and the number of factors it is about."""
         codes, factors = self.rows
         labels, generator = self.labels(factors), self.generator()
         variance, active = active_codes(codes, self.prune_threshold)
-        groups = [variances_of_groups(codes[:, active], labels, f) for f in range(labels.shape[1])]
-        scored = self._select(torch.tensor([len(group) >= 2 for group in groups]))
         if not active.any():
-            return torch.zeros((), dtype=torch.float64)
+            return codes.new_zeros(()), labels.shape[1]
+        groups = [variances_of_groups(codes[:, active], labels, f) for f in range(labels.shape[1])]
+        fewest = 2 if len(groups) > 1 else 1  # one to learn from and one to be tested on
+        scored = self.select(torch.tensor([len(group) >= fewest for group in groups]))
+        if len(scored) == 1:
+            return codes.new_ones(()), 1
         train, test = [], []
         for f in scored:
             shuffled = groups[f][torch.randperm(len(groups[f]), generator=generator)] / variance[active]
             tested = min(max(round(self.test_fraction * len(shuffled)), 1), len(shuffled) - 1)
             train.append(shuffled[tested:])
             test.append(shuffled[:tested])
-        return majority_vote_accuracy(_votes(train, largest=True), _votes(test, largest=True))
+        return majority_vote_accuracy(_votes(train, largest=True), _votes(test, largest=True)), len(scored)
 
 
 def active_codes(codes: Tensor, prune_threshold: float) -> tuple[Tensor, Tensor]:
