@@ -12,10 +12,23 @@ from torchdisentangle.manifold import (
     manifold_metrics,
 )
 from torchdisentangle.statistics import StatisticCollection
+from torchdisentangle.supervised import (
+    DCIMIG,
+    JEMMIG,
+    MIGSup,
+    Modularity,
+    MutualInformationGap,
+    MutualInformationMatrix,
+    PosteriorMutualInformationGap,
+    RobustMIG,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DCIMIG",
+    "JEMMIG",
+    "MIGSup",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
@@ -24,6 +37,11 @@ __all__ = [
     "ManifoldSummary",
     "ManifoldTotalCorrelation",
     "MeanDecoderJacobian",
+    "Modularity",
+    "MutualInformationGap",
+    "MutualInformationMatrix",
+    "PosteriorMutualInformationGap",
+    "RobustMIG",
     "StatisticCollection",
     "manifold_metrics",
 ]

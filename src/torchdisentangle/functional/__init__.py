@@ -1,6 +1,31 @@
 """Formulas: tensors in, tensors out; no state, no logging, no process groups."""
 
+from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.binning import (
+    assign_bins,
+    density_bins,
+    equal_width_edges,
+    normal_quantile_edges,
+    soft_bins,
+)
+from torchdisentangle.functional.counts import joint_counts, joint_weights
+from torchdisentangle.functional.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
 from torchdisentangle.functional.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
+from torchdisentangle.functional.information import (
+    entropy,
+    expected_mutual_information,
+    joint_entropy,
+    mutual_information,
+    plug_in_bias,
+)
+from torchdisentangle.functional.information_gap import (
+    dci_mig,
+    jemmig,
+    modularity,
+    mutual_information_gap,
+    mutual_information_gap_sup,
+    normalized_jemmig,
+)
 from torchdisentangle.functional.jacobian import decoder_jacobian, decoder_jacobian_chunks
 from torchdisentangle.functional.manifold import (
     EntropicDecomposition,
@@ -15,15 +40,31 @@ from torchdisentangle.functional.manifold import (
     manifold_total_correlation,
     match_latents,
 )
+from torchdisentangle.functional.posterior_information import posterior_mutual_information
 
 __all__ = [
+    "AggregateLogSums",
     "EntropicDecomposition",
     "active_latents",
+    "aggregate_log_sums",
+    "assign_bins",
+    "dci_mig",
     "decoder_jacobian",
     "decoder_jacobian_chunks",
+    "density_bins",
     "effective_dimension",
     "entropic_decomposition",
+    "entropy",
+    "equal_width_edges",
+    "expected_mutual_information",
+    "gaussian_entropy",
+    "gaussian_kl",
+    "gaussian_log_density",
     "gram_matrix",
+    "jemmig",
+    "joint_counts",
+    "joint_entropy",
+    "joint_weights",
     "log_column_norms",
     "log_volume",
     "manifold_cross_pairwise_mutual_information",
@@ -33,5 +74,14 @@ __all__ = [
     "manifold_pairwise_mutual_information",
     "manifold_total_correlation",
     "match_latents",
+    "modularity",
+    "mutual_information",
+    "mutual_information_gap",
+    "mutual_information_gap_sup",
+    "normal_quantile_edges",
+    "normalized_jemmig",
+    "plug_in_bias",
+    "posterior_mutual_information",
+    "soft_bins",
     "tangent_correlation",
 ]

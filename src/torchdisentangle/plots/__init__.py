@@ -8,6 +8,7 @@ from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_co
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
+from torchdisentangle.plots.supervised import plot_factor_matrix
 
 __all__ = [
     "BLUE",
@@ -16,6 +17,7 @@ __all__ = [
     "ORANGE",
     "figure_style",
     "plot_decomposition",
+    "plot_factor_matrix",
     "plot_jacobian_columns",
     "plot_pairwise",
     "plot_scalar",

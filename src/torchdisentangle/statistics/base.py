@@ -36,6 +36,7 @@ class Statistic(Metric):
     def __init__(self, configuration: object = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._sum_names: list[str] = []
+        self._reduced_with_others = False
         digest = hashlib.blake2b(repr(configuration).encode(), digest_size=8).digest()
         self.add_state("configuration", torch.tensor(list(digest)), dist_reduce_fx="max")
 
@@ -59,6 +60,11 @@ class Statistic(Metric):
 
     def reduce_others(self, group: Any | None) -> None:
         """Replace the states that are not sums by those over all processes; the sums have been reduced before."""
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the states are, at the moment, those over all processes."""
+        return self._is_synced or self._reduced_with_others
 
     @property
     def group_key(self) -> tuple:

@@ -78,7 +78,7 @@ class StatisticCollection(MetricCollection):
             metric.reduce_others(metric.process_group)
         self._share_states()
         for metric in members:
-            metric._to_sync = False
+            metric._to_sync, metric._reduced_with_others = False, True
         with ExitStack() as stack:
             stack.callback(self._restore, statistics, local, members)
             yield
@@ -89,7 +89,7 @@ class StatisticCollection(MetricCollection):
                 setattr(metric, name, state)
         self._share_states()
         for metric in members:
-            metric._to_sync = metric.sync_on_compute
+            metric._to_sync, metric._reduced_with_others = metric.sync_on_compute, False
 
     def _leader(self, names: list[str]) -> Metric:
         return getattr(self, names[0])

@@ -24,4 +24,30 @@ __all__ = [
     "FactorVAEScore",
     "ZMax",
     "supervised_metrics",
+"""Scores of codes against known factors.
+
+From the information of binned codes about factors, ``update(codes, factors, log_variance=None, index=None)``:
+:class:`MutualInformationMatrix`, :class:`MutualInformationGap`, :class:`MIGSup`, :class:`DCIMIG`, :class:`Modularity`,
+and of binned posteriors :class:`RobustMIG`, :class:`JEMMIG`. Those with the same bins share one state.
+
+From posteriors without bins, ``update(mean, log_variance, factors, index=None)``:
+:class:`PosteriorMutualInformationGap`.
+"""
+
+from torchdisentangle.supervised.code_gaps import DCIMIG, MIGSup
+from torchdisentangle.supervised.information import MutualInformationMatrix
+from torchdisentangle.supervised.mig import MutualInformationGap
+from torchdisentangle.supervised.modularity import Modularity
+from torchdisentangle.supervised.posterior import PosteriorMutualInformationGap
+from torchdisentangle.supervised.robust import JEMMIG, RobustMIG
+
+__all__ = [
+    "DCIMIG",
+    "JEMMIG",
+    "MIGSup",
+    "Modularity",
+    "MutualInformationGap",
+    "MutualInformationMatrix",
+    "PosteriorMutualInformationGap",
+    "RobustMIG",
 ]
