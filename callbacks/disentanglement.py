@@ -26,6 +26,7 @@ from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.statistics.hashing import hashed_normal
 from torchdisentangle.supervised import CodeFactorSample
 from torchdisentangle.supervised.collection import QUICK, SLOW, supervised_metrics
+from torchdisentangle.supervised.factor_scores import FactorScores
 from torchdisentangle.supervised.row_metric import Rows
 
 _AT_ONCE = 256  # rendered images that are encoded together
@@ -37,10 +38,11 @@ class DisentanglementCallback(EvaluationCallback):
     r"""Watches how well a model's latents correspond to known factors of the data.
 
     In every validation epoch the validation data are encoded, and logged are, under ``<prefix>/disentanglement/``, the
-    scores ``sap``, ``irs`` and ``factor_vae``, or those that ``metrics`` names; and on a schedule of their own those
-    that fit predictors to the rows. Figures are ``latents_against_factors``, and a heatmap over latents and factors for
-    each score that has one (``sap_matrix``, ``dci_matrix``, ...). Ideal is 1 for all; see
-    :mod:`torchdisentangle.supervised` for what each means and where it starts.
+    scores ``mig``, ``mig_sup``, ``dcimig``, ``modularity``, ``jemmig``, ``sap``, ``irs`` and ``factor_vae``, or those
+    that ``metrics`` names; and on a schedule of their own those that fit predictors to the rows. Ideal is 1 for all;
+    see :mod:`torchdisentangle.supervised` for what each means and where it starts. Figures are
+    ``latents_against_factors``, ``mutual_information``, and heatmaps of the scores that have one (``sap_matrix``,
+    ``dci_matrix``, ...).
 
     Scores of interventions (``irs``, ``factor_vae``, ``beta_vae``, ``z_max``) need groups of rows that agree in a
     factor. If the validation data set is a :class:`~torchdisentangle.datasets.FactorDataset` (or a
@@ -51,8 +53,8 @@ class DisentanglementCallback(EvaluationCallback):
     own. Values are those of one process, however many there are. Nothing about the training changes.
 
     Args:
-        metrics: names of scores, see :data:`torchdisentangle.supervised.collection.SCORES`, or metrics with
-            ``update(codes, factors)``; by default the quick ones.
+        metrics: names of scores, see :data:`torchdisentangle.supervised.collection.SCORES`, or metrics whose ``update``
+            takes some of ``codes``, ``factors``, ``mean``, ``log_variance`` and ``index``; by default the quick ones.
         slow_metrics: the same, evaluated only at every ``slow_every`` evaluations; by default ``dci``,
             ``explicitness``, ``discrete_sap`` and ``beta_vae``. These need scikit-learn.
         slow_every: how often in a fit, always in validate and test; ``None``: never.
@@ -130,8 +132,8 @@ class DisentanglementCallback(EvaluationCallback):
             share = torch.arange(len(factors))[trainer.global_rank :: trainer.world_size]
             for index in share.split(_AT_ONCE):
                 images = self._dataset.render(factors[index])
-                codes, _ = self._encode(model, images.to(self._like.device), None, index)
-                self._from_sampler.update(codes, factors[index].to(codes.device), index=index.to(codes.device))
+                encoded = self._encode(model, images.to(self._like.device), None, index)
+                self._from_sampler.update(factors=factors[index].to(self._like.device), **encoded)
 
     def on_batch(self, trainer: L.Trainer, model: LatentModel, batch: Any) -> None:
         """Encode the rows of a batch."""
@@ -160,13 +162,13 @@ class DisentanglementCallback(EvaluationCallback):
         if isinstance(value, Rows):
             figures["latents_against_factors"] = partial(plot_latents_against_factors, *value, metric.factor_names)
             return
-        if isinstance(value, Tensor) and value.ndim == 2:
+        if isinstance(value, Tensor) and value.ndim == 2 and self._draws:
             figures[name] = partial(metric.plot, value)
         found = value if isinstance(value, Mapping) else {name: value}
         scalars |= {key: number for key, number in found.items() if number.numel() == 1}
         if int(getattr(metric, "num_nonfinite", 0)):
             scalars["num_nonfinite"] = metric.num_nonfinite
-        if self._draws and callable(getattr(metric, "matrix", None)):
+        if self._draws and isinstance(metric, FactorScores) and hasattr(metric, "matrix"):
             figures[f"{name}_matrix"] = partial(metric.plot, metric.matrix())
 
     def _begin(self, trainer: L.Trainer, model: LatentModel) -> None:
@@ -213,20 +215,18 @@ class DisentanglementCallback(EvaluationCallback):
             return
         labels = None if model.num_classes is None else self.take(batch, self.label_key)[rows]
         index = positions[positions >= 0]
-        codes, log_variance = self._encode(model, x[rows], labels, index)
-        factors = factors[rows.to(factors.device)].to(codes.device)
-        extra = {} if log_variance is None else {"log_variance": log_variance}
-        self._from_rows.update(codes, factors, index=index.to(codes.device), **extra)
+        encoded = self._encode(model, x[rows], labels, index)
+        self._from_rows.update(factors=factors[rows.to(factors.device)].to(self._like.device), **encoded)
 
-    def _encode(
-        self, model: LatentModel, x: Tensor, labels: Tensor | None, index: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """Codes, and the posteriors' log-variances if the codes are means."""
+    def _encode(self, model: LatentModel, x: Tensor, labels: Tensor | None, index: Tensor) -> dict[str, Tensor]:
+        """Codes by the names of update's arguments; the posteriors too, if the codes are their means."""
         posterior = model.encode(x.to(self._like) if x.is_floating_point() else x, labels)
-        if self.codes == "mean":
-            return posterior.mean, posterior.log_variance
-        noise = hashed_normal(index, model.latent_dim, self.seed)
-        return posterior.sample(noise.to(posterior.mean)), None
+        index = index.to(self._like.device)
+        if self.codes == "sample":
+            noise = hashed_normal(index, model.latent_dim, self.seed).to(posterior.mean)
+            return {"codes": posterior.sample(noise), "index": index}
+        encoded = {"codes": posterior.mean, "mean": posterior.mean, "index": index}
+        return encoded if posterior.log_variance is None else {**encoded, "log_variance": posterior.log_variance}
 
     def _take_factors(self, batch: Any) -> Tensor:
         factors = self.factors(batch) if callable(self.factors) else self.take(batch, self.factors)

@@ -13,21 +13,39 @@ from torchdisentangle.manifold import (
 )
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.supervised import (
+    DCI,
     DCIMIG,
+    IRS,
     JEMMIG,
+    SAP,
+    BetaVAEScore,
+    CodeFactorSample,
+    DiscreteSAP,
+    Explicitness,
+    FactorVAEScore,
     MIGSup,
     Modularity,
     MutualInformationGap,
     MutualInformationMatrix,
     PosteriorMutualInformationGap,
     RobustMIG,
+    ZMax,
+    supervised_metrics,
 )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DCI",
     "DCIMIG",
+    "IRS",
     "JEMMIG",
+    "SAP",
+    "BetaVAEScore",
+    "CodeFactorSample",
+    "DiscreteSAP",
+    "Explicitness",
+    "FactorVAEScore",
     "MIGSup",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
@@ -43,5 +61,7 @@ __all__ = [
     "PosteriorMutualInformationGap",
     "RobustMIG",
     "StatisticCollection",
+    "ZMax",
     "manifold_metrics",
+    "supervised_metrics",
 ]

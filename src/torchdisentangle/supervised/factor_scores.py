@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
+from torchdisentangle.supervised.information import factor_labels
+
 
 class FactorScores:
     """Mixin of metrics that score every factor, and then average.
@@ -42,7 +44,7 @@ class FactorScores:
         """
         scored = ~per_factor.isnan()
         if not scored.all():
-            names = self.factor_names or tuple(str(position) for position in range(len(scored)))
+            names = factor_labels(self.factor_names, len(scored))
             missing = ", ".join(name for name, has in zip(names, scored.tolist(), strict=True) if not has)
             if not scored.any():
                 raise ValueError(
