@@ -21,7 +21,6 @@ from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.datasets import FactorDataset, intervention_factors
 from torchdisentangle.models import LatentModel
-from torchdisentangle.plots.factors import plot_latents_against_factors
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.statistics.hashing import hashed_normal
 from torchdisentangle.supervised import CodeFactorSample
@@ -160,7 +159,7 @@ class DisentanglementCallback(EvaluationCallback):
     def _read(self, name: str, metric: Any, scalars: dict[str, Tensor], figures: dict[str, Callable[[], Any]]) -> None:
         value = metric.compute()
         if isinstance(value, Rows):
-            figures["latents_against_factors"] = partial(plot_latents_against_factors, *value, metric.factor_names)
+            figures["latents_against_factors"] = partial(metric.plot, value)
             return
         if isinstance(value, Tensor) and value.ndim == 2 and self._draws:
             figures[name] = partial(metric.plot, value)
@@ -168,7 +167,8 @@ class DisentanglementCallback(EvaluationCallback):
         scalars |= {key: number for key, number in found.items() if number.numel() == 1}
         if int(getattr(metric, "num_nonfinite", 0)):
             scalars["num_nonfinite"] = metric.num_nonfinite
-        if self._draws and isinstance(metric, FactorScores) and hasattr(metric, "matrix"):
+        has_matrix = isinstance(metric, FactorScores) and hasattr(metric, "matrix")
+        if self._draws and has_matrix:
             figures[f"{name}_matrix"] = partial(metric.plot, metric.matrix())
 
     def _begin(self, trainer: L.Trainer, model: LatentModel) -> None:
@@ -235,11 +235,14 @@ class DisentanglementCallback(EvaluationCallback):
     def _compare(self, batch: Any, dataset: FactorDataset) -> None:
         """Warn if the images in the batches are not those that the data set renders."""
         seen, factors = self.take(batch, self.input_key)[:1], self._take_factors(batch)[:1]
-        rendered = dataset.render(factors.long().cpu()).to(seen.device)
+        try:
+            rendered = dataset.render(factors.long().cpu()).to(seen.device)
+        except ValueError:  # other factors
+            rendered = torch.empty(0)
         if rendered.shape != seen.shape or not torch.allclose(rendered, seen.to(rendered), atol=_SAME_PIXELS):
             rank_zero_warn(
-                "the data set renders other images than the batches hold, so the scores of interventions are not of "
-                "what the model is given: set sampler_rows=0 to take validation rows instead",
+                "the data set renders other images, or of other factors, than the batches hold, so the scores of "
+                "interventions are not of what the model is given: set sampler_rows=0 to take validation rows instead",
                 UserWarning,
             )
 

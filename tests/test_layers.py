@@ -17,9 +17,14 @@ FORBIDDEN = {
     "src/torchdisentangle/functional": (
         "torchdisentangle.statistics",
         "torchdisentangle.manifold",
+        "torchdisentangle.supervised",
         "torch.distributed",
     ),
-    "src/torchdisentangle/statistics": ("torchdisentangle.manifold", "torchdisentangle.plots"),
+    "src/torchdisentangle/statistics": (
+        "torchdisentangle.manifold",
+        "torchdisentangle.supervised",
+        "torchdisentangle.plots",
+    ),
 }
 
 

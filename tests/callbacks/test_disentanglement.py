@@ -141,9 +141,15 @@ def test_other_images_than_the_data_sets_are_warned_of(make_trainer: MakeTrainer
         images, factors = zip(*items, strict=True)
         return [torch.stack(images) / 2, torch.stack(factors)]
 
-    trainer = make_trainer(watch(["irs"], sampler_rows=50))
-    with pytest.warns(UserWarning, match="set sampler_rows=0"):
-        trainer.validate(tiny_vae, DataLoader(STRIPES, 9, collate_fn=halve), verbose=False)
+    def fewer(items: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        images, factors = zip(*items, strict=True)
+        return [torch.stack(images), torch.stack(factors)[:, :2]]
+
+    for collate in (halve, fewer):
+        trainer = make_trainer(watch(["sap", "irs"], sampler_rows=50))
+        with pytest.warns(UserWarning, match="set sampler_rows=0"):
+            trainer.validate(tiny_vae, DataLoader(STRIPES, 9, collate_fn=collate), verbose=False)
+        assert "sap" in logged(trainer)
 
 
 def test_factors_are_found_by_key_and_function(make_trainer: MakeTrainer, tiny_vae: Any) -> None:

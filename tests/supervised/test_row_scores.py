@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -293,6 +294,9 @@ def test_matrices_and_figures() -> None:
     assert value_of(SAP(), CODES["twice"]) == 0
     per_factor = SAP()
     assert value_of(per_factor, PERFECT).item() == pytest.approx(per_factor.per_factor().mean().item())
+    for scalar in (FactorVAEScore(), Explicitness(), CodeFactorSample()):
+        value_of(scalar, PERFECT)
+        assert isinstance(scalar.plot()[0], Figure)
     explicitness = Explicitness()
     assert value_of(explicitness, PERFECT).item() == pytest.approx(explicitness.per_factor().mean().item())
 
@@ -322,3 +326,23 @@ def test_the_sample_itself() -> None:
 def test_bad_settings_are_refused(build: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("score", [DiscreteSAP, DCI, Explicitness, BetaVAEScore])
+def test_a_missing_scikit_learn_is_named(score: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ImportError, match=rf"{score.__name__} needs scikit-learn: .*torchdisentangle\[supervised\]"):
+        score()
+    for independent in (SAP(), IRS(), FactorVAEScore(), ZMax()):
+        assert value_of(independent, PERFECT) > 0.9
+
+
+def test_forward() -> None:
+    """The value of a batch alone, and of all in the end."""
+    for score in (SAP(), IRS(max_rows=500)):
+        twin = score.clone()
+        for codes, factors in zip((PERFECT + NOISE).split(300), FACTORS.split(300), strict=True):
+            fresh = score.clone()
+            fresh.reset()
+            assert twin(codes, factors).item() == pytest.approx(value_of(fresh, codes, factors).item(), rel=1e-12)
+        assert twin.compute().item() == pytest.approx(value_of(score, PERFECT + NOISE).item(), rel=1e-12)

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
+from torchmetrics import Metric
 from torchmetrics.utilities import rank_zero_warn
 
+from torchdisentangle.plots import plot_scalar
 from torchdisentangle.supervised.information import factor_labels
 
 
-class FactorScores:
-    """Mixin of metrics that score every factor, and then average.
+class FactorScores(Metric):
+    """Base, beside a statistic, of metrics that score every factor and then average.
 
     A factor that cannot be scored (mostly because it has a single value) is NaN in results per factor, is named in a
     warning, and is left out of the mean.
@@ -59,3 +61,7 @@ class FactorScores:
     def mean_over_factors(self, per_factor: Tensor) -> Tensor:
         """Mean over the factors that have a score."""
         return per_factor[self.scored(per_factor)].mean()
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """The value, or given values over steps."""
+        return plot_scalar(self.compute() if val is None else val, ax=ax, label=type(self).__name__)

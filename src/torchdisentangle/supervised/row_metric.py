@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from torchdisentangle.plots.factors import plot_latents_against_factors
 from torchdisentangle.statistics.factors import value_labels
 from torchdisentangle.statistics.rows import CodeFactorSampleStatistic
 from torchdisentangle.supervised.factor_scores import FactorScores
@@ -106,3 +107,8 @@ class CodeFactorSample(RowMetric):
     def compute(self) -> Rows:
         """The kept rows."""
         return self.rows
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Mean of each latent for every value of each factor, on axes of its own."""
+        codes, factors = self.compute() if val is None else val
+        return plot_latents_against_factors(codes, factors, self.factor_names)
