@@ -43,30 +43,48 @@ from torchdisentangle.similarity import (
 )
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.supervised import (
+    DCI,
     DCIMIG,
+    IRS,
     JEMMIG,
+    SAP,
+    BetaVAEScore,
+    CodeFactorSample,
+    DiscreteSAP,
+    Explicitness,
+    FactorVAEScore,
     MIGSup,
     Modularity,
     MutualInformationGap,
     MutualInformationMatrix,
     PosteriorMutualInformationGap,
     RobustMIG,
+    ZMax,
+    supervised_metrics,
 )
 from torchdisentangle.topology import GeometryScore, ManifoldTopologyScore, SupervisedManifoldTopologyScore
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DCI",
     "DCIMIG",
+    "IRS",
     "JEMMIG",
     "MISJED",
+    "SAP",
     "ActiveUnits",
+    "BetaVAEScore",
     "BhattacharyyaFingerprint",
     "ChannelInformation",
     "ChannelSimilarity",
+    "CodeFactorSample",
     "CodeMutualInformation",
     "DimensionWiseKL",
+    "DiscreteSAP",
     "ELBODecomposition",
+    "Explicitness",
+    "FactorVAEScore",
     "Fingerprint",
     "GaussianTotalCorrelation",
     "GaussianWassersteinCorrelation",
@@ -96,10 +114,12 @@ __all__ = [
     "StatisticCollection",
     "SupervisedManifoldTopologyScore",
     "TotalCorrelation",
+    "ZMax",
     "compare_fingerprints",
     "elbo_metrics",
     "find_hot_spots",
     "fuse_channels",
     "informativeness_metrics",
     "manifold_metrics",
+    "supervised_metrics",
 ]

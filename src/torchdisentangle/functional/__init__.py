@@ -10,6 +10,7 @@ from torchdisentangle.functional.bhattacharyya import (
 )
 from torchdisentangle.functional.binning import (
     assign_bins,
+    assign_equal_bins,
     density_bins,
     equal_width_edges,
     normal_quantile_edges,
@@ -88,6 +89,7 @@ __all__ = [
     "active_latents",
     "aggregate_log_sums",
     "assign_bins",
+    "assign_equal_bins",
     "bhattacharyya_coefficients",
     "bhattacharyya_distance",
     "channel_information",
