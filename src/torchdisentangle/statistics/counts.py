@@ -240,6 +240,8 @@ class JointCountStatistic(SampleStatistic):
                 f"updates so far had {seen[0]} codes and {seen[1]} factors, "
                 f"this one has {codes.shape[1]} and {factors.shape[1]}"
             )
+        if self.code_range is not None and not {end.numel() for end in self.code_range} <= {1, codes.shape[1]}:
+            raise ValueError(f"edges must be numbers or one for each of {codes.shape[1]} codes")
         if not isinstance(self.continuous, bool) and any(
             not -factors.shape[1] <= column < factors.shape[1] for column in self.continuous
         ):
@@ -247,8 +249,8 @@ class JointCountStatistic(SampleStatistic):
 
     def _check_values(self, factors: Tensor, num_codes: int) -> None:
         columns = self._continuous_columns(factors.shape[1])
-        discrete = [column for column in range(factors.shape[1]) if column not in columns]
-        discrete = factors[:, discrete] if columns else factors
+        others = [column for column in range(factors.shape[1]) if column not in columns]
+        discrete = factors[:, others] if columns else factors
         if discrete.is_floating_point() and not torch.equal(discrete, discrete.round()):
             raise ValueError("discrete factors must be whole numbers; name real ones in continuous")
         if discrete.numel() == 0:
