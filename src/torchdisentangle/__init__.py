@@ -1,5 +1,17 @@
 """Disentanglement and alignment metrics for generative models, as torchmetrics classes."""
 
+from torchdisentangle.elbo import (
+    ActiveUnits,
+    CodeMutualInformation,
+    DimensionWiseKL,
+    ELBODecomposition,
+    GaussianTotalCorrelation,
+    GaussianWassersteinCorrelation,
+    IndexCodeMutualInformation,
+    LatentKL,
+    TotalCorrelation,
+    elbo_metrics,
+)
 from torchdisentangle.manifold import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldEntropy,
@@ -29,6 +41,14 @@ __all__ = [
     "DCIMIG",
     "JEMMIG",
     "MIGSup",
+    "ActiveUnits",
+    "CodeMutualInformation",
+    "DimensionWiseKL",
+    "ELBODecomposition",
+    "GaussianTotalCorrelation",
+    "GaussianWassersteinCorrelation",
+    "IndexCodeMutualInformation",
+    "LatentKL",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
@@ -43,5 +63,7 @@ __all__ = [
     "PosteriorMutualInformationGap",
     "RobustMIG",
     "StatisticCollection",
+    "TotalCorrelation",
+    "elbo_metrics",
     "manifold_metrics",
 ]

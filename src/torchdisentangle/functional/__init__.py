@@ -10,6 +10,15 @@ from torchdisentangle.functional.binning import (
     soft_bins,
 )
 from torchdisentangle.functional.counts import joint_counts, joint_weights
+from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
+from torchdisentangle.functional.elbo import (
+    ELBOTerms,
+    elbo_decomposition,
+    elbo_terms,
+    minibatch_elbo_decomposition,
+    minibatch_log_densities,
+    minibatch_total_correlation,
+)
 from torchdisentangle.functional.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
 from torchdisentangle.functional.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
 from torchdisentangle.functional.information import (
@@ -45,6 +54,7 @@ from torchdisentangle.functional.posterior_information import posterior_mutual_i
 
 __all__ = [
     "AggregateLogSums",
+    "ELBOTerms",
     "EntropicDecomposition",
     "active_latents",
     "aggregate_log_sums",
@@ -55,6 +65,8 @@ __all__ = [
     "decoder_jacobian_chunks",
     "density_bins",
     "effective_dimension",
+    "elbo_decomposition",
+    "elbo_terms",
     "entropic_decomposition",
     "entropy",
     "equal_width_edges",
@@ -62,6 +74,8 @@ __all__ = [
     "gaussian_entropy",
     "gaussian_kl",
     "gaussian_log_density",
+    "gaussian_total_correlation",
+    "gaussian_wasserstein_correlation",
     "gram_matrix",
     "jemmig",
     "joint_counts",
@@ -85,5 +99,8 @@ __all__ = [
     "plug_in_bias",
     "posterior_mutual_information",
     "soft_bins",
+    "minibatch_elbo_decomposition",
+    "minibatch_log_densities",
+    "minibatch_total_correlation",
     "tangent_correlation",
 ]

@@ -59,7 +59,7 @@ class AggregateLogSums(NamedTuple):
             if shapes[0] != shapes[1]:
                 raise ValueError(f"{name}: log-sums of shapes {shapes[0]} and {shapes[1]} do not belong together")
         pairs = zip(self, other, strict=True)
-        return AggregateLogSums(*(None if a is None or b is None else torch.logaddexp(a, b) for a, b in pairs))
+        return AggregateLogSums._make(None if a is None or b is None else torch.logaddexp(a, b) for a, b in pairs)
 
 
 def aggregate_log_sums(
@@ -78,9 +78,9 @@ def aggregate_log_sums(
     .. math:: \log \sum_n w_n \prod_{i \in A} \mathcal{N}(z_{si}; \mu_{ni}, \sigma_{ni}^2)
               \quad \text{for } A = \{1, \dots, d\},\ \{i\} \text{ and, if asked for, all but } i
 
-    Exact, by log-sum-exp in float64, without floors. The cost is :math:`S N d` exponentials (twice as many with
-    ``leave_one_out``; factors add little); memory holds a block of queries and rows at a time, whatever ``S`` and
-    ``N``. Differentiable, but a graph keeps all blocks.
+    Exact, by log-sum-exp in float64, without floors. The cost is :math:`S N d` exponentials; ``leave_one_out`` doubles
+    it, and so do about five factors. Memory holds a block of queries and rows at a time, whatever ``S`` and ``N``.
+    Differentiable, but a graph keeps all blocks.
 
     Each log-density is formed from :math:`z / \sigma - \mu / \sigma`, whose rounding error is that of ``z`` itself; the
     expanded quadratic :math:`z^2 / \sigma^2 - 2 z \mu / \sigma^2 + \mu^2 / \sigma^2`, a matrix product, would lose
@@ -198,7 +198,7 @@ def _nothing(z: Tensor, leave_one_out: bool, num_factors: int | None) -> Aggrega
 def _concatenated(parts: list[AggregateLogSums]) -> AggregateLogSums:
     """Log-sums over the same rows at the queries of all parts."""
     weight, *columns = zip(*parts, strict=True)
-    return AggregateLogSums(weight[0], *(None if column[0] is None else torch.cat(column) for column in columns))
+    return AggregateLogSums._make([weight[0], *(None if c[0] is None else torch.cat(c) for c in columns)])
 
 
 def _block_shape(z: Tensor, num_rows: int, num_factors: int, block_bytes: int | None) -> tuple[int, int]:

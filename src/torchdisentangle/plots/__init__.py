@@ -4,6 +4,7 @@ Every function returns ``(figure, axes)``. Without ``ax`` it makes a figure of i
 state and backend are left alone and nothing needs to be closed.
 """
 
+from torchdisentangle.plots.elbo import plot_elbo_decomposition, plot_latent_kl
 from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_columns, plot_spectrum
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar
@@ -17,8 +18,10 @@ __all__ = [
     "ORANGE",
     "figure_style",
     "plot_decomposition",
+    "plot_elbo_decomposition",
     "plot_factor_matrix",
     "plot_jacobian_columns",
+    "plot_latent_kl",
     "plot_pairwise",
     "plot_scalar",
     "plot_spectrum",

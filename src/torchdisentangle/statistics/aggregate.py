@@ -67,4 +67,4 @@ def all_reduce_log_sums(sums: AggregateLogSums, group: Any | None = None) -> Agg
     scaled = (flat - top).exp()
     dist.all_reduce(scaled, group=group)
     parts = iter((scaled.log() + top).split([value.numel() for value in present]))
-    return AggregateLogSums(*(None if value is None else next(parts).view(value.shape) for value in sums))
+    return AggregateLogSums._make(None if value is None else next(parts).view(value.shape) for value in sums)

@@ -188,15 +188,32 @@ class PosteriorSampleStatistic(PosteriorStatistic, SampleStatistic):
                 raise ValueError(
                     f"factors must be integers of shape ({len(mean)}, F), got {tuple(factors.shape)} of {factors.dtype}"
                 )
-        index = self._number(len(mean)) if index is None else index
-        if index.shape != (len(mean),) or index.is_floating_point():
-            raise ValueError(f"index must be integers ({len(mean)},), got {tuple(index.shape)} of {index.dtype}")
+        index = self.check_index(index, len(mean))
         finite = self.add_posteriors(mean, log_variance)
         rows = {"mean": mean.detach()[finite], "log_variance": log_variance.detach()[finite]}
         if factors is not None:
             rows["factors"] = factors[finite.to(factors.device)]
         self.add_rows(rows, index[finite.to(index.device)])
-        self.num_seen = self.num_seen + (~finite).sum()  # rows left out have a number too
+        self.num_seen = self.num_seen + int((~finite).sum())  # rows left out have a number too
+
+    def check_index(self, index: Tensor | None, num_rows: int) -> Tensor:
+        """Positions of rows, by default as they come.
+
+        Args:
+            index: ``(num_rows,)`` integers, or ``None``.
+            num_rows: how many.
+
+        Returns:
+            ``(num_rows,)`` integers.
+
+        Raises:
+            ValueError: if the shape or dtype does not fit.
+        """
+        if index is None:
+            return self._number(num_rows)
+        if index.shape != (num_rows,) or index.is_floating_point():
+            raise ValueError(f"index must be integers ({num_rows},), got {tuple(index.shape)} of {index.dtype}")
+        return index
 
     def queries(self, num: int) -> PosteriorQueries:
         """Latents drawn from the posteriors of a uniform subset of the rows, the same on every process.
