@@ -255,5 +255,7 @@ def test_bad_rows_are_refused(edges: Any) -> None:
     assert metric.num_samples == 9
     with pytest.raises(ValueError, match="binning='soft' needs log_variance of the codes' shape"):
         Counts(binning="soft").update(CODES, FACTORS)
+    with pytest.raises(ValueError, match="one for each of 3 codes"):
+        Counts(edges=([0.0, 0.0], [1.0, 1.0])).update(CODES, FACTORS)
     with pytest.raises(ValueError, match="continuous names the columns"):
         Counts(continuous=[2]).update(CODES, FACTORS)

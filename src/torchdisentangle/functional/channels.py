@@ -17,13 +17,14 @@ TMLR 2025, Section 3; Kolchinsky & Tracey, *Estimating mixture entropy with pair
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from torchdisentangle.functional.bhattacharyya import bhattacharyya_coefficients, check_posteriors, label_coefficients
+from torchdisentangle.functional.blocks import row_blocks
 
 NATS_PER_BIT = math.log(2)
 """Divide nats by this to get bits."""
@@ -292,15 +293,9 @@ def _gaussian(mean: Tensor, log_variance: Tensor) -> Coefficients:
 
 def _in_blocks(a: Coefficients, b: Coefficients | None, num_points: int, num_channels: int) -> ChannelComparison:
     total: list[Tensor] | None = None
-    for rows in _row_blocks(num_points, num_channels):
+    for rows in row_blocks(num_points, num_points * num_channels, _BLOCK):
         weight = (rows.stop - rows.start) / num_points
         part = [weight * value for value in compare_channels(a(rows), None if b is None else b(rows))]
         total = part if total is None else [x + y for x, y in zip(total, part, strict=True)]
     assert total is not None
     return ChannelComparison(*total)
-
-
-def _row_blocks(num_points: int, num_channels: int) -> Iterator[slice]:
-    size = max(1, _BLOCK // max(1, num_points * num_channels))
-    for start in range(0, num_points, size):
-        yield slice(start, min(start + size, num_points))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -17,6 +17,7 @@ from torchdisentangle.functional.binning import (
     normal_quantile_edges,
     soft_bins,
 )
+from torchdisentangle.functional.blocks import row_blocks
 from torchdisentangle.functional.counts import joint_counts, joint_weights
 from torchdisentangle.statistics.sample import SampleStatistic
 
@@ -180,7 +181,7 @@ class JointCountStatistic(SampleStatistic):
         num_values = int(values.max()) + 1 if len(values) else 1
         table = self.counts.new_zeros(num_factors, d, self.num_bins, num_values)
         ends = self.code_range or ((codes.amin(0), codes.amax(0)) if len(codes) else (0.0, 0.0))
-        for rows in _blocks(len(codes), d * (num_factors if log_variance is None else self.num_bins)):
+        for rows in row_blocks(len(codes), d * (num_factors if log_variance is None else self.num_bins), _BLOCK):
             if log_variance is None:
                 table += joint_counts(self._hard(codes[rows], *ends), values[rows], self.num_bins, num_values)
             else:
@@ -240,6 +241,8 @@ class JointCountStatistic(SampleStatistic):
                 f"updates so far had {seen[0]} codes and {seen[1]} factors, "
                 f"this one has {codes.shape[1]} and {factors.shape[1]}"
             )
+        if self.code_range is not None and not {end.numel() for end in self.code_range} <= {1, codes.shape[1]}:
+            raise ValueError(f"edges must be numbers or one for each of {codes.shape[1]} codes")
         if not isinstance(self.continuous, bool) and any(
             not -factors.shape[1] <= column < factors.shape[1] for column in self.continuous
         ):
@@ -247,8 +250,8 @@ class JointCountStatistic(SampleStatistic):
 
     def _check_values(self, factors: Tensor, num_codes: int) -> None:
         columns = self._continuous_columns(factors.shape[1])
-        discrete = [column for column in range(factors.shape[1]) if column not in columns]
-        discrete = factors[:, discrete] if columns else factors
+        others = [column for column in range(factors.shape[1]) if column not in columns]
+        discrete = factors[:, others] if columns else factors
         if discrete.is_floating_point() and not torch.equal(discrete, discrete.round()):
             raise ValueError("discrete factors must be whole numbers; name real ones in continuous")
         if discrete.numel() == 0:
@@ -283,11 +286,6 @@ class JointCountStatistic(SampleStatistic):
 def _all_finite(values: Tensor | None) -> bool:
     """Whether all are certainly finite, or there are none: in one pass, for one that is not makes their sum so."""
     return values is None or not values.is_floating_point() or bool(values.sum().isfinite())
-
-
-def _blocks(num_rows: int, numbers_per_row: int) -> Iterator[slice]:
-    size = max(_BLOCK // numbers_per_row, 1)
-    return (slice(start, start + size) for start in range(0, num_rows, size))
 
 
 def as_ends(ends: Ends, name: str) -> tuple[Tensor, Tensor]:

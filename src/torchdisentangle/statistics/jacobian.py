@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.blocks import row_blocks
 from torchdisentangle.functional.gram import (
     MAX_PAIRWISE,
     dead_latents,
@@ -23,7 +24,7 @@ from torchdisentangle.statistics.classes import ClassMeanStatistic, Estimate, me
 
 DataScale = Tensor | Sequence[float] | float | None
 
-_PIECE_BYTES = 2**25  # of float64 Jacobians at a time
+_BLOCK = 2**22  # numbers of Jacobians at a time
 
 
 class DecoderJacobianStatistic(ClassMeanStatistic):
@@ -88,7 +89,7 @@ class DecoderJacobianStatistic(ClassMeanStatistic):
         """
         self._check(jacobian, log_det)
         labels, num_classes = self.check_labels(labels, len(jacobian), jacobian.device)
-        for rows in _pieces(len(jacobian), jacobian[:1].numel()):
+        for rows in row_blocks(len(jacobian), jacobian[:1].numel(), _BLOCK):
             self._add(jacobian[rows], labels[rows], None if log_det is None else log_det[rows].double(), num_classes)
 
     def _add(self, jacobian: Tensor, labels: Tensor, log_det: Tensor | None, num_classes: int) -> None:
@@ -233,7 +234,7 @@ class CrossJacobianStatistic(ClassMeanStatistic):
             self.warn_nonfinite(int((~finite).sum()))
             jacobian_a, jacobian_b, labels = jacobian_a[finite], jacobian_b[finite], labels[finite]
         self.accumulate(num_nonfinite=(~finite).sum())
-        for rows in _pieces(len(labels), jacobian_a.shape[1] * (jacobian_a.shape[2] + jacobian_b.shape[2])):
+        for rows in row_blocks(len(labels), jacobian_a.shape[1] * (jacobian_a.shape[2] + jacobian_b.shape[2]), _BLOCK):
             pairwise = cross_pairwise_of_samples(jacobian_a[rows], jacobian_b[rows], self.data_std)
             by_class = [labels[rows] == label for label in range(num_classes)]
             self.accumulate(
@@ -252,8 +253,3 @@ def check_scale(data_std: DataScale) -> Tensor | None:
     if not (scale.isfinite() & (scale > 0)).all():
         raise ValueError("data_std must be positive and finite")
     return scale
-
-
-def _pieces(num_samples: int, numbers_per_sample: int) -> Iterator[slice]:
-    rows = max(1, _PIECE_BYTES // max(8 * numbers_per_sample, 1))
-    return (slice(start, start + rows) for start in range(0, num_samples, rows))
