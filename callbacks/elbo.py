@@ -150,7 +150,7 @@ class ELBODecompositionCallback(EvaluationCallback):
         rows = (positions >= 0).nonzero()[:, 0]
         if len(rows) == 0:
             return
-        posterior, _ = self.encode(model, batch, rows)
+        posterior = self.encode(model, batch, rows)
         if posterior.log_variance is None:
             raise TypeError(
                 f"the encoder of {type(model.module).__name__} gives no variance, and the ELBO decomposition is about "

@@ -172,32 +172,28 @@ class EvaluationCallback(L.Callback):
             raise TypeError(f"the batch has no tensor at {key!r} ({has}): set input_key or label_key of the callback")
         return value
 
-    def encode(
-        self, model: LatentModel, batch: Any, rows: Tensor, labelled: bool = False
-    ) -> tuple[Posterior, Tensor | None]:
+    def encode(self, model: LatentModel, batch: Any, rows: Tensor) -> Posterior:
         """Posteriors of some rows of a batch.
 
         Args:
-            model: the model.
+            model: the model; a conditional one gets the batch's labels.
             batch: the batch.
             rows: which rows, ``(n,)`` integers.
-            labelled: whether labels are needed although the model is unconditional.
 
         Returns:
-            The posteriors of these rows, and their labels if there was need for them.
+            The posteriors of these rows.
 
         Raises:
             TypeError: if the batch has no data, or no labels where they are needed.
         """
         x = self.take(batch, self.input_key)
-        labels = None
-        if labelled or model.num_classes is not None:
-            labels = self.take(batch, self.label_key)
-            labels = labels[rows.to(labels.device)]
         x = x[rows.to(x.device)]
         if x.is_floating_point():
             x = x.to(next((p for p in model.module.parameters() if p.is_floating_point()), x))
-        return model.encode(x, labels), labels
+        if model.num_classes is None:
+            return model.encode(x)
+        labels = self.take(batch, self.label_key)
+        return model.encode(x, labels[rows.to(labels.device)])
 
     def loader(self, trainer: L.Trainer) -> Any:
         """The data loader that this callback reads."""

@@ -208,9 +208,12 @@ class ManifoldEntropyCallback(EvaluationCallback):
 
     def _posterior_samples(self, model: LatentModel, batch: Any, positions: Tensor) -> tuple[Tensor, Tensor | None]:
         """The latents of a batch's rows, given their positions in the data set."""
-        size = len(self.take(batch, self.input_key))
-        rows = ((positions >= 0) & (positions < self.num_samples)).nonzero()[:, 0][:size]
-        posterior, labels = self.encode(model, batch, rows, labelled=self.classes is not None)
+        x = self.take(batch, self.input_key)
+        rows = ((positions >= 0) & (positions < self.num_samples)).nonzero()[:, 0][: len(x)]
+        labelled = model.num_classes is not None or self.classes is not None
+        labels = self.take(batch, self.label_key)[rows.to(x.device)] if labelled else None
+        x = x[rows.to(x.device)]
+        posterior = model.encode(x.to(self._like) if x.is_floating_point() else x, labels)
         if self.source == "posterior_mean":
             return posterior.mean, labels
         generator = torch.Generator().manual_seed(self.seed)

@@ -17,9 +17,10 @@ FORBIDDEN = {
     "src/torchdisentangle/functional": (
         "torchdisentangle.statistics",
         "torchdisentangle.manifold",
+        "torchdisentangle.elbo",
         "torch.distributed",
     ),
-    "src/torchdisentangle/statistics": ("torchdisentangle.manifold", "torchdisentangle.plots"),
+    "src/torchdisentangle/statistics": ("torchdisentangle.manifold", "torchdisentangle.elbo", "torchdisentangle.plots"),
 }
 
 

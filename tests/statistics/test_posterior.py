@@ -15,6 +15,7 @@ from torch.distributions import Normal, kl_divergence
 
 from torchdisentangle import StatisticCollection
 from torchdisentangle.functional.aggregate import aggregate_log_sums
+from torchdisentangle.statistics import aggregate
 from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -79,6 +80,17 @@ def test_any_split_gives_the_value_of_one_pass(order: list[int], size: int, max_
 
 
 def work(rank: int, cuts: list[int], max_rows: int, in_collection: bool) -> Tensor:
+    shares, compute_share = [], aggregate.aggregate_log_sums
+    aggregate.aggregate_log_sums = lambda z, mean, *args, **kwargs: (  # type: ignore[assignment]
+        shares.append(len(mean)) or compute_share(z, mean, *args, **kwargs)
+    )
+    value = densities(rank, cuts, max_rows, in_collection)
+    all_rows = min(max_rows, 53)
+    assert shares == [len(range(rank, all_rows, len(cuts) - 1))]  # once, and no process does all the work
+    return value
+
+
+def densities(rank: int, cuts: list[int], max_rows: int, in_collection: bool) -> Tensor:
     parts = [part for part in torch.arange(cuts[rank], cuts[rank + 1]).split(8) if len(part)]
     metric = filled(parts, max_rows)
     if not in_collection:

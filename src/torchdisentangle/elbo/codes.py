@@ -14,10 +14,10 @@ from torchdisentangle.functional.counts import joint_counts
 from torchdisentangle.functional.information import mutual_information
 from torchdisentangle.plots import plot_pairwise, plot_scalar
 from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.moments import MomentStatistic, finite_codes
+from torchdisentangle.statistics.code_moments import CodeMomentStatistic, finite_codes
 
 
-class GaussianTotalCorrelation(MomentStatistic):
+class GaussianTotalCorrelation(CodeMomentStatistic):
     r"""Total correlation of the Gaussian that has the codes' covariance.
 
     .. math:: \mathrm{TC} = -\tfrac12 \log \det R
@@ -58,7 +58,7 @@ class GaussianTotalCorrelation(MomentStatistic):
         return plot_scalar(self.compute() if val is None else val, ax=ax, label="Gaussian total correlation (nats)")
 
 
-class GaussianWassersteinCorrelation(MomentStatistic):
+class GaussianWassersteinCorrelation(CodeMomentStatistic):
     r"""Squared Wasserstein distance of the Gaussian that has the codes' covariance from the product of its marginals.
 
     .. math:: W_2^2 = 2 \operatorname{tr} \Sigma - 2 \operatorname{tr} (D^{1/2} \Sigma D^{1/2})^{1/2}, \quad

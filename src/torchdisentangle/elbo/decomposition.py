@@ -23,9 +23,12 @@ class ELBOTerm(ELBOMetric):
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """The value with its standard error, or a list of values over steps."""
+        label = f"{self.label} (nats)"
         if val is not None:
-            return plot_scalar(val, ax=ax, label=f"{self.label} (nats)")
-        return plot_scalar(self.compute(), self.standard_error(), ax=ax, label=f"{self.label} (nats)")
+            return plot_scalar(val, ax=ax, label=label)
+        with self.reduced():
+            estimates = self.estimates()
+        return plot_scalar(*map(self.read, estimates), ax=ax, label=label)
 
 
 class TotalCorrelation(ELBOTerm):
@@ -152,6 +155,8 @@ class ELBODecomposition(ELBOMetric):
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """The terms as bars; or given values, a dictionary as from ``compute``."""
-        values = self.compute() if val is None else val
-        errors = self.standard_error() if val is None else None
-        return plot_elbo_decomposition(values, errors, ax=ax)
+        if val is not None:
+            return plot_elbo_decomposition(val, ax=ax)
+        with self.reduced():
+            estimates = self.estimates()
+        return plot_elbo_decomposition(*map(self.read, estimates), ax=ax)

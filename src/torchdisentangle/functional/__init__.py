@@ -12,6 +12,7 @@ from torchdisentangle.functional.correlation import gaussian_total_correlation, 
 from torchdisentangle.functional.counts import joint_counts, joint_weights
 from torchdisentangle.functional.elbo import (
     ELBOTerms,
+    elbo_decomposition,
     elbo_terms,
     minibatch_elbo_decomposition,
     minibatch_log_densities,
@@ -72,6 +73,7 @@ __all__ = [
     "decoder_jacobian_chunks",
     "density_bins",
     "effective_dimension",
+    "elbo_decomposition",
     "elbo_terms",
     "entropic_decomposition",
     "entropy",

@@ -78,9 +78,9 @@ def aggregate_log_sums(
     .. math:: \log \sum_n w_n \prod_{i \in A} \mathcal{N}(z_{si}; \mu_{ni}, \sigma_{ni}^2)
               \quad \text{for } A = \{1, \dots, d\},\ \{i\} \text{ and, if asked for, all but } i
 
-    Exact, by log-sum-exp in float64, without floors. The cost is :math:`S N d` exponentials (twice as many with
-    ``leave_one_out``; factors add little); memory holds a block of queries and rows at a time, whatever ``S`` and
-    ``N``. Differentiable, but a graph keeps all blocks.
+    Exact, by log-sum-exp in float64, without floors. The cost is :math:`S N d` exponentials; ``leave_one_out`` doubles
+    it, and so do about five factors. Memory holds a block of queries and rows at a time, whatever ``S`` and ``N``.
+    Differentiable, but a graph keeps all blocks.
 
     Each log-density is formed from :math:`(z - \mu) / \sigma`, exact to rounding however small :math:`\sigma` is;
     the expanded quadratic :math:`z^2 / \sigma^2 - 2 z \mu / \sigma^2 + \mu^2 / \sigma^2`, a matrix product, would

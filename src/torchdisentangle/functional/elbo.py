@@ -19,7 +19,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.gaussian import gaussian_log_density
+from torchdisentangle.functional.aggregate import aggregate_log_sums
+from torchdisentangle.functional.gaussian import gaussian_kl, gaussian_log_density
 
 MinibatchEstimator = Literal["mss", "mws"]
 
@@ -226,6 +227,46 @@ def minibatch_total_correlation(
         0.0
     """
     return minibatch_elbo_decomposition(z, mean, log_variance, dataset_size, estimator).total_correlation
+
+
+def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTerms:
+    r"""The three terms of the KL divergence under the exact aggregate posterior.
+
+    .. math:: I(x; z) + \mathrm{TC} + \mathrm{DWKL} = \frac1N \sum_n \mathrm{KL}(q(z \mid x_n) \,\|\, p(z))
+
+    The terms are means over the latents given, corrected by :func:`adjusted_to_kl` so that they add to the analytic KL
+    divergence of all rows. Cost: ``S N d`` exponentials, see
+    :func:`~torchdisentangle.functional.aggregate.aggregate_log_sums`.
+
+    Args:
+        z: one latent drawn from the posterior of each of the first ``S`` rows, ``(S, d)``; rows are in random order.
+        mean: of all posteriors, ``(N, d)`` with ``N >= S``.
+        log_variance: likewise, ``(N, d)``.
+
+    Returns:
+        The terms, scalars in nats, float64.
+
+    Raises:
+        ValueError: if shapes do not fit.
+
+    Reference:
+        Chen et al., NeurIPS 2018, equation 2.
+
+    Example:
+        >>> mean = torch.tensor([[-9.0], [9.0]]).repeat(100, 1)
+        >>> terms = elbo_decomposition(mean + torch.randn(200, 1), mean, torch.zeros(200, 1))
+        >>> [round(float(term), 3) for term in terms]
+        [0.693, 0.0, 39.807]
+    """
+    if z.ndim != 2 or not 1 <= len(z) <= len(mean):
+        raise ValueError(f"latents of 1 to {len(mean)} rows are needed, (S, d), got {tuple(z.shape)}")
+    sums = aggregate_log_sums(z, mean, log_variance)
+    z, mean, log_variance = z.double(), mean.double(), log_variance.double()
+    own = mean[: len(z)], log_variance[: len(z)]
+    terms = torch.stack(elbo_terms(z, *own, sums.joint - sums.weight, sums.marginal - sums.weight), dim=1)
+    centred = terms - terms.mean(0)
+    kl = gaussian_kl(mean, log_variance).sum(1).mean()
+    return ELBOTerms(*adjusted_to_kl(terms.mean(0), centred.mT @ centred / len(terms), kl)[0])
 
 
 def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torchdisentangle.statistics.base import Statistic
 _ROUNDING = 1e-13  # a variance below this fraction of the second moment is that of a constant
 
 
-class MomentStatistic(Statistic):
+class CodeMomentStatistic(Statistic):
     r"""Count, sum and sum of outer products of codes, in float64.
 
     The covariance is taken of uncentred sums, so that any split merges exactly: a code whose mean is ``r`` standard
