@@ -3,6 +3,7 @@
 from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
 from torchdisentangle.functional.binning import (
     assign_bins,
+    assign_equal_bins,
     density_bins,
     equal_width_edges,
     normal_quantile_edges,
@@ -68,6 +69,7 @@ __all__ = [
     "active_latents",
     "aggregate_log_sums",
     "assign_bins",
+    "assign_equal_bins",
     "dci_mig",
     "decoder_jacobian",
     "decoder_jacobian_chunks",
