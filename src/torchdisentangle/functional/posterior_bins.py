@@ -11,6 +11,7 @@ Reference: Do & Tran, *Theory and evaluation metrics for learning disentangled r
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -24,6 +25,8 @@ BinMode = Literal["exact", "reference"]
 
 DEFAULT_BOUNDS = (-4.0, 4.0)
 DEFAULT_BINS = 100
+
+_BLOCK = 2**20  # numbers held at a time, 8 MiB
 
 
 class LatentEntropies(NamedTuple):
@@ -70,6 +73,26 @@ def quantize_posterior(
     if mode != "exact":
         raise ValueError(f"mode must be 'exact' or 'reference', got {mode!r}")
     return soft_bins(mean, log_variance, equal_width_edges(low, high, num_bins).to(mean.device))
+
+
+def quantized_blocks(
+    mean: Tensor, log_variance: Tensor, bounds: tuple[float, float], num_bins: int, mode: BinMode
+) -> Iterator[Tensor]:
+    """:func:`quantize_posterior` of so many rows at a time that memory stays small.
+
+    Args:
+        mean: ``(n, d)``.
+        log_variance: ``(n, d)``.
+        bounds: as for :func:`quantize_posterior`.
+        num_bins: likewise.
+        mode: likewise.
+
+    Yields:
+        ``(m, d, B)`` of consecutive rows.
+    """
+    size = max(1, _BLOCK // max(mean.shape[1] * num_bins, 1))
+    for rows in zip(mean.split(size), log_variance.split(size), strict=True):
+        yield quantize_posterior(*rows, bounds, num_bins, mode)
 
 
 def informativeness(
