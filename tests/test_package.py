@@ -65,7 +65,7 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["", ".functional", ".datasets", ".callbacks", ".models", ".statistics", ".manifold"]
+    "module", ["", ".functional", ".datasets", ".callbacks", ".models", ".statistics", ".manifold", ".similarity"]
 )
 def test_public_names_exist_and_are_documented(module: str) -> None:
     package = __import__(f"torchdisentangle{module}", fromlist=["__all__"])
