@@ -25,7 +25,7 @@ from torchdisentangle.functional.gram import (
 
 # Sums of at most a few hundred products of numbers near 1 in float64: some hundred units of 2^-53, far below 1e-12.
 ROUNDING: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-12}
-SCALES = [1e-6, 1e-3, 1.0, 1e3, 1e6]
+SCALES = [1e-6, 1.0, 1e6]
 
 
 def random_jacobian(n: int = 5, data_dim: int = 7, latent_dim: int = 4, seed: int = 0) -> Tensor:
@@ -112,7 +112,7 @@ def test_tangent_correlation_is_the_cosine_of_every_pair(scale: float) -> None:
     torch.testing.assert_close(tangent_correlation(gram_matrix(jacobian)), cosine, **ROUNDING)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_correlations_stay_within_one(seed: int) -> None:
     column = random_jacobian(data_dim=50, latent_dim=1, seed=seed)
     correlation = tangent_correlation(gram_matrix(torch.cat([column, -3 * column, 0.1 * column], dim=-1)))

@@ -1,4 +1,4 @@
-"""Decoder Jacobians against one reverse-mode Jacobian a sample, and what is promised about memory and refusals."""
+"""Decoder Jacobians against one reverse-mode Jacobian a sample, in either mode, and their gradients."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from torchdisentangle.functional import (
     decoder_jacobian,
     decoder_jacobian_chunks,
     gram_matrix,
-    jacobian,
     manifold_total_correlation,
 )
-from torchdisentangle.functional.memory import PeakMemory
 
 Mode = Literal["auto", "forward", "reverse"]
 Case = tuple[Callable[..., Tensor], Tensor, Tensor | None]  # a decoder, latents, and labels where it takes them
@@ -27,16 +25,6 @@ Case = tuple[Callable[..., Tensor], Tensor, Tensor | None]  # a decoder, latents
 # Forward and reverse mode multiply the same factors in float64 in another order; the decoders below are a few layers
 # of at most some hundred units deep, so that rounding stays around 1e-14.
 ROUNDING: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-12}
-
-
-@pytest.fixture(autouse=True)
-def _fresh_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    torch.manual_seed(0)
-    monkeypatch.setattr(jacobian, "_warned", set())
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the decoders are tiny: several threads would mostly wait for each other
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -169,7 +157,7 @@ def test_latents_made_in_inference_mode_may_be_used_outside() -> None:
 
 
 @pytest.mark.parametrize("mode", ["forward", "reverse"])
-@pytest.mark.parametrize("chunk_size", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("chunk_size", [1, 3])  # of five samples: single ones, and a smaller rest
 def test_chunk_size_changes_nothing(case: Case, chunk_size: int, mode: Mode) -> None:
     decode, z, labels = case
     expected = decoder_jacobian(decode, z, labels, mode=mode)
@@ -388,229 +376,3 @@ def test_leaves_no_traces(context: Callable[[], Any], mode: Mode) -> None:
     assert z.grad is None
     assert all(parameter.grad is None for parameter in decoder.parameters())
     assert all(torch.equal(value, before[name]) for name, value in decoder.state_dict().items())
-
-
-# Refusals
-
-MIXED_ROWS = "output for one latent changes when another row of the batch changes"
-
-
-@pytest.mark.parametrize("context", [torch.enable_grad, torch.no_grad])
-def test_batch_normalisation_in_training_mode_is_refused(context: Callable[[], Any]) -> None:
-    decoder, z = convolutional().train(), torch.randn(5, 4, dtype=torch.float64)
-    with context(), pytest.raises(ValueError, match=MIXED_ROWS):
-        decoder_jacobian(decoder, z)
-
-
-def test_batch_normalisation_of_vectors_in_training_mode_is_refused() -> None:
-    """Two rows are normalised to plus and minus one however far apart they are."""
-    decoder = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).double().train()
-    z = torch.tensor([[0.0, 0.0], [5.0, 5.0], [1.0, -1.0], [2.0, 3.0]], dtype=torch.float64)
-    with pytest.raises(ValueError, match=MIXED_ROWS):
-        decoder_jacobian(decoder, z)
-
-
-@pytest.mark.parametrize(
-    "decode",
-    [
-        lambda z: nn.functional.dropout(z.repeat(1, 20)),
-        lambda z: z - z.mean(0),
-        lambda z: z.cumsum(0),
-        lambda z: z.T[:, : len(z)],
-    ],
-    ids=["dropout", "centred", "running sum", "transposed"],
-)
-def test_decoders_that_mix_rows_are_refused(decode: Callable[[Tensor], Tensor]) -> None:
-    with pytest.raises(ValueError, match=MIXED_ROWS):
-        decoder_jacobian(decode, torch.randn(2, 2))
-
-
-def test_the_check_of_rows_can_be_left_out() -> None:
-    result = decoder_jacobian(lambda z: z.cumsum(0), torch.randn(4, 2), check=False, chunk_size=1)
-    assert torch.equal(result, torch.eye(2).expand(4, 2, 2))
-
-
-@pytest.mark.parametrize(
-    "decode",
-    [lambda z: z.sum(1), lambda z: z.sum(), lambda z: z.mean(0, keepdim=True), lambda z: z[:, None].flatten(0, 1)[0]],
-    ids=["row sums", "sum", "batch mean", "first row"],
-)
-def test_decoders_that_drop_the_batch_are_refused(decode: Callable[[Tensor], Tensor]) -> None:
-    with pytest.raises(ValueError, match=r"must map latents \(n, d\) to data \(n, \*data_shape\).*mapped \(2, 3\) to"):
-        decoder_jacobian(decode, torch.randn(4, 3))
-
-
-@pytest.mark.parametrize("n", [1, 3])
-def test_decoders_that_squeeze_a_batch_of_one_are_refused(n: int) -> None:
-    with pytest.raises(ValueError, match=r"it mapped \(1, 3\) to \(3,\)"):
-        decoder_jacobian(lambda z: z.squeeze(0), torch.randn(n, 3), chunk_size=1)
-
-
-@pytest.mark.parametrize("mode", ["forward", "reverse"])
-def test_latents_of_the_wrong_width_are_refused(mode: Mode) -> None:
-    with pytest.raises(RuntimeError, match=r"decoder failed on latents of shape \(2, 4\): mat1 and mat2"):
-        decoder_jacobian(mlp(3), torch.randn(5, 4, dtype=torch.float64), mode=mode)
-
-
-@pytest.mark.parametrize("wrap", [lambda z: (z, z), lambda z: z.numpy(), lambda z: torch.distributions.Normal(z, 1.0)])
-def test_decoders_that_return_no_tensor_are_refused(wrap: Callable[[Tensor], Any]) -> None:
-    with pytest.raises(RuntimeError, match=r"must return a tensor, got (tuple|ndarray|Normal)"):
-        decoder_jacobian(wrap, torch.randn(4, 2))
-
-
-def test_decoders_without_outputs_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"to \(2, 0\)"):
-        decoder_jacobian(lambda z: z[:, :0], torch.randn(4, 2))
-
-
-@pytest.mark.parametrize(
-    ("z", "message"),
-    [
-        (torch.ones(0, 3), r"at least one latent sample of at least one dimension is needed, got \(0, 3\)"),
-        (torch.ones(3, 0), r"at least one latent sample of at least one dimension is needed, got \(3, 0\)"),
-        (torch.ones(3), r"floating-point tensor of shape \(N, d\), got \(3,\)"),
-        (torch.ones(3, 2, 2), r"floating-point tensor of shape \(N, d\), got \(3, 2, 2\)"),
-        (torch.ones(3, 2, dtype=torch.int64), r"got \(3, 2\) of torch.int64"),
-        ([[1.0, 2.0]], "got list"),
-    ],
-)
-def test_what_are_no_latents_is_refused(z: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        decoder_jacobian(torch.sin, z)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"mode": "both"}, "mode must be 'auto', 'forward' or 'reverse', got 'both'"),
-        ({"chunk_size": 0}, "chunk_size must be positive, got 0"),
-        ({"memory_budget": 0}, "memory_budget must be positive, got 0"),
-        ({"labels": torch.ones(3)}, "one row for each of the 4 latents, got 3"),
-        ({"labels": torch.tensor(3)}, "one row for each of the 4 latents"),
-    ],
-)
-def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        decoder_jacobian(torch.sin, torch.ones(4, 2), **options)
-    with pytest.raises(ValueError, match=message):
-        next(decoder_jacobian_chunks(torch.sin, torch.ones(4, 2), **options))
-
-
-def test_labels_given_to_a_decoder_without_labels_are_refused() -> None:
-    with pytest.raises(RuntimeError, match=r"decoder failed on latents of shape \(2, 2\)"):
-        decoder_jacobian(torch.nn.Linear(2, 2), torch.ones(4, 2), torch.zeros(4))
-
-
-def test_errors_of_the_decoder_reach_the_caller() -> None:
-    class Trouble(Exception):
-        pass
-
-    def decode(z: Tensor) -> Tensor:
-        raise Trouble
-
-    with pytest.raises(Trouble):
-        decoder_jacobian(decode, torch.ones(4, 2))
-
-
-# Costs
-
-
-class CountingLinear(nn.Linear):
-    """Counts the calls, and the rows that they decode."""
-
-    calls = rows = 0
-
-    def forward(self, z: Tensor) -> Tensor:
-        self.calls, self.rows = self.calls + 1, self.rows + len(z)
-        return super().forward(z)
-
-
-@pytest.mark.parametrize("mode", ["forward", "reverse"])
-@pytest.mark.parametrize("context", [torch.enable_grad, torch.no_grad])
-@pytest.mark.parametrize(("chunk_size", "chunks"), [(1, 12), (5, 3), (12, 1)])
-def test_every_chunk_is_decoded_once(chunk_size: int, chunks: int, context: Callable[[], Any], mode: Mode) -> None:
-    decoder, z = CountingLinear(20, 30), torch.randn(12, 20)
-    with context():
-        decoder_jacobian(decoder, z, mode=mode, chunk_size=chunk_size, check=False)
-        assert (decoder.calls, decoder.rows) == (chunks + 1, 12 + 2)  # two rows tell the size of the data
-        decoder.calls = decoder.rows = 0
-        decoder_jacobian(decoder, z, mode=mode, chunk_size=chunk_size)
-        assert (decoder.calls, decoder.rows) == (chunks + 2, 12 + 4)  # and two more that rows are independent
-
-
-@pytest.mark.parametrize("mode", ["forward", "reverse"])
-def test_hardly_a_row_is_decoded_twice_in_search_of_the_pace(mode: Mode) -> None:
-    decoder, z = CountingLinear(100, 120), torch.randn(64, 100)
-    with torch.no_grad():
-        decoder_jacobian(decoder, z, mode=mode)
-    assert decoder.rows <= 64 + 4 + 12  # the first small trials may cut the directions of a few rows into pieces
-
-
-def image_decoder() -> nn.Module:
-    """To images of ``28 x 28``, in float32."""
-    return nn.Sequential(
-        nn.Linear(10, 32 * 49),
-        nn.ReLU(),
-        nn.Unflatten(1, (32, 7, 7)),
-        nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1),
-        nn.BatchNorm2d(16),
-        nn.ReLU(),
-        nn.ConvTranspose2d(16, 1, 4, stride=2, padding=1),
-        nn.Sigmoid(),
-    ).eval()
-
-
-def shallow_decoder() -> nn.Module:
-    """Nearly all of its memory is the Jacobian itself."""
-    return nn.Linear(10, 3000)
-
-
-def smallest_step(decode: Callable[[Tensor], Tensor], z: Tensor) -> int:
-    """Bytes that one direction of two samples takes: less than this, and the two samples' Jacobians, is no budget.
-
-    Two, because a batch of one is treated differently by some decoders, which is why it is avoided.
-    """
-    with torch.no_grad(), PeakMemory() as memory:
-        tangent = torch.func.jvp(decode, (z[:2],), (torch.ones_like(z[:2]),))[1]
-    return memory.peak + 2 * z.shape[1] * tangent.nbytes
-
-
-MEBIBYTE = 2**20
-
-
-@pytest.mark.parametrize("budget", [MEBIBYTE, 4 * MEBIBYTE, 16 * MEBIBYTE, 64 * MEBIBYTE])
-@pytest.mark.parametrize("build", [image_decoder, shallow_decoder])
-@pytest.mark.parametrize("keeps_last", [False, True], ids=["released", "kept until the next"])
-def test_pieces_stay_within_the_memory_budget(build: Callable[[], nn.Module], budget: int, keeps_last: bool) -> None:
-    decode, z = build(), torch.randn(64, 10)
-    assert smallest_step(decode, z) < MEBIBYTE  # so no slack is needed at any of these budgets
-    with torch.no_grad(), PeakMemory() as memory:
-        for _, piece in decoder_jacobian_chunks(decode, z, memory_budget=budget):
-            if not keeps_last:
-                del piece
-    assert memory.peak <= budget
-
-
-@pytest.mark.parametrize("budget", [MEBIBYTE, 4 * MEBIBYTE, 16 * MEBIBYTE])
-def test_pieces_in_reverse_mode_stay_within_the_memory_budget(budget: int) -> None:
-    decode, z = nn.Sequential(nn.Linear(10, 64), nn.SiLU(), nn.Linear(64, 1500)), torch.randn(4, 10)
-    with torch.no_grad(), PeakMemory() as memory:
-        for _, piece in decoder_jacobian_chunks(decode, z, memory_budget=budget, mode="reverse"):
-            del piece
-    assert memory.peak <= budget
-
-
-@pytest.mark.parametrize("budget", [MEBIBYTE, 4 * MEBIBYTE, 16 * MEBIBYTE])
-def test_the_whole_stays_within_the_memory_budget_besides_the_result(budget: int) -> None:
-    decode, z = shallow_decoder(), torch.randn(128, 10)
-    with torch.no_grad(), PeakMemory() as memory:
-        result = decoder_jacobian(decode, z, memory_budget=budget)
-    assert memory.peak - result.nbytes <= budget
-
-
-def test_a_budget_below_the_smallest_step_takes_little_more_than_that() -> None:
-    decode, z = image_decoder(), torch.randn(8, 10)
-    with torch.no_grad(), PeakMemory() as memory:
-        for _, piece in decoder_jacobian_chunks(decode, z, memory_budget=1):
-            del piece
-    assert memory.peak <= 2 * smallest_step(decode, z)  # the columns of a Jacobian and the Jacobian exist together

@@ -15,6 +15,7 @@ from torchdisentangle.functional.manifold import (
     manifold_total_correlation,
     match_latents,
 )
+from torchdisentangle.functional.probes import probed_jacobian, probed_jacobian_chunks
 
 __all__ = [
     "EntropicDecomposition",
@@ -33,5 +34,7 @@ __all__ = [
     "manifold_pairwise_mutual_information",
     "manifold_total_correlation",
     "match_latents",
+    "probed_jacobian",
+    "probed_jacobian_chunks",
     "tangent_correlation",
 ]

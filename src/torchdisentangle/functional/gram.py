@@ -52,7 +52,7 @@ def gram_matrix(jacobian: Tensor, data_std: Tensor | float | None = None) -> Ten
         tensor([[[25.,  4.],
                  [ 4.,  1.]]], dtype=torch.float64)
     """
-    jacobian = rescale_jacobian(jacobian, data_std).double()
+    jacobian = rescale_jacobian(jacobian, data_std)
     return jacobian.mT @ jacobian
 
 
@@ -64,22 +64,22 @@ def rescale_jacobian(jacobian: Tensor, data_std: Tensor | float | None) -> Tenso
         data_std: ``(D,)``, a number, or ``None``.
 
     Returns:
-        ``(N, D, d)``.
+        ``(N, D, d)`` in float64.
 
     Raises:
         ValueError: if the Jacobian is not ``(N, D, d)`` or the standard deviation does not fit it.
 
     Example:
         >>> rescale_jacobian(torch.ones(1, 2, 1), torch.tensor([2.0, 3.0])).flatten()
-        tensor([2., 3.])
+        tensor([2., 3.], dtype=torch.float64)
     """
     if jacobian.ndim != 3 or not jacobian.is_floating_point():
         raise ValueError(
             f"Jacobians must be floating point of shape (N, D, d), got {tuple(jacobian.shape)} of {jacobian.dtype}"
         )
     if data_std is None:
-        return jacobian
-    scale = torch.as_tensor(data_std, dtype=jacobian.dtype, device=jacobian.device).flatten()
+        return jacobian.double()
+    scale = torch.as_tensor(data_std, dtype=torch.float64, device=jacobian.device).flatten()
     if scale.numel() not in (1, jacobian.shape[1]):
         raise ValueError(f"data_std must be a number or have {jacobian.shape[1]} entries, got {scale.numel()}")
     return jacobian * scale[:, None]
@@ -139,8 +139,8 @@ def tangent_correlation(gram: Tensor) -> Tensor:
     """
     inverse_norm = (-log_column_norms(gram)).exp().masked_fill(dead_latents(gram), 0.0)
     correlation = gram * inverse_norm[..., :, None] * inverse_norm[..., None, :]
-    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    return torch.where(identity.bool(), identity, correlation.clamp(-1.0, 1.0))
+    diagonal = torch.eye(gram.shape[-1], dtype=torch.bool, device=gram.device)
+    return correlation.clamp(-1.0, 1.0).masked_fill(diagonal, 1.0)
 
 
 def log_det_correlation(correlation: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,8 +150,8 @@ def log_det_correlation(correlation: Tensor) -> tuple[Tensor, Tensor]:
         correlation: ``(..., d, d)``, as from :func:`tangent_correlation`.
 
     Returns:
-        The log-determinants ``(...)``, at most 0, and whether each matrix is singular to rounding (then its smallest
-        eigenvalues were raised to a quarter of :data:`SATURATION`).
+        The log-determinants ``(...)``, at most 0, and whether each matrix is singular to rounding: whether its smallest
+        eigenvalue is below :data:`SATURATION`. Such eigenvalues are raised to a quarter of :data:`SATURATION`.
 
     Example:
         >>> log_det_correlation(torch.ones(2, 2, dtype=torch.float64))
@@ -159,16 +159,22 @@ def log_det_correlation(correlation: Tensor) -> tuple[Tensor, Tensor]:
     """
     with torch.no_grad():
         factor, info = torch.linalg.cholesky_ex(correlation)
-        singular = (info > 0) | (factor.diagonal(dim1=-2, dim2=-1).square().amin(-1) < SATURATION)
-    if not singular.any():
-        if correlation.requires_grad:
-            factor = torch.linalg.cholesky(correlation)
-        return 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1), singular
-    identity = torch.eye(correlation.shape[-1], dtype=correlation.dtype, device=correlation.device)
-    factor = torch.linalg.cholesky(torch.where(singular[..., None, None], identity, correlation))
-    log_det = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    eigenvalues = torch.linalg.eigvalsh(correlation[singular]).clamp(min=SATURATION / 4)
-    return log_det.masked_scatter(singular, eigenvalues.log().sum(-1)), singular
+        log_det = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        # the trace is d, so the other eigenvalues multiply up to at most e, and the smallest is at least det / e
+        suspect = (info > 0) | (log_det < math.log(SATURATION) + 1)
+    singular = suspect
+    if suspect.any():
+        eigenvalues = torch.linalg.eigvalsh(correlation[suspect])
+        low = (eigenvalues[:, 0] < SATURATION) | (info[suspect] > 0)
+        singular = suspect.masked_scatter(suspect, low)
+    if correlation.requires_grad:
+        identity = torch.eye(correlation.shape[-1], dtype=correlation.dtype, device=correlation.device)
+        factor = torch.linalg.cholesky(torch.where(singular[..., None, None], identity, correlation))
+        log_det = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    if singular.any():
+        floored = eigenvalues[low].clamp(min=SATURATION / 4).log().sum(-1)
+        log_det = log_det.masked_scatter(singular, floored)
+    return log_det, singular
 
 
 def log_volume(gram: Tensor, index_set: Sequence[int] | None = None, num_probes: int | None = None) -> Tensor:
@@ -214,7 +220,7 @@ def log_volume_or_floor(gram: Tensor, correlation: Tensor, num_probes: int | Non
     Example:
         >>> gram = torch.ones(2, 2, dtype=torch.float64)
         >>> log_volume_or_floor(gram, tangent_correlation(gram))
-        (tensor(-16.2889, dtype=torch.float64), tensor(True))
+        (tensor(-16.2890, dtype=torch.float64), tensor(True))
     """
     log_det, singular = log_det_correlation(correlation)
     volume = log_column_norms(gram).sum(-1) + 0.5 * log_det

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.memory import PeakMemory
+from torchdisentangle.functional.memory import Pace, PeakMemory
 
 Decoder = Callable[..., Tensor]
 JacobianMode = Literal["auto", "forward", "reverse"]
 
 DEFAULT_MEMORY_BUDGET = 2**28  # bytes; larger pieces fall out of the processor's caches and are slower
+
+_TRIAL = slice(0, 2)  # rows; more than one, which some decoders treat differently
 
 
 def decoder_jacobian(
@@ -70,7 +70,17 @@ def decoder_jacobian(
     pieces = decoder_jacobian_chunks(
         decode, z, labels, mode=mode, chunk_size=chunk_size, memory_budget=memory_budget, check=check
     )
-    return torch.cat([jacobian for _, jacobian in pieces])
+    if torch.is_grad_enabled():
+        return torch.cat([jacobian for _, jacobian in pieces])
+    result = torch.empty(0)
+    for rows, jacobian in pieces:
+        if len(jacobian) == len(z):
+            return jacobian
+        if rows.start == 0:
+            shape, memory_order = (len(z), *jacobian.shape[1:]), sorted(range(3), key=jacobian.stride, reverse=True)
+            result = torch.empty_permuted(shape, memory_order, dtype=jacobian.dtype, device=jacobian.device)
+        result[rows] = jacobian
+    return result
 
 
 def decoder_jacobian_chunks(
@@ -108,14 +118,11 @@ def decoder_jacobian_chunks(
         slice(3, 5, None) (2, 2, 2)
     """
     _validate(z, labels, mode, chunk_size, memory_budget)
-    differentiable = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-    if not differentiable:
-        z, labels = _leave_inference_mode(z), None if labels is None else _leave_inference_mode(labels)
+    differentiable = torch.is_grad_enabled()
+    z, labels = _usable(z, differentiable), None if labels is None else _usable(labels, differentiable)
     engine = _Engine(decode, z, labels, differentiable)
-    data_size = engine.data_size(check)
-    engine.forward_mode = mode == "forward" or (mode == "auto" and z.shape[1] <= data_size)
-    directions = z.shape[1] if engine.forward_mode else data_size
-    pace = _Pace(len(z), directions, chunk_size, None if differentiable else memory_budget)
+    engine.examine(mode, check)
+    pace = engine.find_pace(chunk_size, None if differentiable else memory_budget)
     start = 0
     while start < len(z):
         rows = slice(start, min(start + pace.rows, len(z)))
@@ -123,136 +130,140 @@ def decoder_jacobian_chunks(
         start = rows.stop
 
 
-class _Pace:
-    """How many samples and directions to differentiate at once: small trials that grow into what the budget holds."""
-
-    growth, first_trial = 64, 32
-
-    def __init__(self, num_rows: int, num_directions: int, chunk_size: int | None, budget: int | None) -> None:
-        self.num_rows, self.num_directions = num_rows, num_directions
-        self.chunk_size, self.budget = chunk_size, budget
-        unlimited = chunk_size is not None or budget is None
-        self.cells: float = math.inf if unlimited else self.first_trial
-        self.settled = unlimited
-
-    @property
-    def rows(self) -> int:
-        if self.chunk_size is not None:
-            return self.chunk_size
-        fitting = min(self.cells / self.num_directions, self.num_rows)
-        return max(int(fitting), min(2, self.num_rows))  # some decoders treat a batch of one differently
-
-    @property
-    def directions(self) -> int:
-        return max(1, int(min(self.cells / self.rows, self.num_directions)))
-
-    def measure(self) -> PeakMemory | nullcontext[None]:
-        return nullcontext() if self.settled else PeakMemory()
-
-    def learn(self, memory: PeakMemory | None, cells: int) -> None:
-        """After ``cells`` (samples times directions) took ``memory``, choose how many to take next."""
-        if memory is None or self.budget is None:
-            return
-        fitting = cells * self.budget / max(memory.peak, 1)
-        self.settled = fitting <= self.growth * cells or cells >= self.num_rows * self.num_directions
-        self.cells = max(1.0, min(fitting, self.growth * cells))
-
-
 class _Engine:
-    """Evaluates the Jacobian of some rows at a time, in forward mode while that works, else in reverse mode."""
+    """Evaluates the Jacobian of some rows at a time."""
 
+    data_size: int  # D
+    result_bytes: int  # of one row's Jacobian
     forward_mode: bool
+    varies: bool  # the data with the latents; False if not checked
 
     def __init__(self, decode: Decoder, z: Tensor, labels: Tensor | None, differentiable: bool) -> None:
         self.decode, self.z, self.labels, self.differentiable = decode, z, labels, differentiable
+        self._memory_of_trial = PeakMemory()
 
-    def data_size(self, check: bool) -> int:
-        """``D``, from a decoded row or two that are also checked to be a batch of independent rows."""
-        z = self.z[:2].detach()
+    def examine(self, mode: JacobianMode, check: bool) -> None:
+        """Learn from two rows what the data are, whether forward mode works, and whether rows are independent."""
+        z, forward_error = self.z[:2].detach(), None
+        other = z[-1:] if not torch.equal(z[:1], z[-1:]) else z[-1:] + 0.5
         with torch.inference_mode(False), torch.no_grad():
             try:
-                data = self._flat(z, slice(0, 2))
-                moved = self._flat(torch.cat([z[:1] + 0.5, z[1:]]), slice(0, 2)) if check and len(z) == 2 else data
+                data, forward_error = self._try_forward(z) if mode != "reverse" else (self._flat(z, _TRIAL), None)
+                changed = self._flat(torch.cat([other, z[1:]]), _TRIAL) if check else data
             except (RuntimeError, IndexError, TypeError) as error:
                 raise RuntimeError(f"the decoder failed on latents of shape {tuple(z.shape)}: {error}") from error
-        if not torch.allclose(data[1:], moved[1:], rtol=1e-4, atol=1e-6, equal_nan=True):
+        if not torch.allclose(data[1:], changed[1:], rtol=1e-4, atol=1e-6, equal_nan=True):
             raise ValueError(
                 "the decoder's output for one latent changes when another row of the batch changes, or at random; "
                 "put it in eval mode (batch normalisation, dropout), so that each row is decoded by itself"
             )
-        return data.shape[1]
+        self.data_size, self.result_bytes = data.shape[1], data[0].nbytes * z.shape[1]
+        self.varies = not torch.equal(data[0], changed[0])
+        self.forward_mode = mode == "forward" or (mode == "auto" and z.shape[1] <= self.data_size)
+        if self.forward_mode and forward_error is not None:
+            self.forward_mode = False
+            _warn_once(
+                f"{_name(self.decode)} cannot be differentiated in forward mode ({forward_error}); "
+                "its Jacobians are computed in reverse mode, one vector-Jacobian product per data dimension"
+            )
 
-    def jacobian(self, rows: slice, pace: _Pace) -> Tensor:
-        with torch.inference_mode(False), torch.set_grad_enabled(self.differentiable):
+    def _try_forward(self, z: Tensor) -> tuple[Tensor, str | None]:
+        """Data of the trial's rows, and why forward mode fails if it does."""
+        try:
+            with self._memory_of_trial:
+                return self._push(z, _TRIAL, 0, min(2, z.shape[1]))[0], None
+        except (RuntimeError, AssertionError) as error:
+            return self._flat(z, _TRIAL), str(error).strip().split("\n")[0][:200]
+
+    @property
+    def num_directions(self) -> int:
+        """How many products a sample takes."""
+        return self.z.shape[1] if self.forward_mode else self.data_size
+
+    def find_pace(self, chunk_size: int | None, budget: int | None) -> Pace:
+        """How many rows and directions to take at once."""
+        pace = Pace(len(self.z), self.num_directions, self.result_bytes, chunk_size, budget)
+        if not pace.settled:
+            if not self.forward_mode:
+                with torch.inference_mode(False), torch.no_grad(), PeakMemory() as self._memory_of_trial:
+                    self._pulls(_TRIAL)(0, pace.directions)
+            pace.learn(self._memory_of_trial.peak)
+        return pace
+
+    def jacobian(self, rows: slice, pace: Pace) -> Tensor:
+        """``(n, D, d)``."""
+        with torch.inference_mode(False), torch.set_grad_enabled(self.differentiable), pace.measure():
             if self.forward_mode:
-                try:
-                    return self._forward(rows, pace)
-                except (RuntimeError, NotImplementedError, AssertionError) as error:
-                    reason = str(error).strip().split("\n")[0][:200]
-                    try:
-                        result = self._reverse(rows, pace)
-                    except RuntimeError:
-                        raise error from None
-                    self.forward_mode = False
-                    _warn_once(
-                        f"{_name(self.decode)} cannot be differentiated in forward mode ({reason}); "
-                        "its Jacobians are computed in reverse mode, one vector-Jacobian product per data dimension"
-                    )
-                    return result
-            return self._reverse(rows, pace)
+                z = self.z[rows]
+                columns = pace.collect(lambda start, stop: self._push(z, rows, start, stop)[1])
+                result = columns.permute(1, 2, 0)
+            else:
+                result = pace.collect(self._pulls(rows)).transpose(0, 1)
+            if rows.start == 0 and self.varies and not result.any():
+                self._check_connected()
+        return result
 
-    def _forward(self, rows: slice, pace: _Pace) -> Tensor:
-        z = self.z[rows]
-        n, d = z.shape
+    def _push(self, z: Tensor, rows: slice, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """The data ``(n, D)``, decoded once, and some of the Jacobian's columns ``(t, n, D)``."""
 
-        def push(tangent: Tensor) -> Tensor:
-            return torch.func.jvp(lambda z: self._flat(z, rows), (z,), (tangent.expand(n, d),))[1]
+        def push(tangent: Tensor) -> tuple[Tensor, Tensor]:
+            data, column = torch.func.jvp(lambda z: self._flat(z, rows), (z,), (tangent.expand_as(z),))[:2]
+            return data, column
 
-        basis = torch.eye(d, dtype=z.dtype, device=z.device)
-        columns, start = [], 0
-        while start < d:
-            tangents = basis[start : start + pace.directions]
-            with pace.measure() as memory:
-                columns.append(torch.func.vmap(push)(tangents))  # (t, n, D): the primal is not batched, so runs once
-            pace.learn(memory, n * len(tangents))
-            start += len(tangents)
-        return torch.cat(columns).permute(1, 2, 0)
+        data_once: Any = (None, 0)
+        return torch.func.vmap(push, out_dims=data_once)(_unit_vectors(start, stop, z))
 
-    def _reverse(self, rows: slice, pace: _Pace) -> Tensor:
+    def _pulls(self, rows: slice) -> Callable[[int, int], Tensor]:
+        """After the data are decoded, a function from directions to some of the Jacobian's rows ``(t, n, d)``."""
         with torch.enable_grad():
             z = self.z[rows] if self.z.requires_grad else self.z[rows].detach().requires_grad_()
             data = self._flat(z, rows)
-        if not data.requires_grad:
-            return data.new_zeros(*data.shape, z.shape[1])  # the decoder ignores its latents
-        basis = torch.eye(data.shape[1], dtype=data.dtype, device=data.device)
+        options = {"retain_graph": True, "create_graph": self.differentiable, "materialize_grads": True}
 
-        def pull(cotangents: Tensor) -> Tensor:
-            options = {"retain_graph": True, "create_graph": self.differentiable, "materialize_grads": True}
-            expanded = cotangents[:, None].expand(-1, *data.shape)
+        def pull(start: int, stop: int) -> Tensor:
+            if not data.requires_grad:  # the decoder ignores its latents
+                return data.new_zeros(stop - start, *z.shape)
+            cotangents = self._cotangents(rows, start, stop, data)
             try:
-                return torch.autograd.grad(data, z, expanded, is_grads_batched=True, **options)[0]
+                result = torch.autograd.grad(data, z, cotangents, is_grads_batched=True, **options)[0]
             except RuntimeError:  # some backward passes cannot be batched; one at a time works for all
-                return torch.stack([torch.autograd.grad(data, z, row, **options)[0] for row in expanded])
+                result = torch.stack([torch.autograd.grad(data, z, row, **options)[0] for row in cotangents])
+            return result.to(data.dtype)
 
-        parts, start = [], 0
-        while start < len(basis):
-            cotangents = basis[start : start + pace.directions]
-            with pace.measure() as memory:
-                parts.append(pull(cotangents))  # (t, n, d)
-            pace.learn(memory, len(z) * len(cotangents))
-            start += len(cotangents)
-        return torch.cat(parts).transpose(0, 1).to(data.dtype)
+        return pull
+
+    def _cotangents(self, rows: slice, start: int, stop: int, data: Tensor) -> Tensor:
+        """What to multiply the Jacobians of ``data`` with from the left in reverse mode, ``(t, n, D)``."""
+        return _unit_vectors(start, stop, data)[:, None].expand(-1, *data.shape)
+
+    def _check_connected(self) -> None:
+        """Refuse a decoder whose data vary with the latents unseen by automatic differentiation."""
+        with torch.enable_grad():
+            z = self.z[:2].detach().requires_grad_()
+            data = self._flat(z, _TRIAL)
+            if not data.requires_grad or torch.autograd.grad(data.sum(), z, allow_unused=True)[0] is None:
+                raise RuntimeError(
+                    f"{_name(self.decode)} is cut off from its latents (by detach, no_grad or inference_mode): "
+                    "its data vary with them, but automatic differentiation sees no connection"
+                )
 
     def _flat(self, z: Tensor, rows: slice) -> Tensor:
         data = self.decode(z) if self.labels is None else self.decode(z, self.labels[rows])
         if not isinstance(data, Tensor):
             raise TypeError(f"the decoder must return a tensor, got {type(data).__name__}")
-        if data.ndim < 2 or data.shape[0] != z.shape[0]:
+        if data.ndim < 2 or data.shape[0] != z.shape[0] or data.numel() == 0:
             raise ValueError(
-                f"the decoder must map latents (n, d) to data (n, *data_shape) with the same n; "
-                f"it mapped {tuple(z.shape)} to {tuple(data.shape)}"
+                f"the decoder must map latents (n, d) to data (n, *data_shape) with the same n and at least one "
+                f"dimension; it mapped {tuple(z.shape)} to {tuple(data.shape)}"
             )
         return data.flatten(1)
+
+
+def _unit_vectors(start: int, stop: int, like: Tensor) -> Tensor:
+    """Unit vectors ``start`` to ``stop`` of the last dimension's basis."""
+    vectors = like.new_zeros(stop - start, like.shape[1])
+    vectors.diagonal(start).fill_(1)
+    return vectors
 
 
 def _validate(z: Tensor, labels: Tensor | None, mode: str, chunk_size: int | None, memory_budget: int) -> None:
@@ -261,8 +272,8 @@ def _validate(z: Tensor, labels: Tensor | None, mode: str, chunk_size: int | Non
         raise ValueError(f"latents must be a floating-point tensor of shape (N, d), got {got}")
     if z.shape[0] == 0 or z.shape[1] == 0:
         raise ValueError(f"at least one latent sample of at least one dimension is needed, got {tuple(z.shape)}")
-    if labels is not None and len(labels) != len(z):
-        raise ValueError(f"labels must have one row for each of the {len(z)} latents, got {len(labels)}")
+    if labels is not None and labels.shape[:1] != z.shape[:1]:
+        raise ValueError(f"labels must have one row for each of the {len(z)} latents, got {tuple(labels.shape)}")
     if mode not in ("auto", "forward", "reverse"):
         raise ValueError(f"mode must be 'auto', 'forward' or 'reverse', got {mode!r}")
     if chunk_size is not None and chunk_size < 1:
@@ -271,9 +282,12 @@ def _validate(z: Tensor, labels: Tensor | None, mode: str, chunk_size: int | Non
         raise ValueError(f"memory_budget must be positive, got {memory_budget}")
 
 
-def _leave_inference_mode(tensor: Tensor) -> Tensor:
+def _usable(tensor: Tensor, differentiable: bool) -> Tensor:
+    """The tensor as automatic differentiation can use it, without its history unless that is wanted."""
     with torch.inference_mode(False):
-        return tensor.clone() if tensor.is_inference() else tensor.detach()
+        if tensor.is_inference():
+            return tensor.clone()
+        return tensor if differentiable else tensor.detach()
 
 
 def _name(decode: Decoder) -> str:

@@ -31,8 +31,6 @@ from torchdisentangle.functional.gram import (
 
 STANDARD_NORMAL_ENTROPY = 0.5 * (1 + math.log(2 * math.pi))
 
-_DEAD_ENTROPY = STANDARD_NORMAL_ENTROPY + math.log(DEAD_NORM) + 1e-6  # of a dead latent under a standard normal
-
 
 class EntropicDecomposition(NamedTuple):
     """Entropy of each part, of the whole, and what the parts share: ``total = parts.sum() - mutual_information``."""
@@ -71,7 +69,7 @@ def manifold_entropy_spectrum(
         tensor([2.1121, 1.4189], dtype=torch.float64)
     """
     check_gram(gram)
-    return log_column_norms(gram, num_probes).mean(0) + prior_entropies(prior_entropy, gram)
+    return log_column_norms(gram, num_probes).mean(0) + prior_entropies(prior_entropy, gram, per_class=False)
 
 
 def manifold_entropy(
@@ -106,7 +104,8 @@ def manifold_entropy(
     """
     check_gram(gram)
     index = list(range(gram.shape[-1])) if index_set is None else list(check_index_set(index_set, gram.shape[-1]))
-    return log_volume(gram, index_set, num_probes).mean(0) + prior_entropies(prior_entropy, gram)[index].sum()
+    prior = prior_entropies(prior_entropy, gram, per_class=False)[index].sum()
+    return log_volume(gram, index_set, num_probes).mean(0) + prior
 
 
 def manifold_mutual_information(
@@ -140,6 +139,8 @@ def manifold_mutual_information(
         tensor(0.5108, dtype=torch.float64)
     """
     check_gram(gram)
+    for index_set in (index_set_a, index_set_b):
+        check_index_set(index_set, gram.shape[-1])
     union = check_index_set([*index_set_a, *index_set_b], gram.shape[-1])
     first, second, both = (log_volume(gram, index_set, num_probes) for index_set in (index_set_a, index_set_b, union))
     return (first + second - both).mean(0)
@@ -291,7 +292,7 @@ def cross_pairwise_of_samples(
         >>> cross_pairwise_of_samples(torch.eye(2)[None], torch.eye(2)[None]).shape
         torch.Size([1, 2, 2])
     """
-    a, b = (rescale_jacobian(jacobian, data_std).double() for jacobian in (jacobian_a, jacobian_b))
+    a, b = (rescale_jacobian(jacobian, data_std) for jacobian in (jacobian_a, jacobian_b))
     if a.shape[:2] != b.shape[:2]:
         raise ValueError(
             "both Jacobians must be taken at the same data points: "
@@ -399,7 +400,9 @@ def effective_dimension(spectrum: Tensor) -> Tensor:
     return (-(log_share.exp() * log_share).sum(-1)).exp()
 
 
-def active_latents(spectrum: Tensor, threshold: float = 0.1) -> Tensor:
+def active_latents(
+    spectrum: Tensor, threshold: float = 0.1, prior_entropy: Tensor | float = STANDARD_NORMAL_ENTROPY
+) -> Tensor:
     r"""Which latents are active: those whose extent is at least a fraction of the largest.
 
     .. math:: e^{H_i} \ge \tau \, \max_j e^{H_j}
@@ -408,6 +411,8 @@ def active_latents(spectrum: Tensor, threshold: float = 0.1) -> Tensor:
         spectrum: manifold entropies, ``(..., d)`` in nats.
         threshold: :math:`\tau`; the default of 0.1 is one hundredth of the variance, and a distance of 2.3 nats, inside
             the cliff that separates the active from the inactive latents of a VAE.
+        prior_entropy: :math:`H(p_i)` that the spectrum was made with, a number or ``(..., d)``: it tells where the
+            floor of dead latents is.
 
     Returns:
         Booleans, ``(..., d)``. Latents at the floor of a dead latent are never active.
@@ -425,13 +430,14 @@ def active_latents(spectrum: Tensor, threshold: float = 0.1) -> Tensor:
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1], got {threshold}")
     reach = spectrum.amax(-1, keepdim=True) + math.log(threshold)
-    return (spectrum >= reach) & (spectrum > _DEAD_ENTROPY)
+    floor = prior_entropy + math.log(DEAD_NORM) + 1e-5  # the last for rounding
+    return (spectrum >= reach) & (spectrum > floor)
 
 
-def prior_entropies(prior_entropy: Tensor | float, gram: Tensor) -> Tensor:
-    """Entropies of the prior's dimensions as ``(d,)``, or ``(C, d)`` as given per class, next to ``gram``."""
+def prior_entropies(prior_entropy: Tensor | float, gram: Tensor, per_class: bool = True) -> Tensor:
+    """Entropies of the prior's dimensions as ``(d,)``, or ``(C, d)`` where allowed and given so, next to ``gram``."""
     values = torch.as_tensor(prior_entropy, dtype=gram.dtype, device=gram.device)
-    if values.ndim > 0 and values.shape[-1] != gram.shape[-1]:
+    if values.ndim > 0 and (values.shape[-1] != gram.shape[-1] or values.ndim > 1 + per_class):
         raise ValueError(
             f"prior_entropy must be a number or have {gram.shape[-1]} entries, got shape {tuple(values.shape)}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,9 +12,9 @@ from torchdisentangle.functional.hashing import hash_index, hashed_normal
 from torchdisentangle.functional.jacobian import (
     DEFAULT_MEMORY_BUDGET,
     Decoder,
+    JacobianMode,
     _Engine,
-    _leave_inference_mode,
-    _Pace,
+    _usable,
     _validate,
 )
 from torchdisentangle.functional.wishart import MIN_PROBES
@@ -57,7 +58,8 @@ def probed_jacobian(
         data_std: standard deviation by which the data were divided before the model saw them, ``(D,)`` or a number: the
             projection is then that of a Jacobian in the data's own unit.
         chunk_size: samples at a time; by default as many as fit the budget.
-        memory_budget: bytes that the tensors made on the way may hold at once.
+        memory_budget: bytes that the tensors made on the way may hold at once; nothing to a differentiable result,
+            which holds the whole graph.
         check: make sure that rows are decoded independently of each other.
 
     Returns:
@@ -79,7 +81,7 @@ def probed_jacobian(
         >>> projection.shape
         torch.Size([5000, 8, 2])
         >>> manifold_entropy_spectrum(gram_matrix(projection), num_probes=8)  # 2.112 and 1.419
-        tensor([2.1091, 1.4157], dtype=torch.float64)
+        tensor([2.1181, 1.4151], dtype=torch.float64)
     """
     pieces = probed_jacobian_chunks(
         decode,
@@ -142,16 +144,16 @@ def probed_jacobian_chunks(
     index = torch.arange(len(z), device=z.device) if index is None else index.to(z.device)
     if index.shape != (len(z),) or index.is_floating_point():
         raise ValueError(f"index must be integers of shape ({len(z)},), got {tuple(index.shape)} of {index.dtype}")
-    differentiable = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-    if not differentiable:
-        z, labels = _leave_inference_mode(z), None if labels is None else _leave_inference_mode(labels)
+    differentiable = torch.is_grad_enabled()
+    z, labels = _usable(z, differentiable), None if labels is None else _usable(labels, differentiable)
     engine = _ProbeEngine(decode, z, labels, differentiable)
-    engine.set_probes(index, seed, engine.data_size(check), data_std)
-    pace = _Pace(len(z), num_probes, chunk_size, None if differentiable else memory_budget)
+    engine.probes = _Probes(num_probes, index, seed, data_std)
+    engine.examine("reverse", check)
+    pace = engine.find_pace(chunk_size, None if differentiable else memory_budget)
     start = 0
     while start < len(z):
         rows = slice(start, min(start + pace.rows, len(z)))
-        yield rows, engine.projection(rows, num_probes, pace)
+        yield rows, engine.jacobian(rows, pace)
         start = rows.stop
 
 
@@ -177,36 +179,31 @@ def gaussian_probes(index: Tensor, probes: range, data_size: int, seed: int = 0)
     return hashed_normal(keys.flatten(), data_size, seed).view(len(index), len(probes), data_size)
 
 
+class _Probes(NamedTuple):
+    number: int
+    index: Tensor
+    seed: int
+    data_std: Tensor | float | None
+
+
 class _ProbeEngine(_Engine):
-    """Evaluates the projections of some rows at a time."""
+    """Multiplies the Jacobian with a few random vectors, where :class:`_Engine` takes all unit vectors."""
 
-    def set_probes(self, index: Tensor, seed: int, data_size: int, data_std: Tensor | float | None) -> None:
-        self.index, self.seed, self.size = index, seed, data_size
-        self.unit = torch.as_tensor(1.0 if data_std is None else data_std, dtype=torch.float64).flatten()
-        self.unit = self.unit.to(self.z.device)
-        if self.unit.numel() not in (1, data_size):
-            raise ValueError(f"data_std must be a number or have {data_size} entries, got {self.unit.numel()}")
+    probes: _Probes
 
-    def projection(self, rows: slice, num_probes: int, pace: _Pace) -> Tensor:
-        with torch.inference_mode(False), torch.enable_grad():
-            z = self.z[rows] if self.z.requires_grad else self.z[rows].detach().requires_grad_()
-            data = self._flat(z, rows)
-        if not data.requires_grad:
-            return data.new_zeros(len(z), num_probes, z.shape[1])  # the decoder ignores its latents
-        parts, start = [], 0
-        with torch.inference_mode(False), torch.set_grad_enabled(self.differentiable):
-            while start < num_probes:
-                chosen = range(start, min(start + pace.directions, num_probes))
-                with pace.measure() as memory:
-                    probes = gaussian_probes(self.index[rows], chosen, self.size, self.seed) * self.unit
-                    parts.append(self._pull(z, data, probes.to(data).transpose(0, 1)))  # (t, n, d)
-                pace.learn(memory, len(z) * len(chosen))
-                start = chosen.stop
-        return torch.cat(parts).transpose(0, 1).to(data.dtype)
+    def examine(self, mode: JacobianMode, check: bool) -> None:
+        super().examine(mode, check)
+        self.result_bytes = self.result_bytes // self.data_size * self.probes.number
+        unit = 1.0 if self.probes.data_std is None else self.probes.data_std
+        self.unit = torch.as_tensor(unit, dtype=torch.float64, device=self.z.device).flatten()
+        if self.unit.numel() not in (1, self.data_size):
+            raise ValueError(f"data_std must be a number or have {self.data_size} entries, got {self.unit.numel()}")
 
-    def _pull(self, z: Tensor, data: Tensor, cotangents: Tensor) -> Tensor:
-        options = {"retain_graph": True, "create_graph": self.differentiable, "materialize_grads": True}
-        try:
-            return torch.autograd.grad(data, z, cotangents, is_grads_batched=True, **options)[0]
-        except RuntimeError:  # some backward passes cannot be batched; one at a time works for all
-            return torch.stack([torch.autograd.grad(data, z, each, **options)[0] for each in cotangents])
+    @property
+    def num_directions(self) -> int:
+        return self.probes.number
+
+    def _cotangents(self, rows: slice, start: int, stop: int, data: Tensor) -> Tensor:
+        _, index, seed, _ = self.probes
+        probes = gaussian_probes(index[rows], range(start, stop), self.data_size, seed) * self.unit
+        return probes.to(data).transpose(0, 1)

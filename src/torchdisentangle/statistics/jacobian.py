@@ -36,8 +36,8 @@ class DecoderJacobianStatistic(ClassMeanStatistic):
     For every sample a vector of *readings* is formed: :math:`\log \lVert J_i \rVert` of each latent,
     :math:`\log |J|` of all, :math:`\log |J_S|` of further index sets, and the mean off-diagonal MPMI. The state holds,
     for each class, their sum and the sum of their outer products, so that every linear combination (any entropy, mutual
-    information or total correlation) has an exact mean and standard error; beside them the sums of the MPMI matrix, of
-    its square, and of the Jacobian itself.
+    information or total correlation) has an exact mean and standard error; beside them the sums of the MPMI of all
+    pairs, of its square, and of the Jacobian itself.
 
     With ``estimator="probes"`` the same sums are made of unbiased estimates from random projections of the Jacobians.
     Their standard errors hold what the latents and the probes contribute. The volume of all latents is then known where
@@ -106,10 +106,17 @@ class DecoderJacobianStatistic(ClassMeanStatistic):
         """
         self._check(jacobian, log_det)
         labels, num_classes = self.check_labels(labels, len(jacobian), jacobian.device)
+        pairs = _pairs(jacobian.shape[2], jacobian.device)
+        sums: dict[str, Tensor] = {}
         for rows in _pieces(len(jacobian), jacobian.shape[2] * max(jacobian.shape[1:])):
-            self._add(jacobian[rows], labels[rows], None if log_det is None else log_det[rows].double(), num_classes)
+            of_rows = None if log_det is None else log_det[rows].double()
+            for name, value in self._sums_of(jacobian[rows], labels[rows], of_rows, num_classes, pairs).items():
+                sums[name] = sums[name].add_(value) if name in sums else value
+        self.accumulate(**sums)
 
-    def _add(self, jacobian: Tensor, labels: Tensor, log_det: Tensor | None, num_classes: int) -> None:
+    def _sums_of(
+        self, jacobian: Tensor, labels: Tensor, log_det: Tensor | None, num_classes: int, pairs: Tensor
+    ) -> dict[str, Tensor]:
         finite = jacobian.isfinite().flatten(1).all(1)
         if log_det is not None:
             finite = finite & log_det.isfinite()
@@ -117,42 +124,41 @@ class DecoderJacobianStatistic(ClassMeanStatistic):
             self.warn_nonfinite(int((~finite).sum()))
             jacobian, labels = jacobian[finite], labels[finite]
             log_det = None if log_det is None else log_det[finite]
-        scaled = rescale_jacobian(jacobian, None if self.num_probes else self.data_std).double()
+        scaled = rescale_jacobian(jacobian, None if self.num_probes else self.data_std)
         gram = scaled.mT @ scaled
         correlation = tangent_correlation(gram)
-        diagonal = torch.eye(gram.shape[-1], dtype=torch.bool, device=gram.device)
-        pairwise = pairwise_mutual_information(correlation.masked_fill(diagonal, 0.0), self.num_probes)
-        total, singular = self._log_volume_of_all(gram, correlation, log_det)
+        pairwise = pairwise_mutual_information(correlation.flatten(1)[:, pairs], self.num_probes)
+        total, singular, unknown = self._log_volume_of_all(gram, correlation, log_det)
         others = [log_volume(gram, index_set, self.num_probes) for index_set in self.index_sets]
-        mean_pairwise = pairwise.sum((1, 2)) / max(diagonal.numel() - len(diagonal), 1)
+        mean_pairwise = pairwise.sum(1) / max(len(pairs), 1)
         log_norms = log_column_norms(gram, self.num_probes)
         readings = torch.cat([log_norms, torch.stack([total, *others, mean_pairwise], dim=1)], dim=1)
-        by_class = [labels == label if num_classes > 1 else slice(None) for label in range(num_classes)]
-        self.accumulate(
-            num_samples=torch.tensor([len(labels[rows]) for rows in by_class]),
-            num_nonfinite=(~finite).sum(),
-            readings=torch.stack([readings[rows].sum(0) for rows in by_class]),
-            readings_outer=torch.stack([readings[rows].mT @ readings[rows] for rows in by_class]),
-            pairwise=torch.stack([pairwise[rows].sum(0) for rows in by_class]),
-            pairwise_squared=torch.stack([pairwise[rows].square().sum(0) for rows in by_class]),
-            num_dead=dead_latents(gram).sum(0),
-            num_saturated=(pairwise >= MAX_PAIRWISE).sum() // 2,
-            num_singular=singular.sum(),
-        )
-        if self.mean_jacobian:
-            self.accumulate(jacobian_sum=torch.stack([scaled[rows].sum(0) for rows in by_class]))
+        by_class = [labels == label for label in range(num_classes)] if num_classes > 1 else [slice(None)]
+        sums = {
+            "num_samples": torch.tensor([len(labels[rows]) for rows in by_class]),
+            "num_nonfinite": (~finite).sum(),
+            "readings": _sums(readings, by_class),
+            "readings_outer": _stack([readings[rows].mT @ readings[rows] for rows in by_class]),
+            "pairwise": _sums(pairwise, by_class),
+            "pairwise_squared": _sums(pairwise.square(), by_class),
+            "num_dead": dead_latents(gram).sum(0),
+            "num_saturated": (pairwise >= MAX_PAIRWISE).sum(),
+            "num_singular": singular.sum(),
+            "num_without_volume": unknown.sum(),
+        }
+        return {**sums, "jacobian_sum": _sums(scaled, by_class)} if self.mean_jacobian else sums
 
     def _log_volume_of_all(
         self, gram: Tensor, correlation: Tensor, log_det: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Log-volume of all latents, zero where it is unknown, and where it is only a floor."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-volume of all latents, where it is only a floor, and where it is unknown (and zero)."""
+        no, yes = (torch.full((len(gram),), truth, device=gram.device) for truth in (False, True))
         if log_det is not None:
             unit = 0.0 if self.data_std is None else float(self.data_std.log().expand(gram.shape[-1]).sum())
-            return log_det + unit, torch.zeros_like(log_det, dtype=torch.bool)
+            return log_det + unit, no, no
         if self.num_probes is not None and gram.shape[-1] > self.num_probes:
-            self.accumulate(num_without_volume=torch.tensor(len(gram)))
-            return gram.new_zeros(len(gram)), gram.new_zeros(len(gram), dtype=torch.bool)
-        return log_volume_or_floor(gram, correlation, self.num_probes)
+            return gram.new_zeros(len(gram)), no, yes
+        return *log_volume_or_floor(gram, correlation, self.num_probes), no
 
     def _check(self, jacobian: Tensor, log_det: Tensor | None) -> None:
         if jacobian.ndim != 3 or not jacobian.is_floating_point() or 0 in jacobian.shape[1:]:
@@ -162,8 +168,8 @@ class DecoderJacobianStatistic(ClassMeanStatistic):
         num_samples, num_rows, num_latents = jacobian.shape
         for index_set in self.index_sets:
             check_index_set(index_set, num_latents)
-        if self.pairwise.ndim and self.pairwise.shape[-1] != num_latents:
-            raise ValueError(f"updates so far had {self.pairwise.shape[-1]} latents, this one has {num_latents}")
+        if self.num_dead.ndim and self.num_latents != num_latents:
+            raise ValueError(f"updates so far had {self.num_latents} latents, this one has {num_latents}")
         if log_det is not None and log_det.shape != (num_samples,):
             raise ValueError(f"log_det must have shape ({num_samples},), got {tuple(log_det.shape)}")
         if self.num_probes is not None:
@@ -186,7 +192,7 @@ class DecoderJacobianStatistic(ClassMeanStatistic):
     @property
     def num_latents(self) -> int:
         """Latent dimension ``d``, known after the first update."""
-        return self.pairwise.shape[-1]
+        return self.num_dead.shape[-1]
 
     @property
     def num_readings(self) -> int:
@@ -223,7 +229,8 @@ class DecoderJacobianStatistic(ClassMeanStatistic):
 
     def pairwise_estimate(self) -> Estimate:
         """Mean and standard error, per class, of the MPMI matrix, ``(C, d, d)``."""
-        return mean_estimate(self.num_samples, self.pairwise, self.pairwise_squared)
+        of_pairs = mean_estimate(self.num_samples, self.pairwise, self.pairwise_squared)
+        return Estimate(*(_symmetric(values, self.num_latents) for values in of_pairs))
 
 
 class CrossJacobianStatistic(ClassMeanStatistic):
@@ -291,8 +298,8 @@ class CrossJacobianStatistic(ClassMeanStatistic):
             by_class = [labels[rows] == label for label in range(num_classes)]
             self.accumulate(
                 num_samples=torch.stack([in_class.sum() for in_class in by_class]),
-                pairwise=torch.stack([pairwise[in_class].sum(0) for in_class in by_class]),
-                pairwise_squared=torch.stack([pairwise[in_class].square().sum(0) for in_class in by_class]),
+                pairwise=_sums(pairwise, by_class),
+                pairwise_squared=_sums(pairwise.square(), by_class),
                 num_saturated=(pairwise >= MAX_PAIRWISE).sum(),
             )
 
@@ -323,6 +330,28 @@ def check_projection(projection: Tensor, num_probes: int) -> None:
             f"with estimator='probes' projections of shape (N, {num_probes}, d) are needed, as probed_jacobian gives, "
             f"got {tuple(projection.shape)}"
         )
+
+
+def _sums(values: Tensor, by_class: Sequence[Tensor | slice]) -> Tensor:
+    """Sum over the samples of each class, ``(C, ...)``."""
+    return _stack([values[rows].sum(0) for rows in by_class])
+
+
+def _stack(of_classes: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(of_classes)) if len(of_classes) > 1 else of_classes[0][None]  # which copies nothing
+
+
+def _pairs(num_latents: int, device: torch.device) -> Tensor:
+    """Where the pairs ``i < j`` are in a flattened ``(d, d)`` matrix."""
+    rows, columns = torch.triu_indices(num_latents, num_latents, 1, device=device)
+    return rows * num_latents + columns
+
+
+def _symmetric(of_pairs: Tensor, num_latents: int) -> Tensor:
+    """Matrices ``(C, d, d)`` with zeros on the diagonal from their pairs ``(C, d (d - 1) / 2)``."""
+    flat = of_pairs.new_zeros(len(of_pairs), num_latents**2)
+    upper = flat.index_copy(1, _pairs(num_latents, flat.device), of_pairs).unflatten(1, (num_latents, num_latents))
+    return upper + upper.mT
 
 
 def _pieces(num_samples: int, numbers_per_sample: int) -> Iterator[slice]:
