@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -147,7 +146,8 @@ def probed_jacobian_chunks(
     differentiable = torch.is_grad_enabled()
     z, labels = _usable(z, differentiable), None if labels is None else _usable(labels, differentiable)
     engine = _ProbeEngine(decode, z, labels, differentiable)
-    engine.probes = _Probes(num_probes, index, seed, data_std)
+    engine.num_probes, engine.index, engine.seed = num_probes, index, seed
+    engine.unit = torch.as_tensor(1.0 if data_std is None else data_std, dtype=torch.float64, device=z.device).flatten()
     engine.examine("reverse", check)
     pace = engine.find_pace(chunk_size, None if differentiable else memory_budget)
     start = 0
@@ -179,31 +179,24 @@ def gaussian_probes(index: Tensor, probes: range, data_size: int, seed: int = 0)
     return hashed_normal(keys.flatten(), data_size, seed).view(len(index), len(probes), data_size)
 
 
-class _Probes(NamedTuple):
-    number: int
-    index: Tensor
-    seed: int
-    data_std: Tensor | float | None
-
-
 class _ProbeEngine(_Engine):
     """Multiplies the Jacobian with a few random vectors, where :class:`_Engine` takes all unit vectors."""
 
-    probes: _Probes
+    num_probes: int
+    index: Tensor
+    seed: int
+    unit: Tensor  # of the data
 
     def examine(self, mode: JacobianMode, check: bool) -> None:
         super().examine(mode, check)
-        self.result_bytes = self.result_bytes // self.data_size * self.probes.number
-        unit = 1.0 if self.probes.data_std is None else self.probes.data_std
-        self.unit = torch.as_tensor(unit, dtype=torch.float64, device=self.z.device).flatten()
+        self.result_bytes = self.result_bytes // self.data_size * self.num_probes
         if self.unit.numel() not in (1, self.data_size):
             raise ValueError(f"data_std must be a number or have {self.data_size} entries, got {self.unit.numel()}")
 
     @property
     def num_directions(self) -> int:
-        return self.probes.number
+        return self.num_probes
 
     def _cotangents(self, rows: slice, start: int, stop: int, data: Tensor) -> Tensor:
-        _, index, seed, _ = self.probes
-        probes = gaussian_probes(index[rows], range(start, stop), self.data_size, seed) * self.unit
-        return probes.to(data).transpose(0, 1)
+        probes = gaussian_probes(self.index[rows], range(start, stop), self.data_size, self.seed)
+        return (probes * self.unit).to(data).transpose(0, 1)
