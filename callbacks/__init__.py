@@ -3,6 +3,7 @@
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import log_figure
 from torchdisentangle.callbacks.manifold import ManifoldEntropyCallback
+from torchdisentangle.callbacks.topology import ManifoldTopologyCallback
 from torchdisentangle.callbacks.undisturbed import undisturbed
 
-__all__ = ["EvaluationCallback", "ManifoldEntropyCallback", "log_figure", "undisturbed"]
+__all__ = ["EvaluationCallback", "ManifoldEntropyCallback", "ManifoldTopologyCallback", "log_figure", "undisturbed"]

@@ -177,9 +177,8 @@ def real_nvp(dim: int, num_blocks: int = 8, hidden: int = 64) -> nn.Module:
     nf = _normflows()
     first, second = (dim + 1) // 2, dim // 2
     flows: list[nn.Module] = []
-    for i in range(num_blocks):
-        given, changed = (first, second) if i % 2 == 0 or dim % 2 == 0 else (second, first)
-        network = nf.nets.MLP([given, hidden, hidden, 2 * changed], init_zeros=True)
+    for _ in range(num_blocks):
+        network = nf.nets.MLP([first, hidden, hidden, 2 * second], init_zeros=True)
         flows += [nf.flows.AffineCouplingBlock(network, scale_map="sigmoid"), nf.flows.Permute(dim, mode="swap")]
     return nf.NormalizingFlow(nf.distributions.DiagGaussian(dim, trainable=False), flows)
 

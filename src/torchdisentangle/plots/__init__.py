@@ -8,6 +8,7 @@ from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_co
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.scalar import plot_scalar
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
+from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
 
 __all__ = [
     "BLUE",
@@ -15,8 +16,10 @@ __all__ = [
     "GREY",
     "ORANGE",
     "figure_style",
+    "plot_coclustering",
     "plot_decomposition",
     "plot_jacobian_columns",
+    "plot_living_times",
     "plot_pairwise",
     "plot_scalar",
     "plot_spectrum",

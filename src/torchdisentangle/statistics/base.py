@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -60,6 +61,12 @@ class Statistic(Metric):
     def reduce_others(self, group: Any | None) -> None:
         """Replace the states that are not sums by those over all processes; the sums have been reduced before."""
 
+    def rank_and_world_size(self) -> tuple[int, int]:
+        """Number of this process and how many there are, in the metric's process group."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return 0, 1
+        return dist.get_rank(self.process_group), dist.get_world_size(self.process_group)
+
     @property
     def group_key(self) -> tuple:
         """Equal for metrics that hold equal states after equal updates."""
@@ -100,13 +107,21 @@ class Statistic(Metric):
 
     @contextmanager
     def reduced(self) -> Iterator[None]:
-        """Inside this context the states are the sums over all processes, as they are inside ``compute``."""
+        """Inside this context the states are the sums over all processes, as they are inside ``compute``.
+
+        Contexts, and ``compute``, may be nested: the outermost reduces, once.
+        """
         with self.sync_context(
             dist_sync_fn=self.dist_sync_fn,
             should_sync=self._to_sync and not self._is_synced,
             should_unsync=self._should_unsync and not self._is_synced,
         ):
-            yield
+            outer = self._to_sync, self._should_unsync
+            self._to_sync = self._should_unsync = False
+            try:
+                yield
+            finally:
+                self._to_sync, self._should_unsync = outer
 
     def _apply(self, fn: Callable, exclude_state: Any = "") -> Statistic:
         states = {name: getattr(self, name) for name in self._defaults}

@@ -140,9 +140,7 @@ class SampleStatistic(Statistic):
         self._keep(rows[:, 0].contiguous().view(torch.int64), columns)
 
     def _number(self, length: int) -> Tensor:
-        rank, world_size = 0, 1
-        if dist.is_available() and dist.is_initialized():
-            rank, world_size = dist.get_rank(self.process_group), dist.get_world_size(self.process_group)
+        rank, world_size = self.rank_and_world_size()
         start = self._seen_before + int(self.num_seen)
         return torch.arange(start, start + length, device=self.device) * world_size + rank
 
