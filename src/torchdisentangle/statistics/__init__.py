@@ -2,5 +2,6 @@
 
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.collection import StatisticCollection
+from torchdisentangle.statistics.reduction import ReductionError
 
-__all__ = ["Statistic", "StatisticCollection"]
+__all__ = ["ReductionError", "Statistic", "StatisticCollection"]
