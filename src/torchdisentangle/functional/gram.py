@@ -138,9 +138,9 @@ def tangent_correlation(gram: Tensor) -> Tensor:
                 [0.5000, 1.0000]], dtype=torch.float64)
     """
     inverse_norm = (-log_column_norms(gram)).exp().masked_fill(dead_latents(gram), 0.0)
-    correlation = gram * inverse_norm[..., :, None] * inverse_norm[..., None, :]
-    diagonal = torch.eye(gram.shape[-1], dtype=torch.bool, device=gram.device)
-    return correlation.clamp(-1.0, 1.0).masked_fill(diagonal, 1.0)
+    correlation = (gram * inverse_norm[..., :, None] * inverse_norm[..., None, :]).clamp_(-1.0, 1.0)
+    correlation.diagonal(dim1=-2, dim2=-1).fill_(1.0)
+    return correlation
 
 
 def log_det_correlation(correlation: Tensor) -> tuple[Tensor, Tensor]:
@@ -253,5 +253,6 @@ def pairwise_mutual_information(correlation: Tensor, num_probes: int | None = No
     information = -0.5 * (1 - correlation.square()).clamp(min=SATURATION, max=1.0).log()
     if num_probes is None:
         return information
+    estimate = information - pairwise_bias(num_probes)
     at_a_bound = (correlation == 0) | (information >= MAX_PAIRWISE)
-    return information - pairwise_bias(num_probes) * ~at_a_bound
+    return torch.where(at_a_bound, information, estimate) if at_a_bound.any() else estimate

@@ -127,7 +127,8 @@ class DecoderJacobianStatistic(ClassMeanStatistic):
         scaled = rescale_jacobian(jacobian, None if self.num_probes else self.data_std)
         gram = scaled.mT @ scaled
         correlation = tangent_correlation(gram)
-        pairwise = pairwise_mutual_information(correlation.flatten(1)[:, pairs], self.num_probes)
+        of_pairs = correlation.flatten(1).gather(1, pairs.expand(len(gram), -1))
+        pairwise = pairwise_mutual_information(of_pairs, self.num_probes)
         total, singular, unknown = self._log_volume_of_all(gram, correlation, log_det)
         others = [log_volume(gram, index_set, self.num_probes) for index_set in self.index_sets]
         mean_pairwise = pairwise.sum(1) / max(len(pairs), 1)
