@@ -70,6 +70,7 @@ from torchdisentangle.functional.manifold import (
 from torchdisentangle.functional.monte_carlo import SpaceSimilarity, space_information, space_similarity
 from torchdisentangle.functional.posterior_bins import informativeness, misjed, quantize_posterior
 from torchdisentangle.functional.posterior_information import posterior_mutual_information
+from torchdisentangle.functional.probes import probed_jacobian, probed_jacobian_chunks
 from torchdisentangle.functional.separation import (
     LatentInformation,
     SeparabilityScores,
@@ -145,6 +146,8 @@ __all__ = [
     "pairwise_information",
     "plug_in_bias",
     "posterior_mutual_information",
+    "probed_jacobian",
+    "probed_jacobian_chunks",
     "quantize_posterior",
     "separability",
     "soft_bins",

@@ -17,8 +17,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.blocks import row_blocks
 from torchdisentangle.functional.binning import assign_bins, density_bins, equal_width_edges, soft_bins
+from torchdisentangle.functional.blocks import row_blocks
 from torchdisentangle.functional.counts import joint_counts
 from torchdisentangle.functional.information import entropy, joint_entropy
 
@@ -26,7 +26,6 @@ BinMode = Literal["exact", "reference"]
 
 DEFAULT_BOUNDS = (-4.0, 4.0)
 DEFAULT_BINS = 100
-
 
 
 class LatentEntropies(NamedTuple):

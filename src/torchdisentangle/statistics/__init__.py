@@ -5,3 +5,6 @@ from torchdisentangle.statistics.collection import StatisticCollection
 from torchdisentangle.statistics.range import DataRange
 
 __all__ = ["DataRange", "Statistic", "StatisticCollection"]
+from torchdisentangle.statistics.reduction import ReductionError
+
+__all__ = ["ReductionError", "Statistic", "StatisticCollection"]
