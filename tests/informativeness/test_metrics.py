@@ -230,6 +230,14 @@ def test_standard_errors_are_right() -> None:
     assert 0.5 < ratio < 1.4
 
 
+def test_one_posterior_tells_nothing_and_has_no_error() -> None:
+    metric = Separability(top_k=1)
+    values = values_of(metric, (MEAN[:1], LOG_VARIANCE[:1]))
+    for name in ("information", "informativeness", "sep", "sepin", "wsepin"):
+        assert values[name].abs().max() < 1e-12
+        assert metric.standard_errors()[name].isposinf().all()
+
+
 def test_bad_settings_are_refused() -> None:
     for build, message in [
         (lambda: Separability(num_queries=0), "num_queries and top_k must be at least 1, got 0"),

@@ -86,6 +86,7 @@ from torchdisentangle.functional.posterior_bins import informativeness, misjed, 
 from torchdisentangle.functional.posterior_information import posterior_mutual_information
 from torchdisentangle.functional.predictability import one_vs_rest_auc, predictability_gap, squared_correlation
 from torchdisentangle.functional.rtd import cross_barcode, representation_topology_divergence
+from torchdisentangle.functional.probes import probed_jacobian, probed_jacobian_chunks
 from torchdisentangle.functional.separation import (
     LatentInformation,
     SeparabilityScores,
@@ -179,6 +180,8 @@ __all__ = [
     "plug_in_bias",
     "posterior_mutual_information",
     "predictability_gap",
+    "probed_jacobian",
+    "probed_jacobian_chunks",
     "quantize_posterior",
     "relative_living_times",
     "representation_topology_divergence",
