@@ -51,7 +51,9 @@ def topics(package: str) -> list[Topic]:
         shown |= {_key(value): value for module in _modules(package) for value in _classes(module)}
     found = []
     exporting = {value.__module__ for value in exported if _is_code(value)}
-    for module in sorted({value.__module__ for value in shown.values()}, key=lambda name: (name not in exporting, name)):
+    for module in sorted(
+        {value.__module__ for value in shown.values()}, key=lambda name: (name not in exporting, name)
+    ):
         own = [value for value in vars(import_module(module)).values() if _key(value) in shown]
         own = [value for value in dict.fromkeys(own) if value.__module__ == module]
         names = {kind: [home(value) for value in own if kind(value)] for kind in (inspect.isclass, inspect.isfunction)}
