@@ -56,15 +56,15 @@ from torchdisentangle.functional.information_gap import (
 from torchdisentangle.functional.jacobian import decoder_jacobian, decoder_jacobian_chunks
 from torchdisentangle.functional.manifold import (
     EntropicDecomposition,
-    active_latents,
-    effective_dimension,
     entropic_decomposition,
-    manifold_cross_pairwise_mutual_information,
     manifold_entropy,
     manifold_entropy_spectrum,
     manifold_mutual_information,
-    manifold_pairwise_mutual_information,
     manifold_total_correlation,
+)
+from torchdisentangle.functional.manifold_pairs import (
+    manifold_cross_pairwise_mutual_information,
+    manifold_pairwise_mutual_information,
     match_latents,
 )
 from torchdisentangle.functional.monte_carlo import SpaceSimilarity, space_information, space_similarity
@@ -78,6 +78,7 @@ from torchdisentangle.functional.separation import (
     pairwise_information,
     separability,
 )
+from torchdisentangle.functional.spectrum import active_latents, effective_dimension
 
 __all__ = [
     "AggregateLogSums",
