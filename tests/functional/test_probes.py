@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from torchdisentangle import functional as F
 from torchdisentangle.functional.gram import MAX_PAIRWISE, log_column_norms, log_volume, pairwise_mutual_information
-from torchdisentangle.functional.manifold import pairwise_of_samples
+from torchdisentangle.functional.manifold_pairs import pairwise_of_samples
 from torchdisentangle.functional.memory import PeakMemory
 from torchdisentangle.functional.probes import gaussian_probes
 

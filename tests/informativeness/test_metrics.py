@@ -110,7 +110,7 @@ def test_processes_agree_with_one(run_processes: Callable, cuts: list[int]) -> N
             torch.testing.assert_close(value, expected[name], rtol=tolerance, atol=tolerance, msg=name)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations(range(4)))
 def test_permuted_latents_permute_the_values(order: list[int]) -> None:
     permuted = MEAN[:, order], LOG_VARIANCE[:, order]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from torchdisentangle import (
     manifold_metrics,
 )
 from torchdisentangle import functional as F
+from torchdisentangle.functional.blocks import row_blocks
 from torchdisentangle.functional.gram import DEAD_NORM, MAX_PAIRWISE
 from torchdisentangle.functional.manifold import STANDARD_NORMAL_ENTROPY
 from torchdisentangle.manifold.base import linfoot
@@ -129,8 +131,8 @@ def test_any_split_gives_the_same_value(dtype: torch.dtype) -> None:
 
 def test_gradients_through_many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     gradients = []
-    for piece_bytes in (2**23, 1):
-        monkeypatch.setattr("torchdisentangle.statistics.jacobian._PIECE_BYTES", piece_bytes)
+    for at_once in (2**20, 1):
+        monkeypatch.setattr("torchdisentangle.statistics.jacobian.row_blocks", partial(row_blocks, at_once=at_once))
         seen = projections(0)[:5].requires_grad_()
         value = ManifoldTotalCorrelation(estimator="probes", num_probes=PROBES)(seen)
         gradients += torch.autograd.grad(value, seen)

@@ -70,15 +70,15 @@ from torchdisentangle.functional.jacobian import decoder_jacobian, decoder_jacob
 from torchdisentangle.functional.living_times import geometry_score, relative_living_times
 from torchdisentangle.functional.manifold import (
     EntropicDecomposition,
-    active_latents,
-    effective_dimension,
     entropic_decomposition,
-    manifold_cross_pairwise_mutual_information,
     manifold_entropy,
     manifold_entropy_spectrum,
     manifold_mutual_information,
-    manifold_pairwise_mutual_information,
     manifold_total_correlation,
+)
+from torchdisentangle.functional.manifold_pairs import (
+    manifold_cross_pairwise_mutual_information,
+    manifold_pairwise_mutual_information,
     match_latents,
 )
 from torchdisentangle.functional.monte_carlo import SpaceSimilarity, space_information, space_similarity
@@ -96,6 +96,7 @@ from torchdisentangle.functional.separation import (
 )
 from torchdisentangle.functional.submanifold import conditional_latents
 from torchdisentangle.functional.witness import witness_holes
+from torchdisentangle.functional.spectrum import active_latents, effective_dimension
 
 __all__ = [
     "AggregateLogSums",
