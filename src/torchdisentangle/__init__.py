@@ -95,6 +95,7 @@ __all__ = [
     "LabelSimilarity",
     "LatentKL",
     "MIGSup",
+    "LatentKL",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
@@ -120,6 +121,7 @@ __all__ = [
     "find_hot_spots",
     "fuse_channels",
     "informativeness_metrics",
+    "elbo_metrics",
     "manifold_metrics",
     "supervised_metrics",
 ]
