@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | bench: everything runs in .venv, which the first call makes.
+# make setup | demo | example-<name> | test | lint | bench: everything runs in .venv, which the first call makes.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 VIEW := $(CURDIR)/.venv/view/torchdisentangle
@@ -15,6 +15,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo/main.py
+
+# `make example-topdis`, or `make example-topdis ARGS=--fast`: one of the folders of examples/
+example-%: $(STAMP)
+	$(BIN)/python examples/$*/main.py $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

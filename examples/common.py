@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 os.environ.setdefault("WANDB_SILENT", "true")
 
@@ -93,3 +93,10 @@ def table(columns: Mapping[str, Mapping[str, float]], names: Iterable[str]) -> s
             cells.append("" if value is None else f"{value:.3f}" + ("" if error is None else f" ± {error:.3f}"))
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def verdict(findings: Mapping[str, bool]) -> NoReturn:
+    """Say of each finding whether it holds, and exit with 0 if all do, with 1 if not."""
+    for finding, holds in findings.items():
+        print(f"{'PASS' if holds else 'FAIL'}: {finding}", flush=True)
+    raise SystemExit(0 if all(findings.values()) else 1)
