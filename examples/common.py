@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 os.environ.setdefault("WANDB_SILENT", "true")
 
@@ -95,8 +95,11 @@ def table(columns: Mapping[str, Mapping[str, float]], names: Iterable[str]) -> s
     return "\n".join(lines)
 
 
-def verdict(findings: Mapping[str, bool]) -> NoReturn:
-    """Say of each finding whether it holds, and exit with 0 if all do, with 1 if not."""
+def conclude(findings: Mapping[str, bool]) -> None:
+    """Print whether each finding holds, ``PASS`` if all do, else ``FAIL``, and exit with 0 or 1."""
+    print()
     for finding, holds in findings.items():
-        print(f"{'PASS' if holds else 'FAIL'}: {finding}", flush=True)
-    raise SystemExit(0 if all(findings.values()) else 1)
+        print(f"  {'yes' if holds else 'NO '}  {finding}")
+    passed = all(findings.values())
+    print("PASS" if passed else "FAIL")
+    raise SystemExit(0 if passed else 1)

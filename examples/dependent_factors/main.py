@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
 import torch
-from common import arguments, verdict
+from common import arguments, conclude
 from figure import draw_scores
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch import Tensor
@@ -166,14 +166,14 @@ def main() -> None:
     summary = table(correlations, exact, scores)
     (folder / "summary.md").write_text(summary + "\n")
     print(f"{summary}\n\nwandb runs         {places[0]}\n                   {places[1]}")
-    print(f"figure             {folder / 'scores.png'}\nDone in {time.time() - start:.0f} s.\n")
+    print(f"figure             {folder / 'scores.png'}\nDone in {time.time() - start:.0f} s.")
 
     perfect, mixed = scores["perfect"], scores["mixed"]
     gaps = [found["mig"] for found in perfect]
     off = max(abs(gap - truth) for gap, truth in zip(gaps, exact, strict=True))
     whole = min(min(found["minimality"], found["sufficiency"]) for found in perfect)
     seen = max(max(found["minimality"], found["sufficiency"]) for found in mixed)
-    verdict(
+    conclude(
         {
             f"MIG of perfect codes falls at every step, from {gaps[0]:.2f} to {gaps[-1]:.2f}": gaps
             == sorted(gaps, reverse=True)
