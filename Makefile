@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | bench: everything runs in .venv, which the first call makes.
+# make setup | demo | example-NAME | test | lint | bench: everything runs in .venv, which the first call makes.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 VIEW := $(CURDIR)/.venv/view/torchdisentangle
@@ -15,6 +15,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo/main.py
+
+example-%: $(STAMP)  # make example-two-moons, or with EXAMPLE_ARGS=--fast
+	$(BIN)/python examples/$(subst -,_,$*)/main.py $(EXAMPLE_ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

@@ -1,5 +1,6 @@
 """Lightning callbacks that evaluate metrics while a model trains, and log curves and figures."""
 
+from torchdisentangle.callbacks.disentanglement import DisentanglementCallback
 from torchdisentangle.callbacks.elbo import ELBODecompositionCallback
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import log_figure
@@ -10,6 +11,7 @@ from torchdisentangle.callbacks.topology import ManifoldTopologyCallback
 from torchdisentangle.callbacks.undisturbed import undisturbed
 
 __all__ = [
+    "DisentanglementCallback",
     "ELBODecompositionCallback",
     "EvaluationCallback",
     "InformativenessCallback",

@@ -37,7 +37,7 @@ class AnnealedVAE(VAE):
 
     Reference:
         Burgess et al., *Understanding disentangling in beta-VAE*, NeurIPS 2017 workshop on Learning Disentangled
-        Representations, section 5; constants of Locatello et al., ICML 2019.
+        Representations; constants of Locatello et al., ICML 2019.
 
     Example:
         >>> model = AnnealedVAE(data_shape=(1, 8, 8), latent_dim=4)

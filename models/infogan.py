@@ -109,11 +109,11 @@ class InfoGAN(GenerativeModule):
         noise = mean.new_zeros(len(x), self.latent_dim - self.num_codes)
         return Posterior(torch.cat([mean, noise], 1), torch.cat([log_variance, noise - math.log(3)], 1))
 
-    def codes(self, output: Tensor) -> Posterior:
-        r""":math:`Q(c \mid x)`, from the discriminator's output behind its first column."""
+    def codes(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Mean and log-variance of :math:`Q(c \mid x)`, from the discriminator's output behind its first column."""
         mean, *log_variance = output[:, 1:].split(self.num_codes, dim=1)
         fixed = 2 * math.log(self.code_std or 1.0)
-        return Posterior(mean, log_variance[0] if log_variance else torch.full_like(mean, fixed))
+        return mean, log_variance[0] if log_variance else torch.full_like(mean, fixed)
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """The losses and the information, averaged over the batch."""

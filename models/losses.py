@@ -21,7 +21,7 @@ def linear_capacity(step: Tensor, num_steps: int, maximum: float) -> Tensor:
         The capacity in the unit of the maximum, same shape.
 
     Reference:
-        Burgess et al., *Understanding disentangling in beta-VAE*, 2017, section 5.
+        Burgess et al., *Understanding disentangling in beta-VAE*, 2017.
 
     Example:
         >>> linear_capacity(torch.tensor([0, 4, 10, 99]), 10, 25.0)
@@ -70,7 +70,7 @@ def squared_covariance_errors(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
     Reference:
         Kumar et al., *Variational Inference of Disentangled Latent Concepts from Unlabeled Observations*, ICLR 2018,
-        equations 6 and 7.
+        section 3.
 
     Example:
         >>> squared_covariance_errors(torch.tensor([[2.0, 0.5], [0.5, 1.0]]))

@@ -42,7 +42,7 @@ class VAE(GenerativeModule):
 
     Reference:
         Kingma & Welling, *Auto-Encoding Variational Bayes*, ICLR 2014; Locatello et al., *Challenging Common
-        Assumptions in the Unsupervised Learning of Disentangled Representations*, ICML 2019, appendix I.
+        Assumptions in the Unsupervised Learning of Disentangled Representations*, ICML 2019.
 
     Example:
         >>> model = VAE(data_shape=(1, 8, 8), latent_dim=4)

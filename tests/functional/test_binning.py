@@ -22,16 +22,19 @@ def test_bins_of_the_reference() -> None:
     assert F.assign_bins(values, edges)[:, 0].tolist() == [0, 0, 1, 1, 2, 2]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=40), st.integers(1, 30))
 def test_equal_bins_are_those_of_numpy(numbers: list[float], num_bins: int) -> None:
     """Bit by bit the published protocol: edges of ``np.histogram``, then ``np.digitize``, counted from 0."""
     values = np.array(numbers)
     edges = F.equal_width_edges(float(values.min()), float(values.max()), num_bins)
     bins = F.assign_bins(torch.tensor(values)[:, None], edges)[:, 0].numpy()
+    column, low, high = torch.tensor(values)[:, None], float(values.min()), float(values.max())
+    by_arithmetic = F.assign_equal_bins(column, low, high, num_bins)[:, 0].numpy()
     if values.min() == values.max():
-        assert len(set(bins)) == 1
+        assert len(set(bins)) == len(set(by_arithmetic)) == 1
     else:
+        assert np.array_equal(bins, by_arithmetic)
         assert np.array_equal(bins, np.digitize(values, np.histogram(values, num_bins)[1][:-1]) - 1)
 
 
@@ -41,6 +44,8 @@ def test_each_dimension_has_its_own_edges() -> None:
     together = F.assign_bins(values, edges)
     for k in range(3):
         assert torch.equal(together[:, k], F.assign_bins(values[:, k : k + 1], edges[k])[:, 0])
+    arithmetic = F.assign_equal_bins(values, values.amin(0), values.amax(0), 7)
+    assert torch.equal(arithmetic[:, :2], together[:, :2])
     assert len(together[:, 2].unique()) == 1  # a constant is in one bin
 
 

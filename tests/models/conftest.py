@@ -24,7 +24,7 @@ MODELS: dict[str, Callable[..., GenerativeModule]] = {
     "annealed_vae": lambda **changed: AnnealedVAE(
         **{**TINY, "gamma": 10.0, "max_capacity": 2.0, "capacity_steps": 50, **changed}
     ),
-    "beta_tcvae": lambda **changed: BetaTCVAE(**{**TINY, "dataset_size": 192, **changed}),
+    "beta_tcvae": lambda **changed: BetaTCVAE(**{**TINY, "estimator": "mss", "dataset_size": 192, **changed}),
     "dip_vae_i": lambda **changed: DIPVAE(**{**TINY, **changed}),
     "dip_vae_ii": lambda **changed: DIPVAE(**{**TINY, "version": "ii", **changed}),
     "factor_vae": lambda **changed: FactorVAE(**{**TINY, "discriminator_hidden": [16], **changed}),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
+from torchdisentangle.functional.elbo import minibatch_total_correlation
 from torchdisentangle.functional.gaussian import gaussian_log_density
 from torchdisentangle.models import DIPVAE, VAE, AnnealedVAE, BetaTCVAE, BetaVAE, FactorVAE
 
@@ -111,8 +112,8 @@ def test_unweighted_parts_add_to_the_sampled_divergence(make: Make, images: Tens
 
 
 def test_unweighted_tcvae_is_the_vae_in_expectation_with_the_exact_aggregate(make: Make, images: Tensor) -> None:
-    # Weighted sampling from all data with N = 1 weighs each row by 1/b: it is the aggregate posterior itself.
-    model = make("beta_tcvae", beta=1.0, dataset_size=1, estimator="mws")
+    # With a batch of all data weighted sampling is the aggregate posterior itself.
+    model = make("beta_tcvae", beta=1.0, estimator="mws")
     plain, x = twin(make, model), images[:64]
     with torch.no_grad():
         parts = torch.stack([terms(model, x, seed)["loss"] - terms(plain, x, seed)["loss"] for seed in range(300)])
@@ -127,8 +128,20 @@ def test_beta_of_the_tcvae_weighs_the_total_correlation_alone(make: Make, images
     torch.testing.assert_close(difference, 5 * terms(weak, images)["total_correlation"], rtol=1e-3, atol=1e-3)
 
 
-def test_a_ragged_batch_of_one_row_has_a_loss(make: Make, images: Tensor) -> None:
-    found = terms(make("beta_tcvae"), images[:1])
+def test_weighted_sampling_has_the_gradient_of_the_papers_without_its_constant(make: Make) -> None:
+    model = make("beta_tcvae", estimator="mws")
+    torch.manual_seed(0)
+    z, mean, log_variance = (torch.randn(16, 3, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    ours = model.parts(z, mean, log_variance).total_correlation
+    papers = minibatch_total_correlation(z, mean, log_variance, 5000, "mws")
+    assert papers.item() - ours.item() == pytest.approx(2 * math.log(5000))  # (d - 1) log N
+    for found, wanted in zip(*(torch.autograd.grad(tc, (z, mean)) for tc in (ours, papers)), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("estimator", ["mss", "mws"])
+def test_a_ragged_batch_of_one_row_has_a_loss(make: Make, images: Tensor, estimator: str) -> None:
+    found = terms(make("beta_tcvae", estimator=estimator), images[:1])
     assert found["loss"].isfinite()
     assert found["mutual_information"].item() == pytest.approx(0, abs=1e-5)
     assert found["total_correlation"].item() == pytest.approx(0, abs=1e-5)
@@ -198,9 +211,10 @@ def test_discriminator_learns_the_total_correlation_of_a_gaussian(correlation: f
         (DIPVAE, {"version": "iii"}, "version"),
         (DIPVAE, {"off_diagonal_weight": -1.0}, "off_diagonal_weight"),
         (FactorVAE, {"gamma": float("nan")}, "gamma"),
-        (BetaTCVAE, {"dataset_size": 0}, "dataset_size"),
-        (BetaTCVAE, {"dataset_size": 9, "estimator": "mst"}, "'mst'"),
-        (BetaTCVAE, {"dataset_size": 9, "alpha": -1.0}, "alpha"),
+        (BetaTCVAE, {"estimator": "mss"}, "dataset_size, got None"),
+        (BetaTCVAE, {"estimator": "mss", "dataset_size": 0}, "dataset_size, got 0"),
+        (BetaTCVAE, {"estimator": "mst"}, "'mst'"),
+        (BetaTCVAE, {"alpha": -1.0}, "alpha"),
     ],
 )
 def test_wrong_settings_are_refused(build: Any, settings: dict[str, Any], message: str) -> None:

@@ -62,7 +62,7 @@ def test_batches_objects_and_order_do_not_matter(name: str) -> None:
     assert expected.shape == (2, D, whole.num_bins, 8)
     torch.testing.assert_close(expected.sum((2, 3)).double(), torch.full((2, D), float(N)).double(), **EXACT)
 
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(st.permutations(range(N)), st.sampled_from([1, 7, 60, N]), st.integers(0, N))
     def check(order: list[int], size: int, cut: int) -> None:
         rows = torch.tensor(order)
@@ -255,5 +255,7 @@ def test_bad_rows_are_refused(edges: Any) -> None:
     assert metric.num_samples == 9
     with pytest.raises(ValueError, match="binning='soft' needs log_variance of the codes' shape"):
         Counts(binning="soft").update(CODES, FACTORS)
+    with pytest.raises(ValueError, match="one for each of 3 codes"):
+        Counts(edges=([0.0, 0.0], [1.0, 1.0])).update(CODES, FACTORS)
     with pytest.raises(ValueError, match="continuous names the columns"):
         Counts(continuous=[2]).update(CODES, FACTORS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from torchdisentangle import StatisticCollection
-from torchdisentangle.supervised import PosteriorMutualInformationGap
+from torchdisentangle.supervised import MutualInformationGap, PosteriorMutualInformationGap
 
 GRID = torch.cartesian_prod(torch.arange(4), torch.arange(5), torch.arange(20))  # the last factor is not encoded
 
@@ -103,3 +105,14 @@ def test_processes(run_processes: Callable, cuts: list[int]) -> None:
     for values in run_processes(len(cuts) - 1, work, cuts):
         for value, truth in zip(values, expected, strict=True):
             torch.testing.assert_close(value, truth, rtol=1e-12, atol=1e-12)
+
+
+def test_the_estimator_chooses_the_class() -> None:
+    posterior = MutualInformationGap(estimator="posterior", num_queries=7)
+    assert type(posterior) is PosteriorMutualInformationGap
+    assert posterior.num_queries == 7
+    assert type(MutualInformationGap(estimator="histogram")) is MutualInformationGap
+    for twin in (pickle.loads(pickle.dumps(MutualInformationGap(num_bins=3))), copy.deepcopy(posterior)):
+        assert twin.num_seen == 0
+    with pytest.raises(ValueError, match="estimator must be"):
+        MutualInformationGap(estimator="exact")  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from torchdisentangle.datasets.correlated import CorrelatedFactors, CorrelatedSa
 from torchdisentangle.datasets.digits import handwritten_digits
 from torchdisentangle.datasets.dsprites import DSprites
 from torchdisentangle.datasets.factors import FactorDataset, FactorSubGrid
+from torchdisentangle.datasets.interventions import intervention_factors
 from torchdisentangle.datasets.mpi3d import MPI3D
 from torchdisentangle.datasets.shaded_objects import ShadedObjects
 from torchdisentangle.datasets.shapes3d import Shapes3D
@@ -27,6 +28,7 @@ __all__ = [
     "Sprites",
     "Torus",
     "handwritten_digits",
+    "intervention_factors",
     "joint_distribution",
     "two_moons",
 ]

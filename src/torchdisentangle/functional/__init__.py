@@ -10,6 +10,7 @@ from torchdisentangle.functional.bhattacharyya import (
 )
 from torchdisentangle.functional.binning import (
     assign_bins,
+    assign_equal_bins,
     density_bins,
     equal_width_edges,
     normal_quantile_edges,
@@ -69,6 +70,7 @@ from torchdisentangle.functional.manifold import (
 from torchdisentangle.functional.monte_carlo import SpaceSimilarity, space_information, space_similarity
 from torchdisentangle.functional.posterior_bins import informativeness, misjed, quantize_posterior
 from torchdisentangle.functional.posterior_information import posterior_mutual_information
+from torchdisentangle.functional.probes import probed_jacobian, probed_jacobian_chunks
 from torchdisentangle.functional.separation import (
     LatentInformation,
     SeparabilityScores,
@@ -88,6 +90,7 @@ __all__ = [
     "active_latents",
     "aggregate_log_sums",
     "assign_bins",
+    "assign_equal_bins",
     "bhattacharyya_coefficients",
     "bhattacharyya_distance",
     "channel_information",
@@ -143,6 +146,8 @@ __all__ = [
     "pairwise_information",
     "plug_in_bias",
     "posterior_mutual_information",
+    "probed_jacobian",
+    "probed_jacobian_chunks",
     "quantize_posterior",
     "separability",
     "soft_bins",

@@ -84,14 +84,48 @@ def assign_bins(values: Tensor, edges: Tensor) -> Tensor:
     return torch.searchsorted(shared, by_dimension, right=True).mT
 
 
+def assign_equal_bins(values: Tensor, low: Tensor | float, high: Tensor | float, num_bins: int) -> Tensor:
+    """The bin of equal width that each number falls into: as :func:`assign_bins` by search, but twice as fast.
+
+    Arithmetic finds the bin up to one place, the edges decide: so a number next to an edge is where search puts it.
+
+    Args:
+        values: ``(n, d)``.
+        low: lower end of the range, a number or ``(d,)``.
+        high: upper end.
+        num_bins: number of bins ``B``.
+
+    Returns:
+        ``(n, d)`` integers from 0 to ``B - 1``, contiguous along ``n``.
+
+    Raises:
+        ValueError: if a range is not finite or descends, or there is no bin.
+
+    Example:
+        >>> assign_equal_bins(torch.tensor([[-9.0], [0.0], [0.5], [1.0]]), 0.0, 1.0, 2)[:, 0]
+        tensor([0, 0, 1, 1])
+    """
+    edges = equal_width_edges(low, high, num_bins).to(values.device)
+    x = values.mT.to(edges).contiguous()
+    end = edges.new_full((*edges.shape[:-1], 1), torch.inf)
+    starts = torch.cat([-end, edges, end], -1).expand(len(x), -1)
+    first = torch.as_tensor(low).to(edges)[..., None].expand(len(x), 1)
+    width = (torch.as_tensor(high).to(edges)[..., None] - first) / num_bins
+    width = torch.where(width > 0, width, torch.inf)  # a constant is in one bin, whichever
+    guess = ((x - first) / width).clamp_(0, num_bins - 1).long()
+    place = guess + (num_bins + 1) * torch.arange(len(x), device=x.device)[:, None]
+    starts = starts.reshape(-1)
+    return (guess - (x < starts.take(place)).long() + (x >= starts.take(place + 1)).long()).mT
+
+
 def soft_bins(mean: Tensor, log_variance: Tensor, edges: Tensor) -> Tensor:
     r"""Probability of each bin under Gaussian posteriors.
 
     .. math:: Q_b = \Phi\Bigl(\frac{e_{b+1} - \mu}{\sigma}\Bigr) - \Phi\Bigl(\frac{e_b - \mu}{\sigma}\Bigr), \quad
               e_0 = -\infty, \; e_B = \infty
 
-    The bin is a function of the code, so information about the bin never exceeds information about the code. Each
-    difference is taken in the tail where both terms are small, and keeps its relative precision there. Differentiable.
+    The bin is a function of the code, so information about the bin never exceeds information about the code.
+    Differences are taken of the smaller tails, and keep their relative precision far out. Differentiable.
 
     Args:
         mean: ``(n, d)``.
@@ -110,10 +144,13 @@ def soft_bins(mean: Tensor, log_variance: Tensor, edges: Tensor) -> Tensor:
         tensor([[[0.1587, 0.6827, 0.1587]]])
     """
     z = (edges.to(mean) - mean[..., None]) * (-0.5 * log_variance.clamp(min=_NARROWEST)).exp()[..., None]
-    end = torch.full_like(z[..., :1], torch.inf)
-    lower, upper = torch.cat([-end, z], -1), torch.cat([z, end], -1)
-    flip = lower > 0  # there the upper tails are the small ones
-    return _distribution(torch.where(flip, -lower, upper)) - _distribution(torch.where(flip, -upper, lower))
+    below = z < 0
+    tail = 0.5 * torch.special.erfc(torch.where(below, -z, z) * 0.5**0.5)  # the smaller of the two beside each edge
+    signed = torch.where(below, tail, -tail)  # the distribution function, less 1 for edges above the mean
+    nothing = torch.zeros_like(z[..., :1])
+    steps = torch.cat([nothing, signed, nothing], -1).diff(dim=-1)
+    holds_mean = torch.cat([nothing + 1, below.to(z), nothing], -1).diff(dim=-1)
+    return steps - holds_mean
 
 
 def density_bins(
@@ -154,11 +191,6 @@ def density_bins(
     narrow = log_density.amax(-1, keepdim=True) < math.log(_LOWEST_PEAK)
     one_hot = torch.nn.functional.one_hot(assign_bins(mean, edges), num_bins).to(mean.dtype)
     return torch.where(narrow, one_hot, torch.softmax(log_density, dim=-1))
-
-
-def _distribution(z: Tensor) -> Tensor:
-    """The standard normal's distribution function; torch's own loses its digits below -5."""
-    return 0.5 * torch.special.erfc(z * -(0.5**0.5))
 
 
 def _check_number(num_bins: int) -> None:

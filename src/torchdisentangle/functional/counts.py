@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
-
-_HARD_BLOCK, _SOFT_BLOCK = 2**18, 2**21  # numbers held at a time: what fits a cache, and 16 MiB
 
 
 def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -> Tensor:
@@ -15,7 +11,7 @@ def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -
 
     .. math:: C_{fkbv} = \sum_n 1[b_{nk} = b] \, 1[y_{nf} = v]
 
-    One pass of ``bincount`` over a flattened index of the table, in blocks of rows: ``n d F`` increments.
+    One ``bincount`` over a flattened index of the table: ``n d F`` increments, and as many numbers in memory.
 
     Args:
         bins: bins of codes, ``(n, d)`` integers from 0 to ``num_bins - 1``.
@@ -32,15 +28,14 @@ def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -
                 [0, 2]])
     """
     (_, d), (_, num_factors) = bins.shape, values.shape
-    of_code = torch.arange(d, device=bins.device)[:, None] * num_bins * num_values
-    of_factor = torch.arange(num_factors, device=bins.device)[:, None] * d * num_bins * num_values
-    table = torch.zeros(num_factors * d * num_bins * num_values, dtype=torch.int64, device=bins.device)
-    for rows in _blocks(len(bins), _HARD_BLOCK // max(d * num_factors, 1)):
-        code_part = bins[rows].mT * num_values + of_code
-        factor_part = values[rows].mT + of_factor
-        cells = factor_part[:, None] + code_part
-        table += torch.bincount(cells.flatten(), minlength=len(table))
-    return table.view(num_factors, d, num_bins, num_values)
+    size = num_factors * d * num_bins * num_values
+    dtype = torch.int32 if size < 2**31 else torch.int64  # half the memory traffic
+    of_code = torch.arange(d, dtype=dtype, device=bins.device)[:, None] * (num_bins * num_values)
+    of_factor = torch.arange(num_factors, dtype=dtype, device=bins.device)[:, None] * (d * num_bins * num_values)
+    factor_part = values.mT.to(dtype).contiguous() + of_factor
+    code_part = bins.mT.to(dtype).contiguous() * num_values + of_code
+    cells = factor_part[:, None] + code_part
+    return torch.bincount(cells.flatten(), minlength=size).view(num_factors, d, num_bins, num_values)
 
 
 def joint_weights(weights: Tensor, values: Tensor, num_values: int) -> Tensor:
@@ -65,13 +60,3 @@ def joint_weights(weights: Tensor, values: Tensor, num_values: int) -> Tensor:
     flat = weights.flatten(1)
     tables = [flat.new_zeros(num_values, d * num_bins).index_add(0, column, flat) for column in values.mT]
     return torch.stack(tables).view(len(tables), num_values, d, num_bins).permute(0, 2, 3, 1)
-
-
-def soft_blocks(num_rows: int, d: int, num_bins: int) -> Iterator[slice]:
-    """Blocks of rows whose soft bins fit in memory."""
-    return _blocks(num_rows, _SOFT_BLOCK // max(d * num_bins, 1))
-
-
-def _blocks(num_rows: int, size: int) -> Iterator[slice]:
-    size = max(size, 1)
-    return (slice(start, start + size) for start in range(0, num_rows, size))

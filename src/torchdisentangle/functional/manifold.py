@@ -5,7 +5,9 @@ A decoder :math:`g: \mathbb{R}^d \to \mathbb{R}^D` pushes a factorised prior :ma
 :math:`|J_S| = \det(J_S^\top J_S)^{1/2}`.
 
 All functions take Gram matrices :math:`G = J^\top J` of ``N`` latent samples, ``(N, d, d)``, from
-:func:`~torchdisentangle.functional.gram_matrix`, return nats, and are differentiable.
+:func:`~torchdisentangle.functional.gram_matrix`, return nats, and are differentiable. With ``num_probes`` the Gram
+matrices are those of so many random projections, from :func:`~torchdisentangle.functional.probed_jacobian`, and the
+values are unbiased estimates.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ class EntropicDecomposition(NamedTuple):
     mutual_information: Tensor
 
 
-def manifold_entropy_spectrum(gram: Tensor, prior_entropy: Tensor | float = STANDARD_NORMAL_ENTROPY) -> Tensor:
+def manifold_entropy_spectrum(
+    gram: Tensor, prior_entropy: Tensor | float = STANDARD_NORMAL_ENTROPY, num_probes: int | None = None
+) -> Tensor:
     r"""Manifold entropy of every single latent, in latent order.
 
     .. math:: H_i = H(p_i) + \tfrac12 \, \mathbb{E}_z \log G_{ii}
@@ -48,6 +52,7 @@ def manifold_entropy_spectrum(gram: Tensor, prior_entropy: Tensor | float = STAN
     Args:
         gram: ``(N, d, d)``.
         prior_entropy: :math:`H(p_i)` in nats, a number or ``(d,)``; by default that of a standard normal.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
 
     Returns:
         ``(d,)`` in nats; a dead latent is at the floor ``prior_entropy + log(DEAD_NORM)``.
@@ -64,13 +69,14 @@ def manifold_entropy_spectrum(gram: Tensor, prior_entropy: Tensor | float = STAN
         tensor([2.1121, 1.4189], dtype=torch.float64)
     """
     check_gram(gram)
-    return log_column_norms(gram).mean(0) + prior_entropies(prior_entropy, gram, per_class=False)
+    return log_column_norms(gram, num_probes).mean(0) + prior_entropies(prior_entropy, gram, per_class=False)
 
 
 def manifold_entropy(
     gram: Tensor,
     index_set: Sequence[int] | None = None,
     prior_entropy: Tensor | float = STANDARD_NORMAL_ENTROPY,
+    num_probes: int | None = None,
 ) -> Tensor:
     r"""Manifold entropy of a set of latents, or of all: the entropy of the generated distribution.
 
@@ -80,13 +86,14 @@ def manifold_entropy(
         gram: ``(N, d, d)``.
         index_set: the latents ``S``; ``None``: all.
         prior_entropy: :math:`H(p_i)` in nats, a number or ``(d,)``.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
 
     Returns:
         A scalar in nats.
 
     Raises:
         ValueError: if ``gram`` is not ``(N, d, d)`` or the index set is empty, repeats a latent or names one that does
-            not exist.
+            not exist, or is larger than the number of probes.
 
     Reference:
         Galperin & Köthe, AISTATS 2025, Section 3.
@@ -97,10 +104,13 @@ def manifold_entropy(
     """
     check_gram(gram)
     index = list(range(gram.shape[-1])) if index_set is None else list(check_index_set(index_set, gram.shape[-1]))
-    return log_volume(gram, index_set).mean(0) + prior_entropies(prior_entropy, gram, per_class=False)[index].sum()
+    prior = prior_entropies(prior_entropy, gram, per_class=False)[index].sum()
+    return log_volume(gram, index_set, num_probes).mean(0) + prior
 
 
-def manifold_mutual_information(gram: Tensor, index_set_a: Sequence[int], index_set_b: Sequence[int]) -> Tensor:
+def manifold_mutual_information(
+    gram: Tensor, index_set_a: Sequence[int], index_set_b: Sequence[int], num_probes: int | None = None
+) -> Tensor:
     r"""Manifold mutual information of two disjoint sets of latents.
 
     .. math:: I(q_S, q_T) = \mathbb{E}_z \left[ \log |J_S| + \log |J_T| - \log |J_{S \cup T}| \right]
@@ -111,12 +121,14 @@ def manifold_mutual_information(gram: Tensor, index_set_a: Sequence[int], index_
         gram: ``(N, d, d)``.
         index_set_a: the latents ``S``.
         index_set_b: the latents ``T``, none of them in ``S``.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
 
     Returns:
-        A scalar in nats, at least 0.
+        A scalar in nats, at least 0 (in expectation, with probes).
 
     Raises:
-        ValueError: if the sets are not two disjoint, non-empty sets of existing latents.
+        ValueError: if the sets are not two disjoint, non-empty sets of existing latents, or are together larger than
+            the number of probes.
 
     Reference:
         Galperin & Köthe, AISTATS 2025, Section 3.
@@ -130,10 +142,13 @@ def manifold_mutual_information(gram: Tensor, index_set_a: Sequence[int], index_
     for index_set in (index_set_a, index_set_b):
         check_index_set(index_set, gram.shape[-1])
     union = check_index_set([*index_set_a, *index_set_b], gram.shape[-1])
-    return (log_volume(gram, index_set_a) + log_volume(gram, index_set_b) - log_volume(gram, union)).mean(0)
+    first, second, both = (log_volume(gram, index_set, num_probes) for index_set in (index_set_a, index_set_b, union))
+    return (first + second - both).mean(0)
 
 
-def manifold_total_correlation(gram: Tensor, partition: Sequence[Sequence[int]] | None = None) -> Tensor:
+def manifold_total_correlation(
+    gram: Tensor, partition: Sequence[Sequence[int]] | None = None, num_probes: int | None = None
+) -> Tensor:
     r"""Manifold total correlation of a partition of the latents.
 
     .. math:: \mathrm{MTC}_P = \sum_{S \in P} H(q_S) - H
@@ -145,12 +160,13 @@ def manifold_total_correlation(gram: Tensor, partition: Sequence[Sequence[int]] 
     Args:
         gram: ``(N, d, d)``.
         partition: disjoint index sets that cover all latents; ``None``: all singletons.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
 
     Returns:
-        A scalar in nats, at least 0.
+        A scalar in nats, at least 0 (in expectation, with probes).
 
     Raises:
-        ValueError: if ``partition`` is no partition of the latents.
+        ValueError: if ``partition`` is no partition of the latents, or there are fewer probes than latents.
 
     Reference:
         Galperin & Köthe, AISTATS 2025, Section 3; as training penalty, Cunningham et al., *Principal Manifold Flows*,
@@ -162,13 +178,14 @@ def manifold_total_correlation(gram: Tensor, partition: Sequence[Sequence[int]] 
         tensor(0.5108, dtype=torch.float64)
     """
     check_gram(gram)
+    whole = log_volume(gram, None, num_probes)
     if partition is None:
-        return (log_column_norms(gram).sum(-1) - log_volume(gram)).mean(0)
+        return (log_column_norms(gram, num_probes).sum(-1) - whole).mean(0)
     parts = check_partition(partition, gram.shape[-1])
-    return (torch.stack([log_volume(gram, part) for part in parts]).sum(0) - log_volume(gram)).mean(0)
+    return (torch.stack([log_volume(gram, part, num_probes) for part in parts]).sum(0) - whole).mean(0)
 
 
-def manifold_pairwise_mutual_information(gram: Tensor) -> Tensor:
+def manifold_pairwise_mutual_information(gram: Tensor, num_probes: int | None = None) -> Tensor:
     r"""Manifold pairwise mutual information (MPMI) of all pairs of latents.
 
     .. math:: \mathrm{MPMI}_{ij} = -\tfrac12 \, \mathbb{E}_z \log (1 - \rho_{ij}^2), \quad
@@ -176,6 +193,7 @@ def manifold_pairwise_mutual_information(gram: Tensor) -> Tensor:
 
     Args:
         gram: ``(N, d, d)``.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
 
     Returns:
         ``(d, d)`` in nats, symmetric; the diagonal, which is undefined, is 0. Each sample contributes at most
@@ -193,14 +211,15 @@ def manifold_pairwise_mutual_information(gram: Tensor) -> Tensor:
                 [0.5108, 0.0000]], dtype=torch.float64)
     """
     check_gram(gram)
-    return pairwise_of_samples(gram).mean(0)
+    return pairwise_of_samples(gram, num_probes).mean(0)
 
 
-def pairwise_of_samples(gram: Tensor) -> Tensor:
+def pairwise_of_samples(gram: Tensor, num_probes: int | None = None) -> Tensor:
     """MPMI of each sample by itself.
 
     Args:
         gram: ``(N, d, d)``.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
 
     Returns:
         ``(N, d, d)`` in nats, zero on the diagonal.
@@ -210,11 +229,14 @@ def pairwise_of_samples(gram: Tensor) -> Tensor:
         tensor(0., dtype=torch.float64)
     """
     diagonal = torch.eye(gram.shape[-1], dtype=torch.bool, device=gram.device)
-    return pairwise_mutual_information(tangent_correlation(gram).masked_fill(diagonal, 0.0))
+    return pairwise_mutual_information(tangent_correlation(gram).masked_fill(diagonal, 0.0), num_probes)
 
 
 def manifold_cross_pairwise_mutual_information(
-    jacobian_a: Tensor, jacobian_b: Tensor, data_std: Tensor | float | None = None
+    jacobian_a: Tensor,
+    jacobian_b: Tensor,
+    data_std: Tensor | float | None = None,
+    num_probes: int | None = None,
 ) -> Tensor:
     r"""Manifold cross-pairwise mutual information (MCPMI) between the latents of two models at the same data points.
 
@@ -225,6 +247,8 @@ def manifold_cross_pairwise_mutual_information(
         jacobian_a: ``(N, D, d_a)`` at the first model's latents of ``N`` data points.
         jacobian_b: ``(N, D, d_b)`` at the second model's latents of the same data points.
         data_std: unit of the data, as in :func:`~torchdisentangle.functional.gram_matrix`.
+        num_probes: ``None``, or how many projections are given in the Jacobians' place, ``(N, m, d)``, made with the
+            same probes for both models (and with the data's unit).
 
     Returns:
         ``(d_a, d_b)`` in nats.
@@ -241,16 +265,22 @@ def manifold_cross_pairwise_mutual_information(
         tensor([[0.2231, 0.5108],
                 [0.5108, 0.2231]], dtype=torch.float64)
     """
-    return cross_pairwise_of_samples(jacobian_a, jacobian_b, data_std).mean(0)
+    return cross_pairwise_of_samples(jacobian_a, jacobian_b, data_std, num_probes).mean(0)
 
 
-def cross_pairwise_of_samples(jacobian_a: Tensor, jacobian_b: Tensor, data_std: Tensor | float | None = None) -> Tensor:
+def cross_pairwise_of_samples(
+    jacobian_a: Tensor,
+    jacobian_b: Tensor,
+    data_std: Tensor | float | None = None,
+    num_probes: int | None = None,
+) -> Tensor:
     """MCPMI of each data point by itself.
 
     Args:
         jacobian_a: ``(N, D, d_a)``.
         jacobian_b: ``(N, D, d_b)``.
         data_std: unit of the data.
+        num_probes: how many projections are given in the Jacobians' place.
 
     Returns:
         ``(N, d_a, d_b)`` in nats.
@@ -269,7 +299,8 @@ def cross_pairwise_of_samples(jacobian_a: Tensor, jacobian_b: Tensor, data_std: 
             f"(N, D) is {tuple(a.shape[:2])} and {tuple(b.shape[:2])}"
         )
     both = torch.cat([a, b], dim=-1)
-    return pairwise_mutual_information(tangent_correlation(both.mT @ both)[:, : a.shape[-1], a.shape[-1] :])
+    correlation = tangent_correlation(both.mT @ both)[:, : a.shape[-1], a.shape[-1] :]
+    return pairwise_mutual_information(correlation, num_probes)
 
 
 def match_latents(cross_information: Tensor) -> Tensor:
@@ -307,6 +338,7 @@ def entropic_decomposition(
     gram: Tensor,
     partition: Sequence[Sequence[int]] | None = None,
     prior_entropy: Tensor | float = STANDARD_NORMAL_ENTROPY,
+    num_probes: int | None = None,
 ) -> EntropicDecomposition:
     r"""Total entropy as the entropies of parts minus what they share.
 
@@ -318,12 +350,13 @@ def entropic_decomposition(
         gram: ``(N, d, d)``.
         partition: disjoint index sets that cover all latents; ``None``: all singletons.
         prior_entropy: :math:`H(p_i)` in nats, a number or ``(d,)``.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
 
     Returns:
         The parts ``(P,)``, the total and the mutual information (scalars), in nats.
 
     Raises:
-        ValueError: if ``partition`` is no partition of the latents.
+        ValueError: if ``partition`` is no partition of the latents, or there are fewer probes than latents.
 
     Reference:
         Galperin & Köthe, AISTATS 2025, Section 3 and Figure 1.
@@ -337,9 +370,9 @@ def entropic_decomposition(
     check_gram(gram)
     parts = check_partition(partition, gram.shape[-1])
     return EntropicDecomposition(
-        torch.stack([manifold_entropy(gram, part, prior_entropy) for part in parts]),
-        manifold_entropy(gram, None, prior_entropy),
-        manifold_total_correlation(gram, parts),
+        torch.stack([manifold_entropy(gram, part, prior_entropy, num_probes) for part in parts]),
+        manifold_entropy(gram, None, prior_entropy, num_probes),
+        manifold_total_correlation(gram, parts, num_probes),
     )
 
 

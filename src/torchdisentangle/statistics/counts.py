@@ -11,18 +11,21 @@ from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.functional.binning import (
     assign_bins,
+    assign_equal_bins,
     density_bins,
     equal_width_edges,
     normal_quantile_edges,
     soft_bins,
 )
-from torchdisentangle.functional.counts import joint_counts, joint_weights, soft_blocks
+from torchdisentangle.functional.blocks import row_blocks
+from torchdisentangle.functional.counts import joint_counts, joint_weights
 from torchdisentangle.statistics.sample import SampleStatistic
 
 Ends = tuple[Tensor | Sequence[float] | float, Tensor | Sequence[float] | float]
 """Lower and upper end of a range, numbers or one for each dimension."""
 
 _LARGEST_STATE = 2**27  # counts, 1 GiB
+_BLOCK = 2**18  # numbers held at a time, about what fits a cache
 
 
 class JointCountStatistic(SampleStatistic):
@@ -135,11 +138,11 @@ class JointCountStatistic(SampleStatistic):
         self._check(codes, factors, log_variance, index)
         index = self._number(len(codes)) if index is None and self.keeps_rows else index
         posterior = None if log_variance is None or self.binning == "hard" else log_variance.detach()
-        finite = codes.isfinite().all(1) & factors.isfinite().all(1).to(codes.device)
-        if posterior is not None:
-            finite = finite & posterior.isfinite().all(1)
-        lost = (~finite).sum()
-        if lost:
+        lost = 0
+        if not all(_all_finite(x) for x in (codes, factors, posterior)):
+            finite = codes.isfinite().all(1) & factors.isfinite().all(1).to(codes.device)
+            finite = finite if posterior is None else finite & posterior.isfinite().all(1)
+            lost = int((~finite).sum())
             codes, factors = codes[finite], factors[finite.to(factors.device)]
             posterior = None if posterior is None else posterior[finite]
             index = None if index is None else index[finite.to(index.device)]
@@ -172,34 +175,31 @@ class JointCountStatistic(SampleStatistic):
         if self.keeps_rows:
             super().reduce_others(group)
 
-    def code_edges(self, codes: Tensor) -> Tensor:
-        """Inner edges of the codes' bins, ``(B - 1,)`` or ``(d, B - 1)``; those of ``codes`` with ``edges="data"``."""
-        if self.edges == "prior":
-            return normal_quantile_edges(self.num_bins).to(codes.device)
-        low, high = self.code_range or (codes.amin(0), codes.amax(0))
-        return equal_width_edges(low, high, self.num_bins).to(codes.device)
-
     def _count(self, codes: Tensor, factors: Tensor, log_variance: Tensor | None) -> Tensor:
-        codes = codes.to(self.device, torch.float64)
-        values = self._factor_values(factors.to(self.device))
+        codes, values = codes.to(self.device), self._factor_values(factors.to(self.device))
+        (_, d), (_, num_factors) = codes.shape, values.shape
         num_values = int(values.max()) + 1 if len(values) else 1
-        shape = (values.shape[1], codes.shape[1], self.num_bins, num_values)
-        if len(values) == 0:
-            return self.counts.new_zeros(shape)
-        edges = self.code_edges(codes)
-        if log_variance is None:
-            return joint_counts(assign_bins(codes, edges), values, self.num_bins, num_values)
-        log_variance = log_variance.to(codes)
-        parts = (
-            joint_weights(self._soft(codes[rows], log_variance[rows], edges), values[rows], num_values)
-            for rows in soft_blocks(len(codes), codes.shape[1], self.num_bins)
-        )
-        return sum(parts, self.counts.new_zeros(shape))
+        table = self.counts.new_zeros(num_factors, d, self.num_bins, num_values)
+        ends = self.code_range or ((codes.amin(0), codes.amax(0)) if len(codes) else (0.0, 0.0))
+        for rows in row_blocks(len(codes), d * (num_factors if log_variance is None else self.num_bins), _BLOCK):
+            if log_variance is None:
+                table += joint_counts(self._hard(codes[rows], *ends), values[rows], self.num_bins, num_values)
+            else:
+                soft = self._soft(codes[rows].double(), log_variance[rows].to(self.device, torch.float64), *ends)
+                table += joint_weights(soft, values[rows], num_values)
+        return table
 
-    def _soft(self, mean: Tensor, log_variance: Tensor, edges: Tensor) -> Tensor:
-        if self.binning == "density" and self.code_range is not None:
-            return density_bins(mean, log_variance, *self.code_range, self.num_bins)
-        return soft_bins(mean, log_variance, edges)
+    def _hard(self, codes: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+        if self.edges == "prior":
+            return assign_bins(codes, normal_quantile_edges(self.num_bins).to(codes.device))
+        return assign_equal_bins(codes, low, high, self.num_bins)
+
+    def _soft(self, mean: Tensor, log_variance: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+        if self.binning == "density":
+            return density_bins(mean, log_variance, low, high, self.num_bins)
+        prior = self.edges == "prior"
+        edges = normal_quantile_edges(self.num_bins) if prior else equal_width_edges(low, high, self.num_bins)
+        return soft_bins(mean, log_variance, edges.to(mean.device))
 
     def _factor_values(self, factors: Tensor) -> Tensor:
         """Values as integers, those of continuous factors binned."""
@@ -241,6 +241,8 @@ class JointCountStatistic(SampleStatistic):
                 f"updates so far had {seen[0]} codes and {seen[1]} factors, "
                 f"this one has {codes.shape[1]} and {factors.shape[1]}"
             )
+        if self.code_range is not None and not {end.numel() for end in self.code_range} <= {1, codes.shape[1]}:
+            raise ValueError(f"edges must be numbers or one for each of {codes.shape[1]} codes")
         if not isinstance(self.continuous, bool) and any(
             not -factors.shape[1] <= column < factors.shape[1] for column in self.continuous
         ):
@@ -248,24 +250,25 @@ class JointCountStatistic(SampleStatistic):
 
     def _check_values(self, factors: Tensor, num_codes: int) -> None:
         columns = self._continuous_columns(factors.shape[1])
-        discrete = factors[:, [column for column in range(factors.shape[1]) if column not in columns]]
+        others = [column for column in range(factors.shape[1]) if column not in columns]
+        discrete = factors[:, others] if columns else factors
         if discrete.is_floating_point() and not torch.equal(discrete, discrete.round()):
             raise ValueError("discrete factors must be whole numbers; name real ones in continuous")
         if discrete.numel() == 0:
             return
-        low, high = int(discrete.min()), int(discrete.max())
+        low, high = (int(end) for end in discrete.aminmax())
         if low < 0 or (high + 1) * factors.shape[1] * num_codes * self.num_bins > _LARGEST_STATE:
             raise ValueError(
                 f"values of discrete factors must be numbered from 0 without large gaps, got {low} to {high}; "
                 "name real ones in continuous"
             )
 
-    def _leave_out(self, count: Tensor) -> None:
-        self.accumulate(num_nonfinite=count, num_seen=count)
+    def _leave_out(self, count: int) -> None:
+        self.accumulate(num_nonfinite=torch.tensor(count), num_seen=torch.tensor(count))
         if count:
             rank_zero_warn(
                 "rows with NaN or infinite codes, variances or factors are left out of the counts; their number is in "
-                f"num_nonfinite ({int(count)} in this batch)",
+                f"num_nonfinite ({count} in this batch)",
                 UserWarning,
             )
 
@@ -278,6 +281,11 @@ class JointCountStatistic(SampleStatistic):
                 "on another scale; use edges='data' or the codes' range",
                 UserWarning,
             )
+
+
+def _all_finite(values: Tensor | None) -> bool:
+    """Whether all are certainly finite, or there are none: in one pass, for one that is not makes their sum so."""
+    return values is None or not values.is_floating_point() or bool(values.sum().isfinite())
 
 
 def as_ends(ends: Ends, name: str) -> tuple[Tensor, Tensor]:

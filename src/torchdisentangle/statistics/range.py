@@ -48,9 +48,12 @@ class DataRange(Statistic):
         if values.ndim != 2 or (self.low.ndim and values.shape[1:] != self.low.shape):
             wanted = f"(n, {len(self.low)})" if self.low.ndim else "(n, d)"
             raise ValueError(f"values must have shape {wanted}, got {tuple(values.shape)}")
-        rows = values[values.isfinite().all(1)].to(self.low)
-        if len(rows):
-            self.low, self.high = torch.minimum(self.low, rows.amin(0)), torch.maximum(self.high, rows.amax(0))
+        values = values.detach()
+        if not values.sum().isfinite():  # one that is not makes the sum so
+            values = values[values.isfinite().all(1)]
+        if len(values):
+            self.low = torch.minimum(self.low, values.amin(0).to(self.low))
+            self.high = torch.maximum(self.high, values.amax(0).to(self.high))
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """The two ends of the range."""

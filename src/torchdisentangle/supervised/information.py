@@ -89,7 +89,7 @@ class InformationMetric(JointCountStatistic):
 
         Perfect codes are one for each factor, independent, and equal to it up to scale: evenly spaced over the bins'
         range, or with ``edges="prior"`` the factor's normal scores. With fewer bins than values they cannot tell all
-        values apart.
+        values apart. Where lower is better this is the lowest value.
         """
         with self.reduced():
             return self.score(self._perfect_information())
@@ -147,12 +147,8 @@ class InformationMetric(JointCountStatistic):
         by_value = joint[:, 0].sum(1)[self._scored(joint)].double()
         of_codes = torch.stack([entropy(self._binned(count)) for count in by_value])
         of_factors = entropy(by_value)
-        return Information(
-            of_codes.diag(),
-            of_factors.diag() + (1 - torch.eye(len(of_factors))).to(of_codes),
-            of_factors,
-            of_codes,
-        )
+        mutual = of_codes.diag()
+        return Information(mutual, of_codes[:, None] + of_factors - mutual, of_factors, of_codes)
 
     def _binned(self, count: Tensor) -> Tensor:
         """How often a perfect code of a factor with these counts is in each bin."""

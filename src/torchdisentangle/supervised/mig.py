@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from torch import Tensor
 
 from torchdisentangle.functional.information_gap import mutual_information_gap
 from torchdisentangle.supervised.information import Information, InformationMetric
+from torchdisentangle.supervised.posterior import PosteriorMutualInformationGap
+
+Estimator = Literal["histogram", "posterior"]
 
 
 class MutualInformationGap(InformationMetric):
@@ -22,7 +27,12 @@ class MutualInformationGap(InformationMetric):
     ``compute`` returns a scalar. With a single code the second best is 0.
 
     Args:
-        kwargs: settings of :class:`~torchdisentangle.supervised.information.InformationMetric`.
+        estimator: ``"histogram"``; or ``"posterior"``, which makes a
+            :class:`~torchdisentangle.supervised.PosteriorMutualInformationGap`, of posteriors and without bins.
+        kwargs: settings of :class:`~torchdisentangle.supervised.information.InformationMetric`, or of the other class.
+
+    Raises:
+        ValueError: for an unknown estimator.
 
     Reference:
         Chen et al., *Isolating sources of disentanglement in variational autoencoders*, NeurIPS 2018, Section 4; from
@@ -39,6 +49,16 @@ class MutualInformationGap(InformationMetric):
     """
 
     plot_upper_bound: float = 1.0
+
+    def __new__(cls, *copied: Any, estimator: Estimator = "histogram", **kwargs: Any) -> Any:
+        if estimator == "posterior" and cls is MutualInformationGap:
+            return PosteriorMutualInformationGap(**kwargs)
+        return super().__new__(cls)
+
+    def __init__(self, *, estimator: Estimator = "histogram", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if estimator != "histogram":
+            raise ValueError(f"estimator must be 'histogram' or 'posterior', got {estimator!r}")
 
     def score(self, information: Information) -> Tensor:
         """Mean gap over factors."""
