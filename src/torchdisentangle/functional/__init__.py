@@ -85,8 +85,8 @@ from torchdisentangle.functional.monte_carlo import SpaceSimilarity, space_infor
 from torchdisentangle.functional.posterior_bins import informativeness, misjed, quantize_posterior
 from torchdisentangle.functional.posterior_information import posterior_mutual_information
 from torchdisentangle.functional.predictability import one_vs_rest_auc, predictability_gap, squared_correlation
-from torchdisentangle.functional.rtd import cross_barcode, representation_topology_divergence
 from torchdisentangle.functional.probes import probed_jacobian, probed_jacobian_chunks
+from torchdisentangle.functional.rtd import cross_barcode, representation_topology_divergence
 from torchdisentangle.functional.separation import (
     LatentInformation,
     SeparabilityScores,
@@ -94,9 +94,9 @@ from torchdisentangle.functional.separation import (
     pairwise_information,
     separability,
 )
+from torchdisentangle.functional.spectrum import active_latents, effective_dimension
 from torchdisentangle.functional.submanifold import conditional_latents
 from torchdisentangle.functional.witness import witness_holes
-from torchdisentangle.functional.spectrum import active_latents, effective_dimension
 
 __all__ = [
     "AggregateLogSums",
