@@ -18,14 +18,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import warnings
 from pathlib import Path
 
-os.environ.setdefault("WANDB_SILENT", "true")
+sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
 import torch
 import torch.distributed as dist
+from common import conclude
 from lightning.pytorch.loggers import WandbLogger
 from torch.utils.data import DataLoader, Subset
 
@@ -105,8 +107,7 @@ def main() -> None:
     furthest = max(abs(other - one) / max(abs(one), 1e-2) for _, one, other in compared)
     equal = alone.keys() == several.keys() and furthest < TOLERANCE
     print(f"\nwandb run {where}\nlargest relative difference {furthest:.1e}")
-    print(f"{'PASS' if equal else 'FAIL'}: {len(alone)} values are equal on one process and on {processes}.")
-    raise SystemExit(0 if equal else 1)
+    conclude({f"{len(alone)} values are equal on one process and on {processes}": equal})
 
 
 if __name__ == "__main__":
