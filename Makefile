@@ -16,8 +16,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python examples/demo/main.py
 
-example-%: $(STAMP)  # make example-two-moons, or with EXAMPLE_ARGS=--fast
-	$(BIN)/python examples/$(subst -,_,$*)/main.py $(EXAMPLE_ARGS)
+# `make example-topdis`, or `make example-topdis ARGS=--fast`: one of the folders of examples/
+example-%: $(STAMP)
+	$(BIN)/python examples/$(subst -,_,$*)/main.py $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

@@ -9,6 +9,7 @@ from torchdisentangle.callbacks.manifold import ManifoldEntropyCallback
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
 from torchdisentangle.callbacks.topology import ManifoldTopologyCallback
+from torchdisentangle.callbacks.traversal import LatentTraversalCallback
 from torchdisentangle.callbacks.undisturbed import undisturbed
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ELBODecompositionCallback",
     "EvaluationCallback",
     "InformativenessCallback",
+    "LatentTraversalCallback",
     "ManifoldEntropyCallback",
     "ManifoldTopologyCallback",
     "RepresentationSimilarityCallback",

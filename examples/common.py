@@ -93,3 +93,13 @@ def table(columns: Mapping[str, Mapping[str, float]], names: Iterable[str]) -> s
             cells.append("" if value is None else f"{value:.3f}" + ("" if error is None else f" ± {error:.3f}"))
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def conclude(findings: Mapping[str, bool]) -> None:
+    """Print whether each finding holds, ``PASS`` if all do, else ``FAIL``, and exit with 0 or 1."""
+    print()
+    for finding, holds in findings.items():
+        print(f"  {'yes' if holds else 'NO '}  {finding}")
+    passed = all(findings.values())
+    print("PASS" if passed else "FAIL")
+    raise SystemExit(0 if passed else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -170,7 +171,8 @@ class _Engine:
     def _try_forward(self, z: Tensor) -> tuple[Tensor, str | None]:
         """Data of the trial's rows, and why forward mode fails if it does."""
         try:
-            with self._memory_of_trial:
+            # a differentiable Jacobian is taken in one piece, whose memory nobody asks for
+            with nullcontext() if self.differentiable else self._memory_of_trial:
                 return self._push(z, _TRIAL, 0, min(2, z.shape[1]))[0], None
         except (RuntimeError, AssertionError) as error:
             return self._flat(z, _TRIAL), str(error).strip().split("\n")[0][:200]
