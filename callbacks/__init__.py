@@ -8,6 +8,7 @@ from torchdisentangle.callbacks.informativeness import InformativenessCallback
 from torchdisentangle.callbacks.manifold import ManifoldEntropyCallback
 from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
 from torchdisentangle.callbacks.topology import ManifoldTopologyCallback
+from torchdisentangle.callbacks.traversal import LatentTraversalCallback
 from torchdisentangle.callbacks.undisturbed import undisturbed
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ELBODecompositionCallback",
     "EvaluationCallback",
     "InformativenessCallback",
+    "LatentTraversalCallback",
     "ManifoldEntropyCallback",
     "ManifoldTopologyCallback",
     "RepresentationSimilarityCallback",

@@ -157,7 +157,7 @@ class InformativenessCallback(EvaluationCallback):
 
     def _posteriors(self, model: LatentModel, batch: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log-variances, in units of a Gaussian prior."""
-        (mean, log_variance), _ = self.encode(model, batch, rows)
+        mean, log_variance = self.encode(model, batch, rows)
         if log_variance is None:
             raise TypeError(
                 f"{type(model.module).__name__} encodes to points, and what they tell about the data is infinite: "

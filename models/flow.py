@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from torchdisentangle.functional import decoder_jacobian, gram_matrix, manifold_total_correlation
+from torchdisentangle.functional.jacobian import JacobianMode
 from torchdisentangle.models.base import GenerativeModule, check_weights
 from torchdisentangle.models.latent_model import LatentModel, as_latent_model
 
@@ -33,6 +34,9 @@ class NormalizingFlowModule(GenerativeModule):
         core_reconstruction_weight: :math:`\lambda`.
         core_dims: how many of the first latents are core, or which.
         learning_rate: of Adam.
+        jacobian_mode: of :func:`~torchdisentangle.functional.decoder_jacobian`, for the total correlation. A flow's
+            Jacobian is square, so both modes take as many products: forward mode holds less memory, reverse mode runs
+            fewer and larger operations, and trains small flows several times faster on a CPU.
 
     Raises:
         ValueError: if a weight is negative, or core latents do not exist.
@@ -54,6 +58,7 @@ class NormalizingFlowModule(GenerativeModule):
         core_reconstruction_weight: float = 0.0,
         core_dims: int | Sequence[int] = 1,
         learning_rate: float = 1e-3,
+        jacobian_mode: JacobianMode = "auto",
     ) -> None:
         super().__init__(learning_rate)
         check_weights(
@@ -63,6 +68,7 @@ class NormalizingFlowModule(GenerativeModule):
         self.flow = flow
         self.total_correlation_weight = total_correlation_weight
         self.core_reconstruction_weight = core_reconstruction_weight
+        self.jacobian_mode = jacobian_mode
         size = self.latent_model().latent_dim
         core = list(range(core_dims)) if isinstance(core_dims, int) else list(core_dims)
         if not core or not 0 <= min(core) <= max(core) < size:
@@ -85,7 +91,7 @@ class NormalizingFlowModule(GenerativeModule):
         if self.total_correlation_weight or self.core_reconstruction_weight:
             z = model.encode(x, labels).mean
         if self.total_correlation_weight:
-            jacobian = decoder_jacobian(model.decode, z, labels, check=False)
+            jacobian = decoder_jacobian(model.decode, z, labels, mode=self.jacobian_mode, check=False)
             terms["total_correlation"] = manifold_total_correlation(gram_matrix(jacobian)).to(nll)
             loss = loss + self.total_correlation_weight * terms["total_correlation"]
         if self.core_reconstruction_weight:

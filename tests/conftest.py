@@ -12,10 +12,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import lightning as L
 import pytest
 import torch
 import torch.distributed as dist
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing about truth
+hypothesis.settings.load_profile("untimed")
 
 RunProcesses = Callable[..., list[Any]]
 

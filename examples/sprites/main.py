@@ -20,16 +20,20 @@ import lightning as L
 from common import Progress, arguments, table, train
 from overview import draw_overview
 
-from torchdisentangle.callbacks import ManifoldEntropyCallback
+from torchdisentangle.callbacks import DisentanglementCallback, ELBODecompositionCallback, ManifoldEntropyCallback
 from torchdisentangle.datasets import Sprites
 from torchdisentangle.models import BetaTCVAE, BetaVAE, FactorDataModule
 
-SHOWN = ("reconstruction", "kl", "manifold/total_correlation", "manifold/active_latents")
+SHOWN = ("reconstruction", "elbo/total_correlation", "disentanglement/mig", "manifold/total_correlation")
 
 
 def watched() -> list[L.Callback]:
     """The callbacks; whatever they log is in the summary."""
-    return [ManifoldEntropyCallback(num_samples=512)]
+    return [
+        ManifoldEntropyCallback(num_samples=512),
+        ELBODecompositionCallback(),
+        DisentanglementCallback(sampler_rows=2048),
+    ]
 
 
 def sprites() -> FactorDataModule:

@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional import bhattacharyya_coefficients, compare_channels, compare_posteriors
+from torchdisentangle.functional import (
+    bhattacharyya_coefficients,
+    compare_channels,
+    compare_posteriors,
+    joint_information,
+)
 from torchdisentangle.functional.memory import PeakMemory
 
 CHANNELS, POINTS = 200, 1000
-LOOPED = 8  # pairs that are timed; the loop's time is scaled to all
+LOOPED, ROWS = 20, 20  # pairs, and rows of points, that are timed and scaled to all
 
 
 def tables() -> Iterator[str]:
     """Markdown tables of ratios, both sides timed in this run."""
     torch.manual_seed(0)
     mean, log_variance = torch.randn(POINTS, CHANNELS), torch.randn(POINTS, CHANNELS) - 2
-    pairs = CHANNELS * (CHANNELS + 1) // 2
-    rows = []
+    pairs, rows = CHANNELS * (CHANNELS + 1) // 2, []
     for dtype in (torch.float32, torch.float64):
         posteriors = mean.to(dtype), log_variance.to(dtype)
         some = bhattacharyya_coefficients(posteriors[0][:, : LOOPED + 1], posteriors[1][:, : LOOPED + 1])
-        loop = seconds(lambda some=some: looped(some)) * pairs / LOOPED  # type: ignore[misc]
-        gram = seconds(lambda posteriors=posteriors: compare_posteriors(*posteriors))  # type: ignore[misc]
-        rows.append(f"| {str(dtype).removeprefix('torch.')} | {loop:.1f} | {gram:.2f} | {loop / gram:.0f} x |")
+        block = bhattacharyya_coefficients(*posteriors, rows=slice(ROWS))
+        loop = seconds(partial(looped, some)) * pairs / LOOPED
+        gram = seconds(partial(joint_information, block, block)) * POINTS / ROWS
+        whole = seconds(partial(compare_posteriors, *posteriors))
+        name = str(dtype).removeprefix("torch.")
+        rows.append(f"| {name} | {loop:.1f} | {gram:.2f} | {loop / gram:.0f} x | {whole:.2f} |")
     yield (
-        f"All {pairs:,} pairs of {CHANNELS} channels at {POINTS:,} points, {torch.get_num_threads()} threads. The loop "
-        f"has its coefficients ready; it was timed on {LOOPED} pairs and scaled. The Gram form makes its own.\n\n"
-        "| precision | loop over pairs (s) | Gram form (s) | ratio |\n| --- | ---: | ---: | ---: |\n" + "\n".join(rows)
+        f"All {pairs:,} pairs of {CHANNELS} channels at {POINTS:,} points, threads: {torch.get_num_threads()}. Loop "
+        f"and products have their coefficients ready; timed on {LOOPED} pairs and {ROWS} rows, and scaled. The last "
+        "column is everything, coefficients included, unscaled.\n\n"
+        "| precision | loop over pairs (s) | products (s) | ratio | with coefficients (s) |\n"
+        "| --- | ---: | ---: | ---: | ---: |\n" + "\n".join(rows)
     )
     few = mean[:, :10].double(), log_variance[:, :10].double()
     whole = peak(lambda: compare_channels(bhattacharyya_coefficients(*few)))

@@ -22,7 +22,7 @@ def test_bins_of_the_reference() -> None:
     assert F.assign_bins(values, edges)[:, 0].tolist() == [0, 0, 1, 1, 2, 2]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=40), st.integers(1, 30))
 def test_equal_bins_are_those_of_numpy(numbers: list[float], num_bins: int) -> None:
     """Bit by bit the published protocol: edges of ``np.histogram``, then ``np.digitize``, counted from 0."""

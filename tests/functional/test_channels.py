@@ -188,6 +188,17 @@ def test_dead_channels_share_nothing_and_are_never_nan() -> None:
     assert torch.equal(one_point.normalized_mutual_information, torch.zeros(3, 3).double())
 
 
+@pytest.mark.parametrize("clusters", [2, 4])
+def test_the_nmi_of_a_very_noisy_copy_exceeds_one(clusters: int) -> None:
+    """The limit that the documentation states, sqrt((e^I - 1) / I); VI has no such fault."""
+    precise = F.label_coefficients(torch.arange(8) % clusters)
+    noisy = 1 - 1e-4 * (1 - precise)
+    compared = F.compare_channels(noisy, precise)
+    limit = math.sqrt((clusters - 1) / math.log(clusters))
+    assert compared.normalized_mutual_information.item() == pytest.approx(limit, rel=1e-3)
+    assert compared.variation_of_information.item() == pytest.approx(math.log(clusters), rel=1e-3)
+
+
 def test_gradients_are_those_of_finite_differences() -> None:
     (mean_a, log_variance_a), (mean_b, log_variance_b) = random_posteriors(6, 2), random_posteriors(6, 2, seed=1)
     mean_a.requires_grad_(), log_variance_a.requires_grad_()

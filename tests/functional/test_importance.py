@@ -60,7 +60,7 @@ matrices = st.lists(st.lists(st.floats(0, 10), min_size=3, max_size=3), min_size
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(matrices, st.floats(0.01, 100))
 def test_order_and_unit_do_not_matter(importance: Tensor, unit: float) -> None:
     rows = torch.arange(len(importance)).roll(1)

@@ -40,7 +40,7 @@ def test_exact_values() -> None:
     torch.testing.assert_close(information, LOG2 * torch.eye(2).double(), rtol=0, atol=1e-15)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 300), st.integers(1, 8), st.integers(1, 8), st.integers(0, 99))
 def test_agrees_with_scikit_learn(n: int, num_bins: int, num_values: int, seed: int) -> None:
     bins, values = random_pairs(n, num_bins, num_values, seed)

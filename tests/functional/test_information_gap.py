@@ -63,7 +63,7 @@ def test_jemmig_takes_the_joint_entropy_of_the_best_code() -> None:
     torch.testing.assert_close(score, 1 - value / (torch.tensor([0.6, 0.9]) + math.log(10)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 6), st.integers(1, 5), st.randoms(use_true_random=False))
 def test_order_does_not_matter(d: int, num_factors: int, random: object) -> None:
     generator = torch.Generator().manual_seed(random.randint(0, 10**6))  # type: ignore[attr-defined]

@@ -67,7 +67,7 @@ def test_lonely_values_are_left_out() -> None:
     torch.testing.assert_close(expected[:, 0], 1 - inside / maximal_deviation(CODES))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(0.1, 10), st.floats(-5, 5), st.permutations(range(3)))
 def test_robustness_does_not_mind_unit_and_origin(unit: float, origin: float, order: list[int]) -> None:
     expected = interventional_robustness(CODES, LABELS, 0.9)[order]

@@ -65,7 +65,7 @@ def test_agreement_with_brute_force(num_latents: int) -> None:
             np.testing.assert_allclose(pairs[:, i, j], expected, **EXACT)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.permutations(range(5)), st.integers(0, 1000))
 def test_permuted_latents_permute_the_scores(order: list[int], seed: int) -> None:
     z, mean, log_variance = posteriors(12, 5, seed)

@@ -110,7 +110,7 @@ def test_processes_agree_with_one(run_processes: Callable, cuts: list[int]) -> N
             torch.testing.assert_close(value, expected[name], rtol=tolerance, atol=tolerance, msg=name)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations(range(4)))
 def test_permuted_latents_permute_the_values(order: list[int]) -> None:
     permuted = MEAN[:, order], LOG_VARIANCE[:, order]
@@ -228,6 +228,14 @@ def test_standard_errors_are_right() -> None:
     ratio = torch.tensor(values).std().item() / (sum(errors) / len(errors))
     # queries are one for each row, so they scatter less than independent ones; 30 repetitions: 13 % standard error
     assert 0.5 < ratio < 1.4
+
+
+def test_one_posterior_tells_nothing_and_has_no_error() -> None:
+    metric = Separability(top_k=1)
+    values = values_of(metric, (MEAN[:1], LOG_VARIANCE[:1]))
+    for name in ("information", "informativeness", "sep", "sepin", "wsepin"):
+        assert values[name].abs().max() < 1e-12
+        assert metric.standard_errors()[name].isposinf().all()
 
 
 def test_bad_settings_are_refused() -> None:

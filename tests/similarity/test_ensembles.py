@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,18 @@ def test_compare_says_what_is_wrong(
     Path("broken.npz").write_text("nothing")
     assert main(["compare", *arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_hot_spots_without_scikit_learn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    files = [str(run.save(tmp_path / name)) for name, run in list(ensemble().items())[:2]]
+    monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
+    assert main(["compare", *files, "--output", str(tmp_path / "out")]) == 1
+    assert "torchdisentangle[supervised]" in capsys.readouterr().err
+    assert (tmp_path / "out" / "similarity.csv").exists()  # what needs no scikit-learn has been done
+
+
+def test_the_command_is_installed() -> None:
+    declared = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert f'torchdisentangle = "{main.__module__}:{main.__name__}"' in declared

@@ -62,7 +62,7 @@ def test_batches_objects_and_order_do_not_matter(name: str) -> None:
     assert expected.shape == (2, D, whole.num_bins, 8)
     torch.testing.assert_close(expected.sum((2, 3)).double(), torch.full((2, D), float(N)).double(), **EXACT)
 
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(st.permutations(range(N)), st.sampled_from([1, 7, 60, N]), st.integers(0, N))
     def check(order: list[int], size: int, cut: int) -> None:
         rows = torch.tensor(order)

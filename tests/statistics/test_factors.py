@@ -49,7 +49,7 @@ def test_moments_are_numpys() -> None:
     np.testing.assert_allclose(covariance, np.cov(rows.T), **ROUNDING)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.permutations(range(53)), st.integers(1, 53), st.integers(0, 53))
 def test_moments_do_not_depend_on_the_split(order: list[int], size: int, cut: int) -> None:
     expected = moments(torch.arange(53)).compute()

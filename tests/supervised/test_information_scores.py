@@ -177,7 +177,7 @@ def _filled(metric: Any, codes: Tensor, factors: Tensor) -> Any:
     return metric
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations(range(4)), st.permutations(range(3)), st.permutations(range(5)), st.integers(0, 99))
 def test_invariances(codes_order: list[int], factors_order: list[int], values: list[int], seed: int) -> None:
     """Order of codes, of factors and of values, and sign and scale of codes do not matter.

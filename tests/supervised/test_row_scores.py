@@ -166,7 +166,7 @@ def test_pruning() -> None:
     assert value_of(ZMax(prune_threshold=0.0), 0.01 * CODES["dead"]) == 1
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.permutations(range(4)), st.floats(0.2, 5), st.floats(-3, 3))
 def test_order_unit_and_origin_of_codes_do_not_matter(order: list[int], unit: float, origin: float) -> None:
     units = torch.tensor([unit, -1.0, 1.0, 2.0]).double()

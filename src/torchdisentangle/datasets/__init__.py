@@ -11,6 +11,7 @@ from torchdisentangle.datasets.shaded_objects import ShadedObjects
 from torchdisentangle.datasets.shapes3d import Shapes3D
 from torchdisentangle.datasets.smallnorb import SmallNORB
 from torchdisentangle.datasets.sprites import Sprites
+from torchdisentangle.datasets.torus import Torus
 from torchdisentangle.datasets.two_moons import two_moons
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Shapes3D",
     "SmallNORB",
     "Sprites",
+    "Torus",
     "handwritten_digits",
     "intervention_factors",
     "joint_distribution",

@@ -9,7 +9,7 @@ Distances :math:`D` of independent channels add: that of a whole latent space is
 two draws from one channel is twice the distance.
 
 Reference: Murphy, Dillavou & Bassett, *Comparing the information content of probabilistic representation spaces*,
-TMLR 2025, Section 3.
+TMLR 2025.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ MAX_LOG_VARIANCE = 80.0
 def bhattacharyya_distance(mean: Tensor, log_variance: Tensor, rows: slice = slice(None)) -> Tensor:
     r"""Bhattacharyya distance between the Gaussian posteriors of all pairs of points, for every channel.
 
-    .. math:: D_{ij} = \frac{(\mu_i - \mu_j)^2}{4 (\sigma_i^2 + \sigma_j^2)}
-              + \frac12 \log \frac{\sigma_i^2 + \sigma_j^2}{2 \sigma_i \sigma_j}
+    .. math:: D_{ij} = \frac{(\mu_i - \mu_j)^2}{8 \bar\sigma^2} + \frac12 \log \frac{\bar\sigma^2}{\sigma_i \sigma_j},
+              \quad \bar\sigma^2 = \tfrac12 (\sigma_i^2 + \sigma_j^2)
 
     Unchanged if a channel is shifted, scaled or flipped, with its standard deviation.
 
@@ -49,11 +49,11 @@ def bhattacharyya_distance(mean: Tensor, log_variance: Tensor, rows: slice = sli
                  [0.5000, 0.0000]]])
     """
     check_posteriors(mean, log_variance)
-    mean, log_variance = mean.mT, log_variance.mT.clamp(-MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
-    variance = log_variance.exp()
-    total = variance[:, rows, None] + variance[:, None]
-    apart = (mean[:, rows, None] - mean[:, None]).square() / (4 * total)
-    return apart + 0.5 * (total / 2).log() - 0.25 * (log_variance[:, rows, None] + log_variance[:, None])
+    mean, log_variance = mean.mT / 8**0.5, log_variance.mT.clamp(-MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
+    half, quarter = 0.5 * log_variance.exp(), 0.25 * log_variance  # scaled here, where they are F numbers, not F^2
+    variance = half[:, rows, None] + half[:, None]
+    apart = (mean[:, rows, None] - mean[:, None]).square() / variance
+    return apart + 0.5 * variance.log() - (quarter[:, rows, None] + quarter[:, None])
 
 
 def bhattacharyya_coefficients(mean: Tensor, log_variance: Tensor, rows: slice = slice(None)) -> Tensor:
@@ -148,10 +148,11 @@ def continuity(distance: Tensor, closed: bool = False) -> Tensor:
         ValueError: with fewer than three points.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 5 (fusion of weak learners).
+        Murphy et al., TMLR 2025 (fusion of weak learners).
 
     Example:
-        >>> continuity(bhattacharyya_distance(torch.tensor([[0.0], [1.0], [2.0], [3.0]]), torch.zeros(4, 1)))
+        >>> mean = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+        >>> continuity(bhattacharyya_distance(mean, torch.zeros(4, 1))).round(decimals=4)
         tensor([1.])
     """
     if distance.shape[-1] < 3 or distance.shape[-1] != distance.shape[-2]:

@@ -11,7 +11,7 @@ What is in nats; divide by :math:`\log 2` for bits, which the paper uses.
 All quantities but the ratios are means over rows, so blocks of rows average to the whole, in any split.
 
 Reference: Murphy, Dillavou & Bassett, *Comparing the information content of probabilistic representation spaces*,
-TMLR 2025, Section 3; Kolchinsky & Tracey, *Estimating mixture entropy with pairwise distances*, Entropy 2017.
+TMLR 2025; Kolchinsky & Tracey, *Estimating mixture entropy with pairwise distances*, Entropy 2017.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ INFORMATIVE = 0.01 * NATS_PER_BIT
 """Channels with no more information than this, 0.01 bits in nats, count as dead (Murphy et al., TMLR 2025)."""
 
 _SMALLEST = 1e-9  # nats of shared information below which a ratio would be one of rounding errors
-_BLOCK = 2**20  # coefficients that are held at once; larger blocks leave the processor's cache and take longer
+_BLOCK = 2**18  # coefficients that are held at once; larger blocks leave the processor's cache and take longer
 
 Coefficients = Callable[[slice], Tensor]
 
@@ -100,7 +100,7 @@ def normalized_mutual_information(shared: Tensor, own_a: Tensor, own_b: Tensor) 
         The broadcast shape, differentiable; 0 where a channel carries no information.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 3; Strehl & Ghosh, *Cluster ensembles*, JMLR 2002.
+        Murphy et al., TMLR 2025; Strehl & Ghosh, *Cluster ensembles*, JMLR 2002.
 
     Example:
         >>> normalized_mutual_information(torch.tensor(1.0), torch.tensor(1.0), torch.tensor(2.0))
@@ -130,7 +130,7 @@ def variation_of_information(shared: Tensor, own_a: Tensor, own_b: Tensor) -> Te
         The broadcast shape, in the unit of the input, differentiable.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 3; Meilă, *Comparing clusterings*, COLT 2003.
+        Murphy et al., TMLR 2025; Meilă, *Comparing clusterings*, COLT 2003.
 
     Example:
         >>> variation_of_information(torch.tensor(1.0), torch.tensor(1.0), torch.tensor(2.0))
@@ -152,7 +152,7 @@ def channel_information(coefficients: Tensor) -> Tensor:
         ``(...)`` in nats, differentiable: 0 for a channel that ignores the data, at most ``log F``. A lower bound.
 
     Reference:
-        Kolchinsky & Tracey, Entropy 2017; Murphy et al., TMLR 2025, Section 3.
+        Kolchinsky & Tracey, Entropy 2017; Murphy et al., TMLR 2025.
 
     Example:
         >>> channel_information(torch.eye(4))
@@ -179,7 +179,7 @@ def joint_information(coefficients_a: Tensor, coefficients_b: Tensor) -> Tensor:
         ValueError: if the points differ in number.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 3.
+        Murphy et al., TMLR 2025.
 
     Example:
         >>> joint_information(torch.eye(4)[None], torch.ones(1, 4, 4))
@@ -227,7 +227,7 @@ def compare_posteriors(
     """Compare Gaussian channels without ever holding all coefficients: block of rows by block of rows.
 
     Time is that of ``(M + N) F^2`` exponentials and ``F`` products of ``(M, F)`` by ``(F, N)`` matrices; memory that of
-    ``F^2 / 50`` coefficients or one row of all channels.
+    a quarter of a million coefficients, or of one row of all channels.
 
     Args:
         mean_a: ``(F, M)``.

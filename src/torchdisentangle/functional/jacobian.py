@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -170,15 +171,20 @@ class _Engine:
     def _try_forward(self, z: Tensor) -> tuple[Tensor, str | None]:
         """Data of the trial's rows, and why forward mode fails if it does."""
         try:
-            with self._memory_of_trial:
+            # a differentiable Jacobian is taken in one piece, whose memory nobody asks for
+            with nullcontext() if self.differentiable else self._memory_of_trial:
                 return self._push(z, _TRIAL, 0, min(2, z.shape[1]))[0], None
         except (RuntimeError, AssertionError) as error:
             return self._flat(z, _TRIAL), str(error).strip().split("\n")[0][:200]
 
+    @property
+    def num_directions(self) -> int:
+        """How many products a sample takes."""
+        return self.z.shape[1] if self.forward_mode else self.data_size
+
     def find_pace(self, chunk_size: int | None, budget: int | None) -> Pace:
         """How many rows and directions to take at once."""
-        num_directions = self.z.shape[1] if self.forward_mode else self.data_size
-        pace = Pace(len(self.z), num_directions, self.result_bytes, chunk_size, budget)
+        pace = Pace(len(self.z), self.num_directions, self.result_bytes, chunk_size, budget)
         if not pace.settled:
             if not self.forward_mode:
                 with torch.inference_mode(False), torch.no_grad(), PeakMemory() as self._memory_of_trial:
@@ -219,7 +225,7 @@ class _Engine:
         def pull(start: int, stop: int) -> Tensor:
             if not data.requires_grad:  # the decoder ignores its latents
                 return data.new_zeros(stop - start, *z.shape)
-            cotangents = _unit_vectors(start, stop, data)[:, None].expand(-1, *data.shape)
+            cotangents = self._cotangents(rows, start, stop, data)
             try:
                 result = torch.autograd.grad(data, z, cotangents, is_grads_batched=True, **options)[0]
             except RuntimeError:  # some backward passes cannot be batched; one at a time works for all
@@ -227,6 +233,10 @@ class _Engine:
             return result.to(data.dtype)
 
         return pull
+
+    def _cotangents(self, rows: slice, start: int, stop: int, data: Tensor) -> Tensor:
+        """What to multiply the Jacobians of ``data`` with from the left in reverse mode, ``(t, n, D)``."""
+        return _unit_vectors(start, stop, data)[:, None].expand(-1, *data.shape)
 
     def _check_connected(self) -> None:
         """Refuse a decoder whose data vary with the latents unseen by automatic differentiation."""

@@ -3,7 +3,7 @@ r"""Information of whole latent spaces by sampling, where the bound of the Bhatt
 The data are the ``N`` given points, all equally likely, so no information exceeds :math:`\log N`.
 
 Reference: Murphy, Dillavou & Bassett, *Comparing the information content of probabilistic representation spaces*,
-TMLR 2025, Section 3.
+TMLR 2025.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def space_information(mean: Tensor, log_variance: Tensor, num_samples: int = 200
         ValueError: if the shapes do not fit or there are fewer than two samples.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 3.
+        Murphy et al., TMLR 2025.
 
     Example:
         >>> space_information(torch.tensor([[-50.0], [50.0]]), torch.zeros(2, 1)).value
@@ -105,7 +105,7 @@ def space_similarity(
         ValueError: if the shapes do not fit or there are fewer than two samples.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 3.
+        Murphy et al., TMLR 2025.
 
     Example:
         >>> mean = torch.tensor([[0.0], [100.0], [200.0], [300.0]])

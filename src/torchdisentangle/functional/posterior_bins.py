@@ -11,12 +11,14 @@ Reference: Do & Tran, *Theory and evaluation metrics for learning disentangled r
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from torchdisentangle.functional.binning import assign_bins, density_bins, equal_width_edges, soft_bins
+from torchdisentangle.functional.blocks import row_blocks
 from torchdisentangle.functional.counts import joint_counts
 from torchdisentangle.functional.information import entropy, joint_entropy
 
@@ -70,6 +72,25 @@ def quantize_posterior(
     if mode != "exact":
         raise ValueError(f"mode must be 'exact' or 'reference', got {mode!r}")
     return soft_bins(mean, log_variance, equal_width_edges(low, high, num_bins).to(mean.device))
+
+
+def quantized_blocks(
+    mean: Tensor, log_variance: Tensor, bounds: tuple[float, float], num_bins: int, mode: BinMode
+) -> Iterator[Tensor]:
+    """:func:`quantize_posterior` of so many rows at a time that memory stays small.
+
+    Args:
+        mean: ``(n, d)``.
+        log_variance: ``(n, d)``.
+        bounds: as for :func:`quantize_posterior`.
+        num_bins: likewise.
+        mode: likewise.
+
+    Yields:
+        ``(m, d, B)`` of consecutive rows.
+    """
+    for rows in row_blocks(len(mean), mean.shape[1] * num_bins):
+        yield quantize_posterior(mean[rows], log_variance[rows], bounds, num_bins, mode)
 
 
 def informativeness(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -58,8 +58,8 @@ def representation_topology_divergence(
         raise ValueError("distances must be finite")
     total = distances_a.new_zeros(())
     for first, second in ((distances_a, distances_b), (distances_b, distances_a)):
-        for variant in ("min", "max"):
-            bars = cross_barcode(first, second, variant=variant, dimension=dimension)  # type: ignore[arg-type]
+        for variant in get_args(Variant):
+            bars = cross_barcode(first, second, variant=variant, dimension=dimension)
             longest = (bars[:, 1] - bars[:, 0]).clamp(min=0).sort(descending=True).values[:num_bars]
             total = total + longest.pow(power).sum()
     return total / 2

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from torchdisentangle.functional.gaussian import gaussian_log_density
 from torchdisentangle.functional.posterior_bins import mutual_information_of, rank_latents
 from torchdisentangle.informativeness.estimator import EstimatedMetric
 from torchdisentangle.plots import plot_informativeness
+from torchdisentangle.statistics.classes import standard_error
 from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 from torchdisentangle.statistics.posterior_bins import PosteriorBinStatistic
 
@@ -107,10 +108,10 @@ class SampledInformativeness(Informativeness, PosteriorSampleStatistic):
         return self._of_queries().mean(0)
 
     def standard_error(self) -> Tensor:
-        """Standard error over queries, ``(d,)`` in nats."""
+        """Standard error over queries, ``(d,)`` in nats; infinite for a single one."""
         with self.reduced():
             values = self._of_queries()
-        return values.std(0) / math.sqrt(len(values))
+        return standard_error(values.var(0, correction=0), torch.tensor(len(values), device=values.device))
 
     def _of_queries(self) -> Tensor:
         z, mean, log_variance, _ = self.queries(self.num_queries)

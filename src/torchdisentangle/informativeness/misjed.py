@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.blocks import row_blocks
 from torchdisentangle.functional.information import entropy
 from torchdisentangle.functional.posterior_bins import (
     DEFAULT_BINS,
@@ -16,7 +15,7 @@ from torchdisentangle.functional.posterior_bins import (
     LatentEntropies,
     misjed,
     mutual_information_of,
-    quantize_posterior,
+    quantized_blocks,
     rank_latents,
 )
 from torchdisentangle.plots import plot_independence
@@ -105,8 +104,7 @@ class MISJED(PosteriorSampleStatistic):
     def _entropies(self) -> LatentEntropies:
         self.require_rows()
         total, conditional = torch.zeros(()), torch.zeros(())
-        for rows in row_blocks(len(self.mean), self.mean.shape[1] * self.num_bins):
-            bins = quantize_posterior(self.mean[rows], self.log_variance[rows], self.bounds, self.num_bins, self.mode)
+        for bins in quantized_blocks(self.mean, self.log_variance, self.bounds, self.num_bins, self.mode):
             total, conditional = total + bins.sum(0), conditional + entropy(bins).sum(0)
         return LatentEntropies(entropy(total), conditional / len(self.mean))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from torchdisentangle.functional.gaussian import gaussian_log_density
@@ -16,6 +16,7 @@ from torchdisentangle.functional.separation import (
     wsepin_influence,
 )
 from torchdisentangle.plots import plot_informativeness
+from torchdisentangle.statistics.classes import standard_error
 from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 
 
@@ -82,7 +83,10 @@ class Separability(PosteriorSampleStatistic):
         return named
 
     def standard_errors(self) -> dict[str, Tensor]:
-        """Standard errors over queries of ``information``, ``informativeness``, ``sep``, ``sepin`` and ``wsepin``."""
+        """Standard errors of ``information``, ``informativeness``, ``sep``, ``sepin`` and ``wsepin``, over queries.
+
+        Infinite for a single query.
+        """
         with self.reduced():
             information = self.of_queries()
         values = {
@@ -92,7 +96,8 @@ class Separability(PosteriorSampleStatistic):
             "sepin": information.joint[:, None] - information.rest,
             "wsepin": wsepin_influence(information),
         }
-        return {name: value.std(0) / math.sqrt(len(value)) for name, value in values.items()}
+        count = torch.tensor(len(information.joint), device=information.joint.device)
+        return {name: standard_error(value.var(0, correction=0), count) for name, value in values.items()}
 
     def of_queries(self) -> LatentInformation:
         """Information in latents at each query; a collective while the states are reduced over processes."""

@@ -73,7 +73,7 @@ def plot_similarity(
     above = None
     if ax is None:
         height = float(np.clip(0.2 * len(values) + 1.0, 2.6, 5.5))
-        width = float(np.clip(height * values.shape[1] / len(values), 2.6, 7.0)) + 1.2
+        width = float(np.clip(height * values.shape[1] / len(values), 1.2, 7.0)) + 1.4
         if reachability is None:
             figure = Figure(figsize=(width, height), layout="constrained")
             ax = figure.subplots()

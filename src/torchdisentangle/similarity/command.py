@@ -15,7 +15,7 @@ from torchdisentangle.plots import plot_similarity
 from torchdisentangle.similarity.ensemble import EnsembleComparison, compare_fingerprints
 from torchdisentangle.similarity.fingerprint import Fingerprint, find_fingerprint
 from torchdisentangle.similarity.hot_spots import HotSpots, find_hot_spots
-from torchdisentangle.similarity.measure import in_unit, measure_label, similarity_matrix
+from torchdisentangle.similarity.measure import Measure, Unit, in_unit, measure_label, similarity_matrix
 
 _SHARE = 0.4  # of the runs that a hot spot takes: the paper's 20 channels of 50 runs
 _WIDEST = 20  # columns that are printed
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(format_matrix([ensemble.names[i] for i in shown], matrix[shown][:, shown]))
     if len(shown) < len(ordered):
         print(f"... and {len(ordered) - len(shown)} more, see {table}")
-    print(f"\n{describe(ensemble, spots, matrix, information, unit)}")
+    print(f"\n{describe(ensemble, spots, matrix, information, measure, unit)}")
     figure, _ = plot_similarity(
         matrix[spots.order][:, spots.order],
         reachability=spots.reachability,
@@ -138,7 +138,9 @@ def format_matrix(names: Sequence[str], matrix: Tensor) -> str:
     return "\n".join([head, *lines])
 
 
-def describe(ensemble: EnsembleComparison, spots: HotSpots, matrix: Tensor, information: Tensor, unit: str) -> str:
+def describe(
+    ensemble: EnsembleComparison, spots: HotSpots, matrix: Tensor, information: Tensor, measure: Measure, unit: Unit
+) -> str:
     """Hot spots in words: their members, how similar these are, and how much they tell."""
     lines = []
     for label in range(int(spots.labels.max()) + 1):
@@ -148,8 +150,9 @@ def describe(ensemble: EnsembleComparison, spots: HotSpots, matrix: Tensor, info
         within = matrix[members][:, members]
         mean = (within.sum() - within.diagonal().sum()) / max(len(members) * (len(members) - 1), 1)
         lines.append(
-            f"hot spot {label}: {len(members)} channels of {runs} runs, mean similarity {mean:.2f}, "
-            f"{information[members].mean():.2f} {unit}: {' '.join(names)}"
+            f"hot spot {label}: {len(members)} channels of {runs} runs, "
+            f"mean {measure_label(measure, unit)} {mean:.2f}, "
+            f"information {information[members].mean():.2f} {unit}: {' '.join(names)}"
         )
     return "\n".join(lines) if lines else "no hot spots"
 

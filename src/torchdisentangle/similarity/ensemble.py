@@ -41,7 +41,7 @@ def compare_fingerprints(fingerprints: Mapping[str, Fingerprint]) -> EnsembleCom
         ValueError: if there is no fingerprint, or they are not of the same data points.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 4.
+        Murphy et al., TMLR 2025 (ensembles).
 
     Example:
         >>> mean, index = torch.tensor([[0.0], [3.0], [6.0]]), torch.arange(3)

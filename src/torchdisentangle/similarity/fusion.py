@@ -65,7 +65,7 @@ def fuse_channels(
         ValueError: for an unknown objective or coefficients of another shape.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 5.
+        Murphy et al., TMLR 2025 (model fusion).
 
     Example:
         >>> members = space_coefficients(torch.arange(6.0)[:, None].double(), torch.zeros(6, 1).double())

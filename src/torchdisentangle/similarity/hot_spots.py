@@ -65,7 +65,7 @@ def find_hot_spots(
         ValueError: if the comparison is not of channels with themselves, or a setting is out of range.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 4; Ankerst et al., *OPTICS*, SIGMOD 1999.
+        Murphy et al., TMLR 2025 (ensembles); Ankerst et al., *OPTICS*, SIGMOD 1999.
 
     Example:
         >>> from torchdisentangle.functional import compare_posteriors

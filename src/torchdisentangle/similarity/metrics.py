@@ -79,7 +79,7 @@ class BhattacharyyaFingerprint(FingerprintMetric):
 
     Reference:
         Murphy, Dillavou & Bassett, *Comparing the information content of probabilistic representation spaces*,
-        TMLR 2025, Section 3.
+        TMLR 2025.
 
     Example:
         >>> import torch
@@ -119,7 +119,7 @@ class ChannelInformation(FingerprintMetric):
         ValueError: for an unknown unit.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 3.
+        Murphy et al., TMLR 2025.
 
     Example:
         >>> import torch
@@ -174,7 +174,7 @@ class ChannelSimilarity(FingerprintMetric):
         ValueError: for an unknown measure or unit; in ``compute``, if the reference is of other data points.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 3.
+        Murphy et al., TMLR 2025.
 
     Example:
         >>> import torch
@@ -239,7 +239,7 @@ class LabelSimilarity(ChannelSimilarity):
         ValueError: for an unknown measure or unit; in ``compute``, if there are no labels.
 
     Reference:
-        Murphy et al., TMLR 2025, Section 4.
+        Murphy et al., TMLR 2025 (ensembles).
 
     Example:
         >>> import torch

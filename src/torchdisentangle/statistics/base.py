@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
 
-from torchdisentangle.statistics.reduction import all_reduce_sums
+from torchdisentangle.statistics.reduction import reduce_states
 
 
 class Statistic(Metric):
@@ -107,9 +107,7 @@ class Statistic(Metric):
         self.merge_others(incoming_state)
 
     def _sync_dist(self, dist_sync_fn: Callable | None = None, process_group: Any | None = None) -> None:
-        group = process_group or self.process_group
-        all_reduce_sums([self], group)
-        self.reduce_others(group)
+        reduce_states([self], process_group or self.process_group)
 
     @contextmanager
     def reduced(self) -> Iterator[None]:

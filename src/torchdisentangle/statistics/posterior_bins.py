@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from torchdisentangle.functional.blocks import row_blocks
 from torchdisentangle.functional.information import entropy
 from torchdisentangle.functional.posterior_bins import (
     DEFAULT_BINS,
@@ -16,7 +15,7 @@ from torchdisentangle.functional.posterior_bins import (
     LatentEntropies,
     check_bounds,
     pairwise_bin_sums,
-    quantize_posterior,
+    quantized_blocks,
 )
 from torchdisentangle.statistics.posterior import PosteriorStatistic
 
@@ -87,8 +86,7 @@ class PosteriorBinStatistic(PosteriorStatistic):
         followed = self._followed(mean.shape[-1])
         finite = self.add_posteriors(mean, log_variance)
         mean, log_variance = mean.detach()[finite].double(), log_variance.detach()[finite].double()
-        for rows in row_blocks(len(mean), mean.shape[1] * self.num_bins):
-            bins = quantize_posterior(mean[rows], log_variance[rows], self.bounds, self.num_bins, self.mode)
+        for bins in quantized_blocks(mean, log_variance, self.bounds, self.num_bins, self.mode):
             self.accumulate(bin_sum=bins.sum(0), entropy_sum=entropy(bins).sum(0))
             if self.pairs:
                 self.accumulate(pair_sum=pairwise_bin_sums(bins[:, followed]))

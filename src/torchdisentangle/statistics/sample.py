@@ -9,8 +9,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from torchdisentangle.functional.hashing import hash_index
 from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.hashing import hash_index
+from torchdisentangle.statistics.reduction import ReductionError
 
 
 class SampleStatistic(Statistic):
@@ -125,7 +126,7 @@ class SampleStatistic(Statistic):
         if length == 0:
             return
         if largest != smallest:
-            raise RuntimeError(f"the processes hold rows of different widths; this one has {widths}")
+            raise ReductionError(f"the processes hold rows of different widths; this one has {widths}")
         packed = torch.zeros(length, 2 + sum(largest), dtype=torch.float64, device=self.device)
         if len(self.keys):
             values = [getattr(self, name) for name in self.columns]

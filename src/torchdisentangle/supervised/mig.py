@@ -50,12 +50,12 @@ class MutualInformationGap(InformationMetric):
 
     plot_upper_bound: float = 1.0
 
-    def __new__(cls, estimator: Estimator = "histogram", **kwargs: Any) -> Any:
+    def __new__(cls, *copied: Any, estimator: Estimator = "histogram", **kwargs: Any) -> Any:
         if estimator == "posterior" and cls is MutualInformationGap:
             return PosteriorMutualInformationGap(**kwargs)
         return super().__new__(cls)
 
-    def __init__(self, estimator: Estimator = "histogram", **kwargs: Any) -> None:
+    def __init__(self, *, estimator: Estimator = "histogram", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if estimator != "histogram":
             raise ValueError(f"estimator must be 'histogram' or 'posterior', got {estimator!r}")
