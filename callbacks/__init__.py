@@ -6,6 +6,7 @@ from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import log_figure
 from torchdisentangle.callbacks.informativeness import InformativenessCallback
 from torchdisentangle.callbacks.manifold import ManifoldEntropyCallback
+from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
 from torchdisentangle.callbacks.topology import ManifoldTopologyCallback
 from torchdisentangle.callbacks.traversal import LatentTraversalCallback
@@ -20,6 +21,7 @@ __all__ = [
     "ManifoldEntropyCallback",
     "ManifoldTopologyCallback",
     "RepresentationSimilarityCallback",
+    "RowPositions",
     "log_figure",
     "undisturbed",
 ]

@@ -82,7 +82,7 @@ def home_of(name: str) -> str:
 
     Example:
         >>> home_of("torchdisentangle.similarity.fingerprint.Fingerprint.save")
-        'torchdisentangle.similarity.Fingerprint.save'
+        'torchdisentangle.Fingerprint.save'
     """
     value = find(name)
     if _is_code(value) and "." not in value.__qualname__:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util.nodes import make_refnode
 
 import torchdisentangle
@@ -83,11 +84,28 @@ def _link(app: Any, env: Any, node: Any, contnode: Any, name: str) -> nodes.Node
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, name)
 
 
+def link_classes(app: Any, doctree: nodes.document) -> None:
+    """Link the names of classes in running text, so that pages need no markup for them."""
+    classes = {
+        name.rpartition(".")[2]: name
+        for topics in app.config.autosummary_context["topics"].values()
+        for topic in topics
+        for name in topic.classes
+    }
+    for literal in list(doctree.findall(nodes.literal)):
+        if literal.astext() in classes and isinstance(literal.parent, nodes.paragraph | nodes.entry | nodes.title):
+            target = classes[literal.astext()]
+            link = addnodes.pending_xref("", refdomain="py", reftype="class", reftarget=target, refdoc=app.env.docname)
+            literal.replace_self(link)
+            link += literal
+
+
 def skip(app: Any, what: str, name: str, value: Any, skipped: bool, options: Any) -> bool | None:
     """Leave out what says nothing: the fields of named tuples, which are among their arguments."""
     return True if (getattr(value, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
 def setup(app: Any) -> None:
+    app.connect("doctree-read", link_classes)
     app.connect("missing-reference", resolve)
     app.connect("autodoc-skip-member", skip)

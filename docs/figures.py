@@ -213,7 +213,7 @@ def supervised() -> Figure:
     matrix = np.array(columns).T
     table.imshow(matrix, cmap="magma_r", vmin=0, vmax=1.25, aspect="auto", interpolation="nearest")
     for (row, column), value in np.ndenumerate(matrix):
-        colour = "white" if value > 0.6 else "#333333"
+        colour = "white" if value > 0.45 else "#333333"
         table.text(column, row, f"{max(value, 0):.2f}", ha="center", va="center", fontsize=6.5, color=colour)
     table.set_xticks(range(len(representations)), list(representations))
     table.set_yticks(range(len(SCORES)), list(SCORES.values()))
@@ -355,7 +355,7 @@ def topology() -> Figure:
 
 
 def minimality() -> Figure:
-    """Perfect codes of two factors that depend on each other more and more."""
+    """Codes of two factors that depend on each other more and more."""
     scores = {
         "minimality": (td.Minimality, BLUE, "-"),
         "sufficiency": (td.Sufficiency, GREEN, "--"),
@@ -363,7 +363,9 @@ def minimality() -> Figure:
         "DCIMIG": (td.DCIMIG, "#333333", "--"),
         "modularity": (td.Modularity, GREY, "-"),
     }
-    shares, lines = [], {name: [] for name in scores}
+    shares: list[float] = []
+    codings = {"perfect codes": lambda y: 1.0 * y, "codes that mix both": lambda y: y + 0.3 * y.flip(1)}
+    lines: dict[tuple[str, str], list[float]] = {(coding, name): [] for coding in codings for name in scores}
     for width in (5.0, 1.0, 0.6, 0.45, 0.35, 0.28, 0.22, 0.17):
         joint = joint_distribution("correlated", (6, 6), width)
         drawn = joint.flatten().multinomial(6000, replacement=True, generator=seeded())
@@ -371,16 +373,17 @@ def minimality() -> Figure:
         matrix = td.MutualInformationMatrix(normalize=True)
         matrix.update(factors.float(), factors)
         shares.append(float(matrix.compute()[0, 1]))
-        for name, (score, _, _) in scores.items():
-            metric = score()
-            metric.update(factors.float(), factors)
-            lines[name].append(float(metric.compute()))
-    figure = new_figure(3.6, 2.5)
-    ax = figure.subplots()
-    for name, (_, colour, style) in scores.items():
-        ax.plot(shares, lines[name], color=colour, ls=style, lw=1.4, label=name)
-    ax.set(xlabel="share of each factor that the other tells", ylabel="score of perfect codes", ylim=(0, 1.05))
-    ax.legend(loc="lower left")
+        for (coding, name), values in lines.items():
+            metric = scores[name][0]()
+            metric.update(codings[coding](factors), factors)
+            values.append(float(metric.compute()))
+    figure = new_figure(7.2, 2.4)
+    axes = dict(zip(codings, figure.subplots(1, 2, sharey=True), strict=True))
+    for (coding, name), values in lines.items():
+        axes[coding].plot(shares, values, color=scores[name][1], ls=scores[name][2], lw=1.4, label=name)
+        axes[coding].set(xlabel="share of each factor that the other tells", title=coding)
+    axes["perfect codes"].set(ylabel="score", ylim=(0, 1.05))
+    axes["perfect codes"].legend(loc="lower left")
     return figure
 
 
