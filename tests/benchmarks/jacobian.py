@@ -263,7 +263,7 @@ def roofline(device: str) -> str:
         rate, limit = flops / times["work"], 2 * side**3 / times["matmul"]
         rows.append([name, size, str(dtype).removeprefix("torch."), f"{rate / limit:.2f}"])
     return markdown(
-        f"Matrix products and convolutions in all the work (FLOP per second), over the rate of a {side} x {side} product",
+        f"FLOP per second of matrix products and convolutions over the rate of a {side} x {side} product",
         ["what", "N x D x d", "dtype", "share"],
         rows,
     )
