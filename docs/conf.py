@@ -69,7 +69,7 @@ def resolve(app: Any, env: Any, node: Any, contnode: Any) -> nodes.Node | None:
     target = node["reftarget"].lstrip(".")
     if node.get("refdomain") != "py" or not all(part.isidentifier() for part in target.split(".")):
         return None
-    known = env.domains.python_domain.objects
+    known = env.get_domain("py").objects
     scopes = [scope for scope in (node.get("py:class"), node.get("py:module")) if scope]
     for name in (target, *(f"{scope}.{target}" for scope in scopes)):
         if name.startswith(f"{catalogue.ROOT}.") and catalogue.find(name) is not None:
@@ -80,7 +80,7 @@ def resolve(app: Any, env: Any, node: Any, contnode: Any) -> nodes.Node | None:
 
 
 def _link(app: Any, env: Any, node: Any, contnode: Any, name: str) -> nodes.Node:
-    entry = env.domains.python_domain.objects[name]
+    entry = env.get_domain("py").objects[name]
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, name)
 
 
