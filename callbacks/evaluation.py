@@ -16,7 +16,7 @@ from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.callbacks.figures import log_figure
 from torchdisentangle.callbacks.undisturbed import undisturbed
-from torchdisentangle.models import LatentModel, as_latent_model
+from torchdisentangle.models import LatentModel, Posterior, as_latent_model
 
 
 class EvaluationCallback(L.Callback):
@@ -171,6 +171,29 @@ class EvaluationCallback(L.Callback):
             has = f"keys {list(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
             raise TypeError(f"the batch has no tensor at {key!r} ({has}): set input_key or label_key of the callback")
         return value
+
+    def encode(self, model: LatentModel, batch: Any, rows: Tensor) -> Posterior:
+        """Posteriors of some rows of a batch.
+
+        Args:
+            model: the model; a conditional one gets the batch's labels.
+            batch: the batch.
+            rows: which rows, ``(n,)`` integers.
+
+        Returns:
+            The posteriors of these rows.
+
+        Raises:
+            TypeError: if the batch has no data, or no labels where they are needed.
+        """
+        x = self.take(batch, self.input_key)
+        x = x[rows.to(x.device)]
+        if x.is_floating_point():
+            x = x.to(next((p for p in model.module.parameters() if p.is_floating_point()), x))
+        if model.num_classes is None:
+            return model.encode(x)
+        labels = self.take(batch, self.label_key)
+        return model.encode(x, labels[rows.to(labels.device)])
 
     def loader(self, trainer: L.Trainer) -> Any:
         """The data loader that this callback reads."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 
 from torchdisentangle.functional import decoder_jacobian, gram_matrix, manifold_total_correlation
+from torchdisentangle.functional.jacobian import JacobianMode
+from torchdisentangle.models.base import GenerativeModule, check_weights
 from torchdisentangle.models.latent_model import LatentModel, as_latent_model
 
 
-class NormalizingFlowModule(L.LightningModule):
+class NormalizingFlowModule(GenerativeModule):
     r"""Trains any normflows flow with a latent space that is disentangled and aligned.
 
     .. math:: \mathcal{L} = \underbrace{-\log q(x)}_{\text{maximum likelihood}}
@@ -33,6 +34,9 @@ class NormalizingFlowModule(L.LightningModule):
         core_reconstruction_weight: :math:`\lambda`.
         core_dims: how many of the first latents are core, or which.
         learning_rate: of Adam.
+        jacobian_mode: of :func:`~torchdisentangle.functional.decoder_jacobian`, for the total correlation. A flow's
+            Jacobian is square, so both modes take as many products: forward mode holds less memory, reverse mode runs
+            fewer and larger operations, and trains small flows several times faster on a CPU.
 
     Raises:
         ValueError: if a weight is negative, or core latents do not exist.
@@ -54,15 +58,17 @@ class NormalizingFlowModule(L.LightningModule):
         core_reconstruction_weight: float = 0.0,
         core_dims: int | Sequence[int] = 1,
         learning_rate: float = 1e-3,
+        jacobian_mode: JacobianMode = "auto",
     ) -> None:
-        super().__init__()
-        if total_correlation_weight < 0 or core_reconstruction_weight < 0:
-            raise ValueError("weights must not be negative")
+        super().__init__(learning_rate)
+        check_weights(
+            total_correlation_weight=total_correlation_weight, core_reconstruction_weight=core_reconstruction_weight
+        )
         self.save_hyperparameters(ignore=["flow"])
         self.flow = flow
         self.total_correlation_weight = total_correlation_weight
         self.core_reconstruction_weight = core_reconstruction_weight
-        self.learning_rate = learning_rate
+        self.jacobian_mode = jacobian_mode
         size = self.latent_model().latent_dim
         core = list(range(core_dims)) if isinstance(core_dims, int) else list(core_dims)
         if not core or not 0 <= min(core) <= max(core) < size:
@@ -85,7 +91,7 @@ class NormalizingFlowModule(L.LightningModule):
         if self.total_correlation_weight or self.core_reconstruction_weight:
             z = model.encode(x, labels).mean
         if self.total_correlation_weight:
-            jacobian = decoder_jacobian(model.decode, z, labels, check=False)
+            jacobian = decoder_jacobian(model.decode, z, labels, mode=self.jacobian_mode, check=False)
             terms["total_correlation"] = manifold_total_correlation(gram_matrix(jacobian)).to(nll)
             loss = loss + self.total_correlation_weight * terms["total_correlation"]
         if self.core_reconstruction_weight:
@@ -94,24 +100,10 @@ class NormalizingFlowModule(L.LightningModule):
             loss = loss + self.core_reconstruction_weight * terms["core_reconstruction"]
         return {"loss": loss, **terms}
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return self._step(batch, "train")
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self._step(batch, "val")
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._step(batch, "test")
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
-
-    def _step(self, batch: Any, stage: str) -> Tensor:
+    def batch_terms(self, batch: Any) -> dict[str, Tensor]:
+        """The terms of a batch, whose second element, if there is one, are labels."""
         x, *labels = [batch] if isinstance(batch, Tensor) else batch
-        terms = self.terms(x, *labels[:1])
-        named = {f"{stage}/{name}": value for name, value in terms.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(x), sync_dist=stage != "train")
-        return terms["loss"]
+        return self.terms(x, *labels[:1])
 
 
 def spline_flow(
@@ -177,9 +169,8 @@ def real_nvp(dim: int, num_blocks: int = 8, hidden: int = 64) -> nn.Module:
     nf = _normflows()
     first, second = (dim + 1) // 2, dim // 2
     flows: list[nn.Module] = []
-    for i in range(num_blocks):
-        given, changed = (first, second) if i % 2 == 0 or dim % 2 == 0 else (second, first)
-        network = nf.nets.MLP([given, hidden, hidden, 2 * changed], init_zeros=True)
+    for _ in range(num_blocks):
+        network = nf.nets.MLP([first, hidden, hidden, 2 * second], init_zeros=True)
         flows += [nf.flows.AffineCouplingBlock(network, scale_map="sigmoid"), nf.flows.Permute(dim, mode="swap")]
     return nf.NormalizingFlow(nf.distributions.DiagGaussian(dim, trainable=False), flows)
 

@@ -12,9 +12,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import lightning as L
 import pytest
 import torch
 import torch.distributed as dist
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing about truth
+hypothesis.settings.load_profile("untimed")
 
 RunProcesses = Callable[..., list[Any]]
 
@@ -75,3 +80,21 @@ def _offline_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WANDB_SILENT", "true")
     for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
         monkeypatch.setenv(name, str(tmp_path))
+
+
+@pytest.fixture
+def make_trainer(tmp_path: Path) -> Callable[..., L.Trainer]:
+    def make(*callbacks: L.Callback, **settings: Any) -> L.Trainer:
+        defaults = {
+            "accelerator": "cpu",
+            "devices": 1,
+            "max_epochs": 2,
+            "logger": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "enable_checkpointing": False,
+            "default_root_dir": tmp_path,
+        }
+        return L.Trainer(callbacks=list(callbacks), **{**defaults, **settings})  # type: ignore[arg-type]
+
+    return make

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+FAMILIES = tuple(
+    f"torchdisentangle.{family}"
+    for family in ("manifold", "elbo", "supervised", "informativeness", "similarity", "topology")
+)
 FORBIDDEN = {
     "src": ("lightning", "pytorch_lightning", "torchdisentangle.callbacks", "torchdisentangle.models", "wandb"),
     "models": ("torchdisentangle.callbacks", "wandb"),
     "callbacks": ("wandb", "normflows", "zuko"),
-    "src/torchdisentangle/functional": (
-        "torchdisentangle.statistics",
-        "torchdisentangle.manifold",
-        "torch.distributed",
-    ),
-    "src/torchdisentangle/statistics": ("torchdisentangle.manifold", "torchdisentangle.plots"),
+    "src/torchdisentangle/functional": (*FAMILIES, "torchdisentangle.statistics", "torch.distributed"),
+    "src/torchdisentangle/statistics": (*FAMILIES, "torchdisentangle.plots"),
+    "src/torchdisentangle/plots": (*FAMILIES, "torchdisentangle.statistics"),
 }
 
 

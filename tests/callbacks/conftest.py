@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -69,21 +67,3 @@ def tiny_vae() -> TinyVAE:
 @pytest.fixture
 def loader() -> DataLoader:
     return DataLoader(tiny_data(), batch_size=10)
-
-
-@pytest.fixture
-def make_trainer(tmp_path: Path) -> Callable[..., L.Trainer]:
-    def make(*callbacks: L.Callback, **settings: Any) -> L.Trainer:
-        defaults = {
-            "accelerator": "cpu",
-            "devices": 1,
-            "max_epochs": 2,
-            "logger": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "enable_checkpointing": False,
-            "default_root_dir": tmp_path,
-        }
-        return L.Trainer(callbacks=list(callbacks), **{**defaults, **settings})  # type: ignore[arg-type]
-
-    return make

@@ -44,7 +44,8 @@ def test_bitwise_the_same(
     make_trainer: Callable[..., L.Trainer], tiny_vae: Any, loader: DataLoader, source: Any, precision: Any
 ) -> None:
     without = train(make_trainer, tiny_vae, loader.dataset, precision=precision)
-    callbacks = [ManifoldEntropyCallback(16, source=source), ManifoldEntropyCallback(8, prefix="second", seed=4)]
+    probed = ManifoldEntropyCallback(8, prefix="second", seed=4, estimator="probes", num_probes=4, max_seconds=60)
+    callbacks = [ManifoldEntropyCallback(16, source=source), probed]
     with_callback = train(make_trainer, tiny_vae, loader.dataset, *callbacks, precision=precision)
     assert without[0].losses == with_callback[0].losses
     assert len(without[0].losses) == 12

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 from torch import Tensor
@@ -29,7 +29,6 @@ sizes = st.lists(st.integers(1, 7), min_size=1, max_size=5)
 
 
 @given(sizes)
-@settings(deadline=None)
 def test_index_maps_are_inverse_bijections_in_lexicographic_order(factor_sizes: list[int]) -> None:
     dataset = Codes(factor_sizes)
     index = torch.arange(len(dataset))

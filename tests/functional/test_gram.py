@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -181,7 +181,6 @@ def test_singular_samples_leave_their_neighbours_alone() -> None:
     torch.testing.assert_close(log_volume(gram)[regular], expected[regular], **ROUNDING)
 
 
-@settings(deadline=None)
 @given(latent_dim=st.integers(2, 12), rank=st.integers(1, 11), seed=st.integers(0, 2**16))
 def test_singular_volumes_are_finite_and_floored(latent_dim: int, rank: int, seed: int) -> None:
     rank = min(rank, latent_dim - 1)

@@ -113,3 +113,26 @@ def test_a_budget_below_the_smallest_step_takes_little_more_than_that() -> None:
         for _, piece in decoder_jacobian_chunks(decode, z, memory_budget=1):
             del piece
     assert memory.peak <= 2 * smallest_step(decode, z)  # the columns of a Jacobian and the Jacobian exist together
+
+
+class Cube(torch.autograd.Function):
+    """A function that knows its reverse mode only."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return 3 * x**2 * grad
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be differentiated in forward mode")
+def test_the_budget_holds_where_forward_mode_fails() -> None:
+    linear, z = nn.Linear(10, 1500), torch.randn(64, 10)
+    with torch.no_grad(), PeakMemory() as memory:
+        for _, piece in decoder_jacobian_chunks(lambda z: Cube.apply(linear(z)), z, memory_budget=4 * MEBIBYTE):
+            del piece
+    assert memory.peak <= 4 * MEBIBYTE

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -93,7 +93,6 @@ def test_pairwise_information_of_a_linear_decoder() -> None:
 # Orthogonal and principal-component decoders
 
 
-@settings(deadline=None)
 @given(seed=seeds, dim=latent_dims)
 def test_orthogonal_columns_share_nothing(seed: int, dim: int) -> None:
     gram = gram_matrix((random_orthogonal(dim, seed) * torch.logspace(-2, 2, dim, dtype=torch.float64))[None])
@@ -130,7 +129,6 @@ def test_the_polar_map_is_orthogonal_everywhere() -> None:
 # Invariances
 
 
-@settings(deadline=None)
 @given(seed=seeds, dim=latent_dims, log_scales=st.lists(st.floats(-6, 6), min_size=6, max_size=6))
 def test_rescaled_latents(seed: int, dim: int, log_scales: list[float]) -> None:
     jacobian = random_jacobian(latent_dim=dim, seed=seed)
@@ -142,7 +140,6 @@ def test_rescaled_latents(seed: int, dim: int, log_scales: list[float]) -> None:
     assert_close(manifold_entropy(rescaled), manifold_entropy(gram) + log_scale.sum())
 
 
-@settings(deadline=None)
 @given(seed=seeds, dim=latent_dims, log_scale=st.floats(-6, 6))
 def test_isometries_and_zooms_of_the_data(seed: int, dim: int, log_scale: float) -> None:
     jacobian = random_jacobian(latent_dim=dim, seed=seed)
@@ -155,7 +152,6 @@ def test_isometries_and_zooms_of_the_data(seed: int, dim: int, log_scale: float)
     assert_close(manifold_entropy(moved), manifold_entropy(gram) + dim * gain)
 
 
-@settings(deadline=None)
 @given(seed=seeds, order=st.permutations(range(4)))
 def test_permuted_latents(seed: int, order: list[int]) -> None:
     jacobian = random_jacobian(seed=seed)
@@ -168,7 +164,6 @@ def test_permuted_latents(seed: int, order: list[int]) -> None:
     assert_close(manifold_entropy(permuted), manifold_entropy(gram))
 
 
-@settings(deadline=None)
 @given(seed=seeds, dim=latent_dims)
 def test_rotated_latents_keep_the_entropy_of_the_whole(seed: int, dim: int) -> None:
     jacobian = random_jacobian(latent_dim=dim, seed=seed)
@@ -211,7 +206,6 @@ def test_every_quantity_is_the_mean_of_the_samples() -> None:
 # Inequalities
 
 
-@settings(deadline=None)
 @given(seed=seeds, dim=latent_dims, data_dim=st.integers(1, 8))
 def test_total_correlation_is_at_least_the_largest_pair(seed: int, dim: int, data_dim: int) -> None:
     gram = gram_matrix(random_jacobian(data_dim=data_dim, latent_dim=dim, seed=seed))
@@ -220,7 +214,6 @@ def test_total_correlation_is_at_least_the_largest_pair(seed: int, dim: int, dat
     assert manifold_total_correlation(gram) >= mpmi.max() - 1e-10  # rounding of a sum of logarithms
 
 
-@settings(deadline=None)
 @given(seed=seeds)
 def test_in_two_dimensions_all_informations_are_one(seed: int) -> None:
     gram = gram_matrix(random_jacobian(latent_dim=2, seed=seed))
@@ -229,7 +222,6 @@ def test_in_two_dimensions_all_informations_are_one(seed: int) -> None:
     assert_close(manifold_mutual_information(gram, [0], [1]), total_correlation)
 
 
-@settings(deadline=None)
 @given(seed=seeds)
 def test_finer_partitions_have_more_total_correlation(seed: int) -> None:
     gram = gram_matrix(random_jacobian(seed=seed))

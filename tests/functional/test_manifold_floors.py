@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -121,7 +121,6 @@ def test_effective_dimension_of_a_spectrum_with_one_peak_is_one(dim: int) -> Non
     assert effective_dimension(spectrum).item() == pytest.approx(1.0, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-30, 30), min_size=1, max_size=10), st.floats(-10, 10))
 def test_effective_dimension_is_bounded_and_ignores_the_unit(spectrum: list[float], shift: float) -> None:
     values = torch.tensor(spectrum, dtype=torch.float64)

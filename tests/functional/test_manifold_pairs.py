@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -78,7 +78,6 @@ def test_cross_pairwise_information_of_a_model_with_itself() -> None:
     assert_close(cross.fill_diagonal_(0), within)
 
 
-@settings(deadline=None)
 @given(order=st.permutations(range(6)), signs=st.lists(st.sampled_from([-2.0, 0.5]), min_size=6, max_size=6))
 def test_matching_recovers_a_permutation(order: list[int], signs: list[float]) -> None:
     jacobian = random_jacobian(latent_dim=6)
@@ -88,7 +87,6 @@ def test_matching_recovers_a_permutation(order: list[int], signs: list[float]) -
     assert (cross[:, permutation].diagonal() == MAX_PAIRWISE).all()
 
 
-@settings(deadline=None)
 @given(seed=seeds)
 def test_matching_is_the_best_of_all_permutations(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

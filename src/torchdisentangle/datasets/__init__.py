@@ -5,11 +5,13 @@ from torchdisentangle.datasets.correlated import CorrelatedFactors, CorrelatedSa
 from torchdisentangle.datasets.digits import handwritten_digits
 from torchdisentangle.datasets.dsprites import DSprites
 from torchdisentangle.datasets.factors import FactorDataset, FactorSubGrid
+from torchdisentangle.datasets.interventions import intervention_factors
 from torchdisentangle.datasets.mpi3d import MPI3D
 from torchdisentangle.datasets.shaded_objects import ShadedObjects
 from torchdisentangle.datasets.shapes3d import Shapes3D
 from torchdisentangle.datasets.smallnorb import SmallNORB
 from torchdisentangle.datasets.sprites import Sprites
+from torchdisentangle.datasets.torus import Torus
 from torchdisentangle.datasets.two_moons import two_moons
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "Shapes3D",
     "SmallNORB",
     "Sprites",
+    "Torus",
     "handwritten_digits",
+    "intervention_factors",
     "joint_distribution",
     "two_moons",
 ]

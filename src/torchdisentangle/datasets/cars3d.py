@@ -13,7 +13,8 @@ from torchdisentangle.datasets.stored import StoredFactorDataset, resized
 class Cars3D(StoredFactorDataset):
     """The 17,568 colour images of Cars3D, read from the folder ``cars`` of the analogy-making data.
 
-    Factors and sizes: elevation 4, azimuth 24, object 183, the objects in the order of their files' names.
+    Factors and sizes: elevation 4, azimuth 24, object 183, the objects in the order of their files' names. All three
+    are scored; a metric that bins codes needs 183 bins to see the last one whole.
 
     Args:
         path: of the folder, with one ``.mat`` file for each car, whose array ``im`` is (height, width, 3, azimuth,
@@ -26,8 +27,7 @@ class Cars3D(StoredFactorDataset):
     Reference:
         Reed et al., *Deep Visual Analogy-Making*, NeurIPS 2015, section 5.3.
 
-    Example::
-
+    Example:
         >>> dataset = Cars3D("data/cars")  # doctest: +SKIP
         >>> dataset.factor_sizes  # doctest: +SKIP
         (4, 24, 183)

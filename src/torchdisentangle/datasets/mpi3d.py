@@ -18,7 +18,8 @@ class MPI3D(StoredFactorDataset):
 
     Factors and sizes: object colour 6 (4), object shape 6 (4), object size 2, camera height 3, background colour 3,
     horizontal axis 40, vertical axis 40. The sizes in brackets are those of the complex objects and of the first
-    release. The images are held in memory (13 GB, or 6 GB).
+    release. All seven are scored, but scores on grids of different sizes cannot be compared. The images are held in
+    memory (13 GB, or 6 GB).
 
     Args:
         path: of the file, with an array ``images`` (N, 64, 64, 3), the last factor varying fastest.
@@ -31,8 +32,7 @@ class MPI3D(StoredFactorDataset):
         Gondal et al., *On the Transfer of Inductive Bias from Simulation to the Real World: a New Disentanglement
         Dataset*, NeurIPS 2019.
 
-    Example::
-
+    Example:
         >>> dataset = MPI3D("mpi3d_toy.npz")  # doctest: +SKIP
         >>> dataset.factor_sizes  # doctest: +SKIP
         (6, 6, 2, 3, 3, 40, 40)

@@ -24,9 +24,9 @@ SPLITS = {"train": ("training",), "test": ("testing",), "all": ("training", "tes
 class SmallNORB(StoredFactorDataset):
     """Grey images of toys, read from the ``dat``, ``cat`` and ``info`` files of small NORB, zipped (``.gz``) or not.
 
-    Factors and sizes: category 5, instance 5 (10 in both splits together), elevation 9, azimuth 18, lighting 6. Many
-    papers count the instance as a nuisance instead of a factor; leave its column out where scores are to be compared
-    with theirs.
+    Factors and sizes: category 5, instance 5 (10 in both splits together), elevation 9, azimuth 18, lighting 6. Which
+    factors are scored differs between papers: Locatello et al. count the instance as a nuisance, drawn at random, and
+    score the other four; leave its column out where scores are to be compared with theirs.
 
     Args:
         path: of the folder with the files ``smallnorb-*-training-dat.mat`` and so on.
@@ -41,8 +41,7 @@ class SmallNORB(StoredFactorDataset):
         LeCun, Huang and Bottou, *Learning Methods for Generic Object Recognition with Invariance to Pose and
         Lighting*, CVPR 2004, section 2.
 
-    Example::
-
+    Example:
         >>> dataset = SmallNORB("smallnorb", split="all")  # doctest: +SKIP
         >>> dataset.factor_sizes  # doctest: +SKIP
         (5, 10, 9, 18, 6)

@@ -36,7 +36,8 @@ class Sprites(FactorDataset):
     They have dSprites' order and sizes. One thing differs: the orientations of dSprites include both 0 and
     :math:`2 \pi`, those here do not, so that every heart is a different image. Squares look the same again after 10 of
     the 40 orientations and ellipses after 20, in both data sets; a data set of different images is for instance
-    ``sub_grid(orientation=range(10))``.
+    ``sub_grid(orientation=range(10))``. A code cannot tell what is not in the image, so on the whole grid the
+    orientation cannot be scored perfectly.
 
     Args:
         image_size: height and width in pixels. Below about 32 pixels neighbouring factor values make different images
@@ -51,8 +52,7 @@ class Sprites(FactorDataset):
     Reference:
         Matthey et al., *dSprites: Disentanglement testing Sprites dataset*, 2017, for the factors.
 
-    Example::
-
+    Example:
         >>> dataset = Sprites()
         >>> image, factors = dataset[len(dataset) - 1]
         >>> factors
@@ -85,8 +85,7 @@ class Sprites(FactorDataset):
         Raises:
             ValueError: if the factors have another shape, or a value outside its factor's range.
 
-        Example::
-
+        Example:
             >>> Sprites().factor_values(torch.tensor([[1, 0, 20, 0, 31]]))
             tensor([[ 1.0000,  0.5000,  3.1416, -0.5000,  0.5000]])
         """

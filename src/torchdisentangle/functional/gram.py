@@ -8,6 +8,9 @@ Three floors keep degenerate decoders finite:
 * :math:`1 - \rho^2` of two columns is at least :data:`SATURATION`, the rounding error of a float64 Gram matrix, so
   that identical columns have the mutual information :data:`MAX_PAIRWISE` (about 15.9 nats) instead of infinity;
 * the eigenvalues of a singular correlation matrix are at least a quarter of :data:`SATURATION`.
+
+Where a function takes ``num_probes``, the Gram matrix may be that of so many random projections of the Jacobian, from
+:func:`~torchdisentangle.functional.probed_jacobian`: the result is then right on average instead of exactly.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from torchdisentangle.functional.wishart import log_volume_bias, pairwise_bias
 
 DEAD_NORM = 1e-12
 SATURATION = 2.0**-46
@@ -80,11 +85,12 @@ def rescale_jacobian(jacobian: Tensor, data_std: Tensor | float | None) -> Tenso
     return jacobian * scale[:, None]
 
 
-def log_column_norms(gram: Tensor) -> Tensor:
+def log_column_norms(gram: Tensor, num_probes: int | None = None) -> Tensor:
     r"""Logarithm of the length of each tangent vector, :math:`\log \lVert J_i \rVert = \tfrac12 \log G_{ii}`.
 
     Args:
         gram: Gram matrices, ``(..., d, d)``.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
 
     Returns:
         ``(..., d)`` in nats; a dead latent has ``log(DEAD_NORM)``.
@@ -93,7 +99,10 @@ def log_column_norms(gram: Tensor) -> Tensor:
         >>> log_column_norms(torch.diag(torch.tensor([1.0, 0.0], dtype=torch.float64)))
         tensor([  0.0000, -27.6310], dtype=torch.float64)
     """
-    return 0.5 * gram.diagonal(dim1=-2, dim2=-1).clamp(min=DEAD_NORM**2).log()
+    log_norms = 0.5 * gram.diagonal(dim1=-2, dim2=-1).clamp(min=DEAD_NORM**2).log()
+    if num_probes is None:
+        return log_norms
+    return torch.where(dead_latents(gram), log_norms, log_norms - float(log_volume_bias(1, num_probes)[1]))
 
 
 def dead_latents(gram: Tensor) -> Tensor:
@@ -129,9 +138,9 @@ def tangent_correlation(gram: Tensor) -> Tensor:
                 [0.5000, 1.0000]], dtype=torch.float64)
     """
     inverse_norm = (-log_column_norms(gram)).exp().masked_fill(dead_latents(gram), 0.0)
-    correlation = gram * inverse_norm[..., :, None] * inverse_norm[..., None, :]
-    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    return torch.where(identity.bool(), identity, correlation.clamp(-1.0, 1.0))
+    correlation = (gram * inverse_norm[..., :, None] * inverse_norm[..., None, :]).clamp_(-1.0, 1.0)
+    correlation.diagonal(dim1=-2, dim2=-1).fill_(1.0)
+    return correlation
 
 
 def log_det_correlation(correlation: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,7 +177,7 @@ def log_det_correlation(correlation: Tensor) -> tuple[Tensor, Tensor]:
     return log_det, singular
 
 
-def log_volume(gram: Tensor, index_set: Sequence[int] | None = None) -> Tensor:
+def log_volume(gram: Tensor, index_set: Sequence[int] | None = None, num_probes: int | None = None) -> Tensor:
     r"""Logarithm of the matrix volume of a set of tangent vectors.
 
     .. math:: \log |J_S| = \tfrac12 \log\det (J_S^\top J_S)
@@ -176,9 +185,13 @@ def log_volume(gram: Tensor, index_set: Sequence[int] | None = None) -> Tensor:
     Args:
         gram: ``(..., d, d)``.
         index_set: the latents ``S``; ``None``: all.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
 
     Returns:
         ``(...)`` in nats.
+
+    Raises:
+        ValueError: if there are fewer probes than latents in the set.
 
     Example:
         >>> log_volume(torch.diag(torch.tensor([4.0, 9.0], dtype=torch.float64)))
@@ -187,23 +200,59 @@ def log_volume(gram: Tensor, index_set: Sequence[int] | None = None) -> Tensor:
     if index_set is not None:
         index = torch.as_tensor(list(index_set), device=gram.device)
         gram = gram[..., index[:, None], index]
-    log_det, _ = log_det_correlation(tangent_correlation(gram))
-    return log_column_norms(gram).sum(-1) + 0.5 * log_det
+    return log_volume_or_floor(gram, tangent_correlation(gram), num_probes)[0]
 
 
-def pairwise_mutual_information(correlation: Tensor) -> Tensor:
+def log_volume_or_floor(gram: Tensor, correlation: Tensor, num_probes: int | None = None) -> tuple[Tensor, Tensor]:
+    """Logarithm of the matrix volume of all tangent vectors, and where it is only a floor.
+
+    Args:
+        gram: ``(..., d, d)``.
+        correlation: its cosines, from :func:`tangent_correlation`.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
+
+    Returns:
+        ``(...)`` in nats, and booleans ``(...)``: whether the tangent vectors are linearly dependent, to rounding.
+
+    Raises:
+        ValueError: if there are fewer probes than latents.
+
+    Example:
+        >>> gram = torch.ones(2, 2, dtype=torch.float64)
+        >>> log_volume_or_floor(gram, tangent_correlation(gram))
+        (tensor(-16.2890, dtype=torch.float64), tensor(True))
+    """
+    log_det, singular = log_det_correlation(correlation)
+    volume = log_column_norms(gram).sum(-1) + 0.5 * log_det
+    if num_probes is not None:
+        bias = log_volume_bias(gram.shape[-1], num_probes).to(volume.device)
+        volume = volume - bias[(~dead_latents(gram)).sum(-1)]  # dead latents are at their floor, which has no bias
+    return volume, singular
+
+
+def pairwise_mutual_information(correlation: Tensor, num_probes: int | None = None) -> Tensor:
     r"""Mutual information of pairs of tangent vectors with cosine :math:`\rho`.
 
     .. math:: -\tfrac12 \log (1 - \rho^2)
 
     Args:
         correlation: cosines, any shape.
+        num_probes: number of projections that the cosines were found from, at least two; ``None``: of the tangent
+            vectors themselves. The cosine 0 is then taken for that of a dead latent.
 
     Returns:
-        Same shape, nats, between 0 and :data:`MAX_PAIRWISE`.
+        Same shape, nats, between 0 and :data:`MAX_PAIRWISE`; from probes single values may be slightly negative.
+
+    Raises:
+        ValueError: if there is one probe only.
 
     Example:
         >>> pairwise_mutual_information(torch.tensor([0.0, 0.8, 1.0]))
         tensor([-0.0000,  0.5108, 15.9424])
     """
-    return -0.5 * (1 - correlation.square()).clamp(min=SATURATION, max=1.0).log()
+    information = -0.5 * (1 - correlation.square()).clamp(min=SATURATION, max=1.0).log()
+    if num_probes is None:
+        return information
+    estimate = information - pairwise_bias(num_probes)
+    at_a_bound = (correlation == 0) | (information >= MAX_PAIRWISE)
+    return torch.where(at_a_bound, information, estimate) if at_a_bound.any() else estimate

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -125,11 +126,7 @@ def decoder_jacobian_chunks(
     _validate(z, labels, mode, chunk_size, memory_budget)
     engine = _Engine(decode, z, labels, chunk_size, None if torch.is_grad_enabled() else memory_budget)
     engine.begin(mode)
-    start = 0
-    while start < len(z):
-        rows = slice(start, min(start + engine.num_rows, len(z)))
-        yield rows, engine.jacobian(rows, check and start == 0)
-        start = rows.stop
+    yield from engine.pieces(check)
 
 
 class _Engine:
@@ -164,10 +161,37 @@ class _Engine:
         forward_mode = mode == "forward" or (mode == "auto" and z.shape[1] < self.pair_data.shape[1])
         self._choose(forward_mode)
 
+    def pieces(self, check: bool) -> Iterator[tuple[slice, Tensor]]:
+        """Some rows at a time, and their Jacobians ``(n, D, d)``, in reverse mode once forward mode has failed."""
+        start = 0
+        while start < len(self.z):
+            rows = slice(start, min(start + self.num_rows, len(self.z)))
+            try:
+                jacobian = self._jacobian(rows, check and start == 0)
+            except (RuntimeError, AssertionError) as error:
+                if not self.forward_mode:
+                    raise
+                self.forward_error = str(error).strip().split("\n")[0][:200]
+                self._choose(forward_mode=False)
+                continue
+            if self.forward_error is not None:
+                _warn_once(
+                    f"{_name(self.decode)} cannot be differentiated in forward mode ({self.forward_error}); "
+                    "its Jacobians are computed in reverse mode, one vector-Jacobian product per data dimension"
+                )
+            yield rows, jacobian
+            del jacobian  # before the next is computed, for the caller may have let it go
+            start = rows.stop
+
+    @property
+    def all_directions(self) -> int:
+        """How many products a sample takes."""
+        return self.z.shape[1] if self.forward_mode else self.pair_data.shape[1]
+
     def _choose(self, forward_mode: bool) -> None:
         """How to differentiate from now on, and how many rows and directions at a time."""
         self.forward_mode = forward_mode
-        num_rows, num_directions = len(self.z), (self.z if forward_mode else self.pair_data).shape[1]
+        num_rows, num_directions = len(self.z), self.all_directions
         self.num_rows, self.num_directions = self.chunk_size or num_rows, num_directions
         if self.budget is None:
             return
@@ -175,31 +199,19 @@ class _Engine:
         memory, fewest = self.memory_of_pair, min(2, num_rows)  # some decoders treat a batch of one differently
         of_direction = _OF_DIRECTION * memory.peak / 2
         of_graph = 0 if forward_mode else memory.total / 2
-        of_result = self.z.shape[1] * self.pair_data[0].nbytes
+        of_result = num_directions * (self.pair_data if forward_mode else self.z)[0].nbytes
         rows = self.budget / (of_graph + num_directions * of_direction + of_result)  # the result is of the piece before
         if rows < fewest:
             left = self.budget / fewest - of_graph - 2 * of_result  # and of this piece, where it is put together
             self.num_directions = _evenly(num_directions, left / of_direction)
         self.num_rows = _evenly(num_rows, max(rows, fewest))
 
-    def jacobian(self, rows: slice, check: bool) -> Tensor:
+    def _jacobian(self, rows: slice, check: bool) -> Tensor:
         """``(n, D, d)``."""
         with torch.inference_mode(False), torch.set_grad_enabled(self.differentiable):
-            try:
-                result, data = self._differentiate(rows)
-            except (RuntimeError, AssertionError) as error:
-                if not self.forward_mode:
-                    raise
-                self.forward_error = str(error).strip().split("\n")[0][:200]
-                self._choose(forward_mode=False)
-                result, data = self._differentiate(rows)
+            result, data = self._differentiate(rows)
             if check:
                 self._check(result, data)
-        if self.forward_error is not None:
-            _warn_once(
-                f"{_name(self.decode)} cannot be differentiated in forward mode ({self.forward_error}); "
-                "its Jacobians are computed in reverse mode, one vector-Jacobian product per data dimension"
-            )
         return result
 
     def _differentiate(self, rows: slice) -> tuple[Tensor, Tensor]:
@@ -210,19 +222,22 @@ class _Engine:
 
         derivatives: _ColumnsOfJacobian | _RowsOfJacobian
         if self.forward_mode:
-            derivatives, directions = _ColumnsOfJacobian(decode, self.z[rows]), self.z.shape[1]
+            derivatives = _ColumnsOfJacobian(decode, self.z[rows])
         else:
-            derivatives = _RowsOfJacobian(decode, self.z[rows], self.differentiable)
-            directions = self.pair_data.shape[1]
-        if self.num_directions >= directions:
-            return derivatives.to_jacobian(derivatives(0, directions)), derivatives.data
-        for start in range(0, directions, self.num_directions):
-            part = derivatives(start, min(start + self.num_directions, directions))
+            derivatives = _RowsOfJacobian(decode, self.z[rows], partial(self._cotangents, rows), self.differentiable)
+        if self.num_directions >= self.all_directions:
+            return derivatives.to_jacobian(derivatives(0, self.all_directions)), derivatives.data
+        for start in range(0, self.all_directions, self.num_directions):
+            part = derivatives(start, min(start + self.num_directions, self.all_directions))
             if start == 0:
-                result = part.new_empty(directions, *part.shape[1:])
+                result = part.new_empty(self.all_directions, *part.shape[1:])
             result[start : start + len(part)] = part
             del part  # before the next is computed
         return derivatives.to_jacobian(result), derivatives.data
+
+    def _cotangents(self, rows: slice, start: int, stop: int) -> Tensor:
+        """What to multiply the Jacobians of some rows with from the left in reverse mode, ``(t, n or 1, D)``."""
+        return _unit_vectors(start, stop, self.pair_data)[:, None]
 
     def _check(self, jacobian: Tensor, data: Tensor) -> None:
         """Compare the first piece's data with those of the pair, and refuse decoders whose Jacobian would be wrong."""
@@ -285,16 +300,22 @@ class _ColumnsOfJacobian:
 class _RowsOfJacobian:
     """Reverse mode: some rows at a time, ``(t, n, d)``."""
 
-    def __init__(self, decode: Callable[[Tensor], Tensor], z: Tensor, differentiable: bool) -> None:
+    def __init__(
+        self,
+        decode: Callable[[Tensor], Tensor],
+        z: Tensor,
+        cotangents: Callable[[int, int], Tensor],
+        differentiable: bool,
+    ) -> None:
         with torch.enable_grad():
             self.z = z if z.requires_grad else z.detach().requires_grad_()
             self.data = decode(self.z)
-        self.differentiable = differentiable
+        self.cotangents, self.differentiable = cotangents, differentiable
 
     def __call__(self, start: int, stop: int) -> Tensor:
         if not self.data.requires_grad:  # the decoder ignores its latents
             return self.data.new_zeros(stop - start, *self.z.shape)
-        cotangents = _unit_vectors(start, stop, self.data)
+        cotangents = self.cotangents(start, stop)
         try:
             rows = torch.func.vmap(self._pull)(cotangents)
         except RuntimeError:  # some backward passes cannot be batched; one at a time works for all

@@ -5,6 +5,10 @@ All take ``update(jacobian, labels=None, log_det=None)``: decoder Jacobians ``(N
 own log-determinant. With labels every quantity is computed per class and the classes are averaged with equal weight.
 All are in nats, report ``standard_error()`` and ``per_class()``, and those with the same settings share one state.
 
+With ``estimator="probes", num_probes=m`` they take random projections ``(N, m, d)`` in the Jacobians' place, from
+:func:`~torchdisentangle.functional.probed_jacobian`: ``m`` products a sample instead of ``d``, for values that are
+unbiased and have a standard error that holds the projections' noise too.
+
 Reference: Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025.
 """
 

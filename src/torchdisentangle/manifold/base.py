@@ -23,8 +23,8 @@ class ManifoldMetric(DecoderJacobianStatistic):
         prior_entropy: :math:`H(p_i)` of the prior's dimensions in nats: a number, ``(d,)``, or ``(C, d)`` per class;
             by default that of a standard normal.
         normalize: whether to normalise the value; each metric says how.
-        kwargs: settings of the statistic (``num_classes``, ``data_std``, ``mean_jacobian``) and of
-            :class:`torchmetrics.Metric`.
+        kwargs: settings of the statistic (``num_classes``, ``data_std``, ``mean_jacobian``, ``estimator``,
+            ``num_probes``) and of :class:`torchmetrics.Metric`.
     """
 
     is_differentiable: bool = True
@@ -61,7 +61,7 @@ class ManifoldMetric(DecoderJacobianStatistic):
     @property
     def prior(self) -> Tensor:
         """Entropies of the prior's dimensions, ``(1, d)`` or ``(C, d)``."""
-        return prior_entropies(self.prior_entropy, self.pairwise).view(-1, self.num_latents)
+        return prior_entropies(self.prior_entropy, self.readings[:, : self.num_latents]).view(-1, self.num_latents)
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:
@@ -70,8 +70,13 @@ def scaled(estimate: Estimate, factor: float) -> Estimate:
 
 
 def linfoot(estimate: Estimate) -> Estimate:
-    r"""Linfoot's coefficient :math:`\sqrt{1 - e^{-2 I}}` of mutual information, with its first-order standard error."""
+    r"""Linfoot's coefficient :math:`\sqrt{1 - e^{-2 I}}` of mutual information, with its first-order standard error.
+
+    Near zero, where the root has no slope, the standard error is that of a value one standard error away from zero.
+    Values below zero, which probes may give, count as zero.
+    """
     value, error = estimate
     coefficient = (1 - (-2 * value).exp()).clamp(min=0).sqrt()
-    slope = (-2 * value).exp() / coefficient.clamp(min=1e-8)
+    away = (1 - (-2 * error).exp()).sqrt()
+    slope = (-2 * value.clamp(min=0)).exp() / torch.maximum(coefficient, away).clamp(min=1e-8)
     return Estimate(coefficient, torch.where(error == 0, error, slope * error))

@@ -23,7 +23,8 @@ def manifold_metrics(
             single latents.
         active_threshold: of :class:`~torchdisentangle.manifold.ManifoldSummary`.
         settings: of all members: ``index_sets``, ``prior_entropy``, ``num_classes``, ``data_std``, ``normalize``,
-            ``mean_jacobian`` (without which there is no average Jacobian).
+            ``estimator``, ``num_probes``, ``mean_jacobian`` (without which, or with probes, there is no average
+            Jacobian).
 
     Returns:
         A collection with the members ``spectrum``, ``pairwise``, ``summary``, ``decomposition`` and ``mean_jacobian``.
@@ -44,6 +45,6 @@ def manifold_metrics(
         "summary": ManifoldSummary(active_threshold, **settings),
         "decomposition": ManifoldTotalCorrelation(partition, **settings),
     }
-    if settings.get("mean_jacobian", True):
+    if settings.get("mean_jacobian", True) and settings.get("estimator", "exact") == "exact":
         members["mean_jacobian"] = MeanDecoderJacobian(**settings)
     return StatisticCollection(members)

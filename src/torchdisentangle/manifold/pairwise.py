@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.manifold import match_latents
+from torchdisentangle.functional.manifold_pairs import match_latents
 from torchdisentangle.manifold.base import ManifoldMetric, linfoot
 from torchdisentangle.plots import plot_pairwise
 from torchdisentangle.statistics.classes import Estimate, mean_estimate
@@ -21,8 +21,9 @@ class ManifoldPairwiseMutualInformation(ManifoldMetric):
               \rho_{ij} = G_{ij} / \sqrt{G_{ii} G_{jj}}
 
     A non-linear cosine similarity. Ideal 0 off the diagonal; worst 15.9 nats, where parallel tangent vectors saturate
-    (counted in ``num_saturated``). The diagonal is undefined and reported as 0. Unbiased. ``normalize=True`` gives
-    :math:`\sqrt{1 - e^{-2 \mathrm{MPMI}}}` in [0, 1], Linfoot's informational coefficient of correlation.
+    (counted in ``num_saturated``). The diagonal is undefined and reported as 0. Unbiased, also with probes, which may
+    give values slightly below 0. ``normalize=True`` gives :math:`\sqrt{1 - e^{-2 \mathrm{MPMI}}}` in [0, 1], Linfoot's
+    informational coefficient of correlation.
 
     As input to ``forward`` and ``update`` the metric accepts ``jacobian`` ``(N, D, d)``, ``labels`` ``(N,)`` and
     ``log_det`` ``(N,)``; ``compute`` returns ``(d, d)`` in nats.
@@ -73,7 +74,7 @@ class ManifoldCrossPairwiseMutualInformation(CrossJacobianStatistic):
 
     Args:
         normalize: whether to return Linfoot's coefficient.
-        kwargs: ``num_classes`` and ``data_std`` of
+        kwargs: ``num_classes``, ``data_std``, ``estimator`` and ``num_probes`` of
             :class:`~torchdisentangle.statistics.jacobian.CrossJacobianStatistic`, and settings of
             :class:`torchmetrics.Metric`.
 

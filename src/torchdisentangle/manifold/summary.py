@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.manifold import active_latents, effective_dimension
+from torchdisentangle.functional.spectrum import active_latents, effective_dimension
 from torchdisentangle.manifold.base import ManifoldMetric
 from torchdisentangle.plots import plot_jacobian_columns
 from torchdisentangle.statistics.classes import Estimate, over_classes
@@ -21,6 +21,9 @@ class ManifoldSummary(ManifoldMetric):
     ideal 0) in nats, ``mpmi_mean`` and ``mpmi_max`` off the diagonal (ideal 0, nats), ``active_latents`` (a count) and
     ``effective_dimension`` of the spectrum (between 1 and ``d``; low is aligned). ``normalize=True`` divides the two
     totals by ``d``. As input it accepts what all manifold metrics accept.
+
+    With probes ``mpmi_max``, the largest of many noisy values, is biased upwards, by some standard errors of a single
+    pair; and the two totals are NaN where the volume of all latents is unknown (``d > num_probes`` and no ``log_det``).
 
     Args:
         active_threshold: a latent is active if its extent ``exp(H_i)`` is at least this fraction of the largest.
@@ -83,6 +86,7 @@ class MeanDecoderJacobian(ManifoldMetric):
     As input to ``forward`` and ``update`` the metric accepts ``jacobian`` ``(N, D, d)``, ``labels`` ``(N,)`` and
     ``log_det`` ``(N,)``; ``compute`` returns ``(D, d)`` in data units per latent unit. ``normalize=True`` scales every
     column to length 1 (a zero column stays zero). Its standard error is not kept, for it would double the state: NaN.
+    Projections do not hold the average Jacobian, so it needs ``estimator="exact"``.
 
     Args:
         kwargs: settings of :class:`ManifoldMetric`.
@@ -99,8 +103,8 @@ class MeanDecoderJacobian(ManifoldMetric):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        if not kwargs.get("mean_jacobian", True):
-            raise ValueError("MeanDecoderJacobian needs mean_jacobian=True")
+        if not kwargs.get("mean_jacobian", True) or kwargs.get("estimator", "exact") != "exact":
+            raise ValueError("MeanDecoderJacobian needs mean_jacobian=True and estimator='exact'")
         super().__init__(**kwargs)
 
     def estimate(self) -> Estimate:

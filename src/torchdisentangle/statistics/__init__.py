@@ -2,5 +2,12 @@
 
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.collection import StatisticCollection
+from torchdisentangle.statistics.range import DataRange
+from torchdisentangle.statistics.reduction import ReductionError
 
-__all__ = ["Statistic", "StatisticCollection"]
+__all__ = [
+    "DataRange",
+    "ReductionError",
+    "Statistic",
+    "StatisticCollection",
+]

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
 
-from torchdisentangle.statistics.reduction import all_reduce_sums
+from torchdisentangle.statistics.reduction import reduce_states
 
 
 class Statistic(Metric):
@@ -36,6 +37,7 @@ class Statistic(Metric):
     def __init__(self, configuration: object = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._sum_names: list[str] = []
+        self._reduced_with_others = False
         digest = hashlib.blake2b(repr(configuration).encode(), digest_size=8).digest()
         self.add_state("configuration", torch.tensor(list(digest)), dist_reduce_fx="max")
 
@@ -59,6 +61,17 @@ class Statistic(Metric):
 
     def reduce_others(self, group: Any | None) -> None:
         """Replace the states that are not sums by those over all processes; the sums have been reduced before."""
+
+    def rank_and_world_size(self) -> tuple[int, int]:
+        """Number of this process and how many there are, in the metric's process group."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return 0, 1
+        return dist.get_rank(self.process_group), dist.get_world_size(self.process_group)
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the states are, at the moment, those over all processes."""
+        return self._is_synced or self._reduced_with_others
 
     @property
     def group_key(self) -> tuple:
@@ -94,19 +107,25 @@ class Statistic(Metric):
         self.merge_others(incoming_state)
 
     def _sync_dist(self, dist_sync_fn: Callable | None = None, process_group: Any | None = None) -> None:
-        group = process_group or self.process_group
-        all_reduce_sums([self], group)
-        self.reduce_others(group)
+        reduce_states([self], process_group or self.process_group)
 
     @contextmanager
     def reduced(self) -> Iterator[None]:
-        """Inside this context the states are the sums over all processes, as they are inside ``compute``."""
+        """Inside this context the states are the sums over all processes, as they are inside ``compute``.
+
+        Contexts, and ``compute``, may be nested: the outermost reduces, once.
+        """
         with self.sync_context(
             dist_sync_fn=self.dist_sync_fn,
             should_sync=self._to_sync and not self._is_synced,
             should_unsync=self._should_unsync and not self._is_synced,
         ):
-            yield
+            outer = self._to_sync, self._should_unsync
+            self._to_sync = self._should_unsync = False
+            try:
+                yield
+            finally:
+                self._to_sync, self._should_unsync = outer
 
     def _apply(self, fn: Callable, exclude_state: Any = "") -> Statistic:
         states = {name: getattr(self, name) for name in self._defaults}

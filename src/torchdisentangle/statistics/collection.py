@@ -11,7 +11,7 @@ from torchmetrics import Metric, MetricCollection
 
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.classes import ClassMeanStatistic
-from torchdisentangle.statistics.reduction import all_reduce_sums
+from torchdisentangle.statistics.reduction import reduce_states
 
 
 class StatisticCollection(MetricCollection):
@@ -73,12 +73,10 @@ class StatisticCollection(MetricCollection):
             return
         local = [{name: getattr(metric, name) for name in metric.state_names} for metric in statistics]
         members = [metric for metric in self.values(copy_state=False) if isinstance(metric, Statistic)]
-        all_reduce_sums(statistics, statistics[0].process_group)
-        for metric in statistics:
-            metric.reduce_others(metric.process_group)
+        reduce_states(statistics, statistics[0].process_group)
         self._share_states()
         for metric in members:
-            metric._to_sync = False
+            metric._to_sync, metric._reduced_with_others = False, True
         with ExitStack() as stack:
             stack.callback(self._restore, statistics, local, members)
             yield
@@ -89,7 +87,7 @@ class StatisticCollection(MetricCollection):
                 setattr(metric, name, state)
         self._share_states()
         for metric in members:
-            metric._to_sync = metric.sync_on_compute
+            metric._to_sync, metric._reduced_with_others = metric.sync_on_compute, False
 
     def _leader(self, names: list[str]) -> Metric:
         return getattr(self, names[0])

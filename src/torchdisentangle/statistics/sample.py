@@ -9,8 +9,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from torchdisentangle.functional.hashing import hash_index
 from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.hashing import hash_index
+from torchdisentangle.statistics.reduction import ReductionError
 
 
 class SampleStatistic(Statistic):
@@ -125,7 +126,7 @@ class SampleStatistic(Statistic):
         if length == 0:
             return
         if largest != smallest:
-            raise RuntimeError(f"the processes hold rows of different widths; this one has {widths}")
+            raise ReductionError(f"the processes hold rows of different widths; this one has {widths}")
         packed = torch.zeros(length, 2 + sum(largest), dtype=torch.float64, device=self.device)
         if len(self.keys):
             values = [getattr(self, name) for name in self.columns]
@@ -140,9 +141,7 @@ class SampleStatistic(Statistic):
         self._keep(rows[:, 0].contiguous().view(torch.int64), columns)
 
     def _number(self, length: int) -> Tensor:
-        rank, world_size = 0, 1
-        if dist.is_available() and dist.is_initialized():
-            rank, world_size = dist.get_rank(self.process_group), dist.get_world_size(self.process_group)
+        rank, world_size = self.rank_and_world_size()
         start = self._seen_before + int(self.num_seen)
         return torch.arange(start, start + length, device=self.device) * world_size + rank
 

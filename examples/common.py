@@ -1,0 +1,105 @@
+"""What the examples share: their arguments, a line for each validation epoch, and loggers that need no account."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("WANDB_SILENT", "true")
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
+
+
+def arguments(description: str | None, folder: str, fast: str) -> argparse.Namespace:
+    """``--folder``, made if it is not there, and ``--fast``; quiets what Lightning says about itself."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path(folder), help="where everything is written")
+    parser.add_argument("--fast", action="store_true", help=fast)
+    found = parser.parse_args()
+    found.folder = found.folder.resolve()
+    found.folder.mkdir(parents=True, exist_ok=True)
+    warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    L.seed_everything(0, verbose=False)
+    torch.set_num_threads(1)  # networks this small lose time to a second thread
+    return found
+
+
+class Progress(L.Callback):
+    """A line for each validation epoch, which reads well in a terminal and in a log file."""
+
+    def __init__(self, name: str, shown: Iterable[str]) -> None:
+        self.name, self.shown, self.start = name, shown, time.time()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        values = trainer.callback_metrics
+        parts = [f"{key} {float(values[f'val/{key}']):8.3f}" for key in self.shown if f"val/{key}" in values]
+        epoch = f"epoch {trainer.current_epoch + 1:3d}/{trainer.max_epochs}"
+        print(f"[{self.name}] {epoch}  {'  '.join(parts)}  ({time.time() - self.start:.0f} s)", flush=True)
+
+
+def train(
+    name: str,
+    model: L.LightningModule,
+    data: Mapping[str, Any],
+    callbacks: list[L.Callback],
+    epochs: int,
+    folder: Path,
+    project: str,
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Train on the CPU, validating about eight times; ``data`` are the arguments of ``fit`` after the model.
+
+    Returns:
+        The last values by key, and where the run was written.
+    """
+    wandb_logger = WandbLogger(project=project, name=name, save_dir=folder, offline=True)
+    csv_logger = CSVLogger(folder, name=name, version="")
+    trainer = L.Trainer(
+        max_epochs=epochs,
+        check_val_every_n_epoch=max(1, epochs // 8),
+        accelerator="cpu",
+        callbacks=callbacks,
+        logger=[wandb_logger, csv_logger],
+        log_every_n_steps=10,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(model, **data)
+    run = wandb_logger.experiment
+    where = {"wandb run": run.dir.removesuffix("/files"), "curves and figures": csv_logger.log_dir}
+    run.finish()
+    return {key: float(value) for key, value in trainer.callback_metrics.items()}, where
+
+
+def table(columns: Mapping[str, Mapping[str, float]], names: Iterable[str]) -> str:
+    """A Markdown table of validation values, one column a run, with standard errors where they were logged."""
+    lines = ["| quantity | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
+    for name in names:
+        cells = []
+        for values in columns.values():
+            error = values.get(f"val/{name}_standard_error")
+            value = values.get(f"val/{name}")
+            cells.append("" if value is None else f"{value:.3f}" + ("" if error is None else f" ± {error:.3f}"))
+        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def conclude(findings: Mapping[str, bool]) -> None:
+    """Print whether each finding holds, ``PASS`` if all do, else ``FAIL``, and exit with 0 or 1."""
+    print()
+    for finding, holds in findings.items():
+        print(f"  {'yes' if holds else 'NO '}  {finding}")
+    passed = all(findings.values())
+    print("PASS" if passed else "FAIL")
+    raise SystemExit(0 if passed else 1)

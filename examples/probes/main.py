@@ -1,0 +1,114 @@
+"""What random probes cost in accuracy: the error of the spectrum and of MPMI, by the number of samples and of probes.
+
+A normalizing flow with random weights is measured exactly at many latents, and by 2 to 64 probes at few. Errors fall
+with the root of the number of samples for every number of probes; what the probes add shrinks with their own number,
+and beyond the variation that the decoder has from place to place, more of them are of no use.
+
+Run ``python examples/probes/main.py``. Writes a figure and a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from torchdisentangle.functional import decoder_jacobian, gram_matrix, probed_jacobian
+from torchdisentangle.functional.gram import log_column_norms
+from torchdisentangle.functional.manifold_pairs import pairwise_of_samples
+from torchdisentangle.models import as_latent_model, real_nvp
+from torchdisentangle.plots import BLUE, GREEN, GREY, ORANGE, figure_style
+
+LATENTS, POOL = 16, 8192
+PROBES = {2: ORANGE, 8: GREEN, 64: BLUE}
+SAMPLES = [2**power for power in range(5, 11)]
+
+
+def readings(matrix: Tensor, num_probes: int | None = None) -> dict[str, Tensor]:
+    """Of each sample: the logarithm of the length of every tangent vector, and the MPMI of every pair."""
+    gram = gram_matrix(matrix)
+    first, second = torch.triu_indices(LATENTS, LATENTS, 1)
+    return {
+        "spectrum": log_column_norms(gram, num_probes),
+        "MPMI": pairwise_of_samples(gram, num_probes)[:, first, second],
+    }
+
+
+def root_mean_square_error(of_samples: Tensor, truth: Tensor, num_samples: int) -> float:
+    """Of means over so many samples, over disjoint sets of samples and over latents or pairs."""
+    return (of_samples.unflatten(0, (-1, num_samples)).mean(1) - truth).square().mean().sqrt().item()
+
+
+@torch.no_grad()
+def measure() -> dict[str, dict[int | None, list[float]]]:
+    """The errors of both quantities, by the number of probes (``None``: exact), at each number of samples."""
+    torch.manual_seed(0)
+    flow = real_nvp(LATENTS, num_blocks=6, hidden=64)
+    for name, parameter in flow.named_parameters():
+        if "weight" in name:
+            parameter += torch.randn_like(parameter) * 0.8 / parameter.shape[1] ** 0.5
+    model = as_latent_model(flow)
+    z = model.prior.sample(POOL, torch.Generator().manual_seed(0))
+    exact = readings(decoder_jacobian(model.decode, z))
+    projection = probed_jacobian(model.decode, z, num_probes=max(PROBES))
+    errors: dict[str, dict[int | None, list[float]]] = {name: {} for name in exact}
+    for num_probes in (None, *PROBES):
+        values = exact if num_probes is None else readings(projection[:, :num_probes], num_probes)
+        for name, of_samples in values.items():
+            truth = exact[name].mean(0)
+            errors[name][num_probes] = [root_mean_square_error(of_samples, truth, size) for size in SAMPLES]
+    return errors
+
+
+def draw(errors: dict[str, dict[int | None, list[float]]]) -> Figure:
+    """Errors over the number of samples, a line for each number of probes."""
+    with figure_style():
+        figure = Figure(figsize=(6.6, 2.9), layout="constrained")
+        for axes, (name, of_probes) in zip(figure.subplots(1, 2), errors.items(), strict=True):
+            for num_probes, values in of_probes.items():
+                color, label = (GREY, "exact") if num_probes is None else (PROBES[num_probes], f"{num_probes} probes")
+                axes.plot(SAMPLES, values, color=color, marker="o", ms=3, lw=1.2, label=label)
+            steep = of_probes[2][0] * math.sqrt(SAMPLES[0])
+            axes.plot(SAMPLES, [1.4 * steep / math.sqrt(size) for size in SAMPLES], color="#444444", lw=0.7, ls=":")
+            axes.set(xscale="log", yscale="log", xlabel="samples", title=f"Error of the {name}")
+            axes.set_xticks(SAMPLES, [str(size) for size in SAMPLES], minor=False)
+            axes.minorticks_off()
+        figure.axes[0].set_ylabel("root mean square error (nats)")
+        figure.axes[0].legend()
+        figure.axes[1].annotate("samples$^{-1/2}$", (SAMPLES[-2], 1.5 * steep / math.sqrt(SAMPLES[-2])), fontsize=7)
+        return figure
+
+
+def table(errors: dict[str, dict[int | None, list[float]]]) -> str:
+    """The same in numbers."""
+    lines = [
+        "| error of | probes | " + " | ".join(map(str, SAMPLES)) + " |",
+        "| --- | ---: |" + " ---: |" * len(SAMPLES),
+    ]
+    for name, of_probes in errors.items():
+        for num_probes, values in of_probes.items():
+            cells = " | ".join(f"{value:.4f}" for value in values)
+            lines.append(f"| {name} | {num_probes or 'exact'} | {cells} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path("runs/probes"), help="where the figure and table go")
+    folder = parser.parse_args().folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    start = time.time()
+    errors = measure()
+    draw(errors).savefig(folder / "error.png", dpi=200)
+    (folder / "error.md").write_text(table(errors) + "\n")
+    print(f"{table(errors)}\n\n{folder / 'error.png'}\n\nDone in {time.time() - start:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()

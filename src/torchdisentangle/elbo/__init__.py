@@ -1,0 +1,34 @@
+r"""The KL divergence of a VAE taken apart, and how dependent its latents are: metrics that need no factors.
+
+Metrics of posteriors take ``update(mean, log_variance, index=...)`` with diagonal Gaussians ``(n, d)`` and logarithms
+of *variances*; those of codes take ``update(codes)`` with ``(n, d)``. The prior is a standard normal. All are in nats.
+
+Reference: Chen et al., *Isolating Sources of Disentanglement in Variational Autoencoders*, NeurIPS 2018.
+"""
+
+from torchdisentangle.elbo.codes import (
+    CodeMutualInformation,
+    GaussianTotalCorrelation,
+    GaussianWassersteinCorrelation,
+)
+from torchdisentangle.elbo.collection import elbo_metrics
+from torchdisentangle.elbo.decomposition import (
+    DimensionWiseKL,
+    ELBODecomposition,
+    IndexCodeMutualInformation,
+    TotalCorrelation,
+)
+from torchdisentangle.elbo.latents import ActiveUnits, LatentKL
+
+__all__ = [
+    "ActiveUnits",
+    "CodeMutualInformation",
+    "DimensionWiseKL",
+    "ELBODecomposition",
+    "GaussianTotalCorrelation",
+    "GaussianWassersteinCorrelation",
+    "IndexCodeMutualInformation",
+    "LatentKL",
+    "TotalCorrelation",
+    "elbo_metrics",
+]

@@ -1,0 +1,189 @@
+"""How dependent codes are, by their second moments and pair by pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchdisentangle.functional.binning import assign_bins, equal_width_edges, normal_quantile_edges
+from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
+from torchdisentangle.functional.counts import joint_counts
+from torchdisentangle.functional.information import mutual_information
+from torchdisentangle.plots import plot_pairwise, plot_scalar
+from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.code_moments import CodeMomentStatistic, finite_codes
+
+
+class GaussianTotalCorrelation(CodeMomentStatistic):
+    r"""Total correlation of the Gaussian that has the codes' covariance.
+
+    .. math:: \mathrm{TC} = -\tfrac12 \log \det R
+
+    with the correlation matrix :math:`R` of the codes. Ideal 0, but also 0 for codes that are uncorrelated and yet
+    dependent: for those see :class:`~torchdisentangle.elbo.TotalCorrelation`. A constant code is left out; a singular
+    covariance, as of a duplicated code, gives about 16 for each lost dimension instead of infinity. Independent codes
+    show about :math:`d^2 / 4n`.
+
+    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, posterior means or samples;
+    ``compute`` returns a scalar in nats, 0 for a single row.
+
+    Args:
+        kwargs: as for :class:`torchmetrics.Metric`.
+
+    Reference:
+        Locatello et al., *Challenging Common Assumptions in the Unsupervised Learning of Disentangled
+        Representations*, ICML 2019, Section 5.2.
+
+    Example:
+        >>> import torch
+        >>> total_correlation = GaussianTotalCorrelation()
+        >>> total_correlation.update(torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, 0.5], [-1.0, -0.5]]))
+        >>> total_correlation.compute()  # correlation 0.9487
+        tensor(1.1513, dtype=torch.float64)
+    """
+
+    is_differentiable: bool = False
+    higher_is_better: bool | None = False
+    plot_lower_bound: float = 0.0
+
+    def compute(self) -> Tensor:
+        """The value over all rows."""
+        return gaussian_total_correlation(self.covariance())
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """The value, or a list of values over steps."""
+        return plot_scalar(self.compute() if val is None else val, ax=ax, label="Gaussian total correlation (nats)")
+
+
+class GaussianWassersteinCorrelation(CodeMomentStatistic):
+    r"""Squared Wasserstein distance of the Gaussian that has the codes' covariance from the product of its marginals.
+
+    .. math:: W_2^2 = 2 \operatorname{tr} \Sigma - 2 \operatorname{tr} (D^{1/2} \Sigma D^{1/2})^{1/2}, \quad
+              D = \operatorname{diag} \Sigma
+
+    Ideal 0: uncorrelated codes, and constant ones. In squared units of the codes, or with ``normalize`` divided by
+    their total variance. Finite for any covariance.
+
+    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, posterior means or samples;
+    ``compute`` returns a scalar, 0 for a single row.
+
+    Args:
+        normalize: whether to divide by :math:`\operatorname{tr} \Sigma`.
+        kwargs: as for :class:`torchmetrics.Metric`.
+
+    Reference:
+        Xiao & Wang, *Disentangled Representation Learning with Wasserstein Total Correlation*, 2019.
+
+    Example:
+        >>> import torch
+        >>> distance = GaussianWassersteinCorrelation(normalize=True)
+        >>> distance.update(torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))  # the same code twice
+        >>> distance.compute()  # 2 - sqrt(2)
+        tensor(0.5858, dtype=torch.float64)
+    """
+
+    is_differentiable: bool = False
+    higher_is_better: bool | None = False
+    plot_lower_bound: float = 0.0
+
+    def __init__(self, normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.normalize = normalize
+
+    def compute(self) -> Tensor:
+        """The value over all rows."""
+        return gaussian_wasserstein_correlation(self.covariance(), self.normalize)
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """The value, or a list of values over steps."""
+        return plot_scalar(self.compute() if val is None else val, ax=ax, label="Wasserstein correlation")
+
+
+class CodeMutualInformation(Statistic):
+    r"""Mean mutual information of pairs of binned codes.
+
+    .. math:: \frac{1}{d (d - 1)} \sum_{i \ne j} I(b(z_i); b(z_j))
+
+    Ideal 0; at most :math:`\log B`. The bins are agreed before any code is seen, so that counts add exactly over
+    batches and processes: by default the quantiles of a standard normal, equally filled by codes that follow the prior
+    (posterior means of a collapsed latent share one or two bins, and have no information). Independent codes show a
+    bias of about :math:`(B - 1)^2 / 2n`. A single code has no pairs: 0.
+
+    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``; ``compute`` returns a scalar in
+    nats. The state is ``d * d * num_bins ** 2`` integers.
+
+    Args:
+        num_bins: number of bins ``B``.
+        code_range: lower and upper end of bins of equal width instead; codes outside belong to the outermost.
+        kwargs: as for :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: if there is no bin or the range does not ascend.
+
+    Reference:
+        Locatello et al., ICML 2019, Section 5.2.
+
+    Example:
+        >>> import torch
+        >>> information = CodeMutualInformation(num_bins=2)
+        >>> information.update(torch.tensor([[-1.0, -1.0], [1.0, 1.0]]))
+        >>> information.compute()  # log 2
+        tensor(0.6931, dtype=torch.float64)
+    """
+
+    is_differentiable: bool = False
+    higher_is_better: bool | None = False
+    plot_lower_bound: float = 0.0
+    counts: Tensor
+    num_nonfinite: Tensor
+
+    def __init__(self, num_bins: int = 20, code_range: Sequence[float] | None = None, **kwargs: Any) -> None:
+        if code_range is not None and len(code_range) != 2:
+            raise ValueError(f"code_range must be a lower and an upper end, got {list(code_range)}")
+        ends = None if code_range is None else (float(code_range[0]), float(code_range[1]))
+        edges = normal_quantile_edges(num_bins) if ends is None else equal_width_edges(ends[0], ends[1], num_bins)
+        settings = ("code pairs", num_bins, ends)
+        super().__init__(configuration=settings, **kwargs)
+        self.num_bins, self.edges = num_bins, edges
+        self.add_sum("counts", dtype=torch.int64)
+        self.add_sum("num_nonfinite", dtype=torch.int64)
+
+    def update(self, codes: Tensor, index: Tensor | None = None) -> None:
+        """Add codes.
+
+        Args:
+            codes: ``(n, d)``. Rows with NaN or infinite entries are left out, counted in ``num_nonfinite``, and warned
+                of.
+            index: not needed by counts.
+
+        Raises:
+            ValueError: if the shape or dtype does not fit.
+        """
+        codes, lost = finite_codes(codes, self.counts.shape[1] if self.counts.ndim else None)
+        bins = assign_bins(codes, self.edges.to(codes.device))
+        counts = joint_counts(bins, bins, self.num_bins, self.num_bins)
+        self.accumulate(counts=counts, num_nonfinite=torch.tensor(lost))
+
+    def compute(self) -> Tensor:
+        """The mean over pairs."""
+        pairs = self._pairs()
+        return pairs.sum() / max(pairs.numel() - len(pairs), 1)
+
+    def pairwise(self) -> Tensor:
+        """Mutual information of each pair, ``(d, d)`` in nats, with a zero diagonal."""
+        with self.reduced():
+            return self._pairs()
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """All pairs as a heatmap, or given values over steps."""
+        if val is not None:
+            return plot_scalar(val, ax=ax, label="mutual information of codes (nats)")
+        return plot_pairwise(self.pairwise(), ax=ax, label="mutual information (nats)")
+
+    def _pairs(self) -> Tensor:
+        if not self.counts.sum() > 0:
+            raise ValueError(f"{type(self).__name__} has no codes")
+        return mutual_information(self.counts).fill_diagonal_(0.0)

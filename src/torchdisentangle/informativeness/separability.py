@@ -1,0 +1,111 @@
+"""What each latent tells that no other latent tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchdisentangle.functional.gaussian import gaussian_log_density
+from torchdisentangle.functional.separation import (
+    LatentInformation,
+    latent_information,
+    mean_of_top,
+    separability,
+    wsepin_influence,
+)
+from torchdisentangle.plots import plot_informativeness
+from torchdisentangle.statistics.classes import standard_error
+from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
+
+
+class Separability(PosteriorSampleStatistic):
+    r"""Separability of latents: what each tells about the data that the others do not tell.
+
+    .. math:: \mathrm{SEP}_i = I(z_i; z_{\neq i}), \quad
+              \mathrm{SEPIN}_i = I(x; z_i \mid z_{\neq i}), \quad
+              \mathrm{INDIN}_i = I(x; z_i) - \mathrm{SEP}_i
+
+    SEP is best at 0. SEPIN is high for a latent that is informative and separated; WSEPIN weighs it by
+    :math:`\rho_i = I(x; z_i) / \sum_j I(x; z_j)` and lies between 0 and the largest :math:`I(x; z_i)`. For diagonal
+    Gaussian posteriors SEPIN and INDIN (and so WSEPIN and WINDIN) are the same quantity, which the values show to
+    rounding. All zeros if every latent is dead.
+
+    Estimated by sampling, in log-space and without floors. Unbiased for the kept rows, whose :math:`\log N` bounds all
+    information: once :math:`I(x; z)` comes near it, any latent can be missed without loss and SEPIN falls to 0, so
+    many informative latents need many rows. The cost is ``S N d``, also for all sets of all latents but one.
+
+    As input to ``forward`` and ``update`` the metric accepts ``mean`` and ``log_variance`` ``(n, d)``, and ``index``;
+    ``compute`` returns a dictionary, in nats: ``information`` :math:`I(x; z)`, ``informativeness`` :math:`I(x; z_i)`,
+    ``sep``, ``sepin``, ``indin`` (``(d,)`` each), ``wsep``, ``wsepin``, ``windin``, and with ``top_k`` the means of the
+    ``k`` most informative latents, ``sepin_at_k`` and ``indin_at_k``.
+
+    Args:
+        num_queries: how many latents are drawn, ``S``; standard errors fall with its square root. The authors took
+            10,000.
+        top_k: ``k``.
+        kwargs: ``max_rows`` and ``seed`` of
+            :class:`~torchdisentangle.statistics.posterior.PosteriorSampleStatistic`.
+
+    Raises:
+        ValueError: for numbers that are not positive.
+
+    Reference:
+        Do & Tran, *Theory and evaluation metrics for learning disentangled representations*, ICLR 2020.
+
+    Example:
+        >>> import torch
+        >>> means = torch.cartesian_prod(torch.tensor([-9.0, 9.0]), torch.tensor([-9.0, 9.0]))
+        >>> separability = Separability()
+        >>> separability.update(means, torch.zeros(4, 2))
+        >>> separability.compute()["sepin"]  # one bit each
+        tensor([0.6931, 0.6931], dtype=torch.float64)
+    """
+
+    is_differentiable: bool = False
+    higher_is_better: bool | None = None
+
+    def __init__(self, num_queries: int = 1024, top_k: int | None = None, **kwargs: Any) -> None:
+        if num_queries < 1 or (top_k is not None and top_k < 1):
+            raise ValueError(f"num_queries and top_k must be at least 1, got {num_queries} and {top_k}")
+        super().__init__(**kwargs)
+        self.num_queries, self.top_k = num_queries, top_k
+
+    def compute(self) -> dict[str, Tensor]:
+        """The scores by name."""
+        information = self.of_queries().mean()
+        scores = separability(information)
+        named = {"information": information.joint, "informativeness": information.single, **scores._asdict()}
+        if self.top_k is not None:
+            for name in ("sepin", "indin"):
+                named[f"{name}_at_k"] = mean_of_top(named[name], information.single, self.top_k)
+        return named
+
+    def standard_errors(self) -> dict[str, Tensor]:
+        """Standard errors of ``information``, ``informativeness``, ``sep``, ``sepin`` and ``wsepin``, over queries.
+
+        Infinite for a single query.
+        """
+        with self.reduced():
+            information = self.of_queries()
+        values = {
+            "information": information.joint,
+            "informativeness": information.single,
+            "sep": information.shared,
+            "sepin": information.joint[:, None] - information.rest,
+            "wsepin": wsepin_influence(information),
+        }
+        count = torch.tensor(len(information.joint), device=information.joint.device)
+        return {name: standard_error(value.var(0, correction=0), count) for name, value in values.items()}
+
+    def of_queries(self) -> LatentInformation:
+        """Information in latents at each query; a collective while the states are reduced over processes."""
+        z, mean, log_variance, _ = self.queries(self.num_queries)
+        sums = self.log_sums(self.num_queries, leave_one_out=True)
+        return latent_information(gaussian_log_density(z, mean, log_variance), sums)
+
+    def plot(self, val: dict[str, Tensor] | None = None, ax: Any = None) -> Any:
+        """Informativeness as bars, split into what a latent alone tells and what it shares."""
+        value = self.compute() if val is None else val
+        return plot_informativeness(value["informativeness"], value["sep"], ax=ax)

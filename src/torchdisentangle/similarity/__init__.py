@@ -1,0 +1,39 @@
+"""Similarity of representation spaces: what channels tell about the data, and what they share.
+
+Metric classes take ``update(mean, log_variance, index=None, labels=None)``: diagonal Gaussian posteriors of data
+points, and share one state, the posteriors of a fixed set of points. Its fingerprint can be saved, compared with those
+of other models, clustered into hot spots, and fused with others into one space.
+
+Reference: Murphy, Dillavou & Bassett, *Comparing the information content of probabilistic representation spaces*,
+TMLR 2025.
+"""
+
+from torchdisentangle.similarity.ensemble import EnsembleComparison, compare_fingerprints
+from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints, find_fingerprint
+from torchdisentangle.similarity.fusion import Fusion, fuse_channels
+from torchdisentangle.similarity.hot_spots import HotSpots, channel_distance, find_hot_spots
+from torchdisentangle.similarity.measure import similarity_matrix
+from torchdisentangle.similarity.metrics import (
+    BhattacharyyaFingerprint,
+    ChannelInformation,
+    ChannelSimilarity,
+    LabelSimilarity,
+)
+
+__all__ = [
+    "BhattacharyyaFingerprint",
+    "ChannelInformation",
+    "ChannelSimilarity",
+    "EnsembleComparison",
+    "Fingerprint",
+    "Fusion",
+    "HotSpots",
+    "LabelSimilarity",
+    "align_fingerprints",
+    "channel_distance",
+    "compare_fingerprints",
+    "find_fingerprint",
+    "find_hot_spots",
+    "fuse_channels",
+    "similarity_matrix",
+]

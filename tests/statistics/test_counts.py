@@ -1,0 +1,261 @@
+"""Joint counts: the same for any split of the rows into batches, objects and processes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from torchdisentangle import StatisticCollection
+from torchdisentangle.statistics import DataRange
+from torchdisentangle.statistics.counts import JointCountStatistic
+from torchdisentangle.supervised import (
+    DCIMIG,
+    JEMMIG,
+    MIGSup,
+    Modularity,
+    MutualInformationGap,
+    MutualInformationMatrix,
+    RobustMIG,
+)
+
+N, D = 61, 3
+GENERATOR = torch.Generator().manual_seed(0)
+CODES = torch.randn(N, D, generator=GENERATOR)
+LOG_VARIANCE = torch.randn(N, D, generator=GENERATOR) - 1
+FACTORS = torch.stack([torch.arange(N) % 3, torch.randint(5, (N,), generator=GENERATOR)], 1)
+FACTORS[-1, 1] = 7  # a value that only the last process sees
+EXACT = {"rtol": 1e-12, "atol": 1e-12}  # float64 sums in another order
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "data": {},
+    "prior": {"edges": "prior"},
+    "range": {"edges": (-2.0, 2.5), "num_bins": 7},
+    "soft": {"edges": (-4.0, 4.0), "num_bins": 30, "binning": "soft"},
+    "density": {"edges": (-4.0, 4.0), "num_bins": 30, "binning": "density"},
+    "soft data": {"binning": "soft", "num_bins": 6},
+}
+
+
+class Counts(JointCountStatistic):
+    def compute(self) -> Tensor:
+        return self.joint_counts()
+
+
+def add(metric: Any, rows: Tensor) -> Any:
+    metric.update(CODES[rows], FACTORS[rows], log_variance=LOG_VARIANCE[rows], index=rows)
+    return metric
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_batches_objects_and_order_do_not_matter(name: str) -> None:
+    whole = add(Counts(**SETTINGS[name]), torch.arange(N))
+    expected = whole.compute()
+    assert expected.shape == (2, D, whole.num_bins, 8)
+    torch.testing.assert_close(expected.sum((2, 3)).double(), torch.full((2, D), float(N)).double(), **EXACT)
+
+    @settings(max_examples=8)
+    @given(st.permutations(range(N)), st.sampled_from([1, 7, 60, N]), st.integers(0, N))
+    def check(order: list[int], size: int, cut: int) -> None:
+        rows = torch.tensor(order)
+        first, second = Counts(**SETTINGS[name]), Counts(**SETTINGS[name])
+        for part in rows[:cut].split(size):
+            add(first, part)
+        for part in rows[cut:].split(size):
+            add(second, part)
+        add(second, rows[:0])  # an empty batch
+        first.merge_state(second)
+        assert first.num_samples == N
+        torch.testing.assert_close(first.compute(), expected, **EXACT)
+
+    check()
+
+
+def work(rank: int, cuts: list[int], batch_size: int) -> dict[str, Tensor]:
+    """Scores in compute groups of every kind, and a statistic by itself."""
+    metrics = {f"{name} mig": MutualInformationGap(**SETTINGS[name]) for name in SETTINGS}
+    metrics |= {f"{name} jemmig": JEMMIG(**{"binning": "hard", "edges": "data", **SETTINGS[name]}) for name in SETTINGS}
+    collection, alone = StatisticCollection(metrics), Counts(edges="prior")
+    for part in torch.arange(cuts[rank], cuts[rank + 1]).split(batch_size):
+        if len(part):
+            add(collection, part)
+            add(alone, part)
+    values = collection.compute() | {"alone": alone.compute(), "ceiling": collection["prior mig"].ceiling()}
+    seen = alone.num_samples
+    assert seen == cuts[rank + 1] - cuts[rank]  # the process's own counts are back
+    return values
+
+
+@pytest.mark.parametrize(
+    ("cuts", "batch_size"),
+    [([0, 31, N], 9), ([0, N, N], 20), ([0, 1, N], 1), ([0, 20, 20, N], 7)],
+)
+def test_processes_have_the_counts_of_one(run_processes: Callable, cuts: list[int], batch_size: int) -> None:
+    expected = work(0, [0, N], N)
+    for values in run_processes(len(cuts) - 1, work, cuts, batch_size):
+        for name, value in values.items():
+            torch.testing.assert_close(value, expected[name], **EXACT)
+
+
+def test_rows_beyond_the_bound_are_a_sample(recwarn: pytest.WarningsRecorder) -> None:
+    metric = add(Counts(max_rows=20), torch.arange(N))
+    assert metric.num_samples == 20
+    assert metric.compute()[0, 0].sum() == 20
+    sample = Counts()
+    sample.update(metric.codes, metric.factors)
+    assert torch.equal(sample.compute(), metric.compute())
+
+
+def test_all_scores_of_codes_are_one_compute_group() -> None:
+    scores = [MutualInformationMatrix, MutualInformationGap, MIGSup, DCIMIG, Modularity]
+    hard = StatisticCollection({score.__name__: score() for score in scores})
+    assert len(hard.compute_groups) == 1
+    both = StatisticCollection([RobustMIG(), JEMMIG(normalize=True), MutualInformationGap(), MIGSup(threshold=0.1)])
+    assert len(both.compute_groups) == 2
+    add(both, torch.arange(N))
+    alone = add(RobustMIG(), torch.arange(N))
+    assert float(both.compute()["RobustMIG"]) == float(alone.compute())
+
+
+def test_two_passes_equal_one_that_keeps_rows(run_processes: Callable) -> None:
+    expected = add(Counts(), torch.arange(N)).compute()
+    for table in run_processes(2, two_passes):
+        assert torch.equal(table, expected)
+
+
+def two_passes(rank: int) -> Tensor:
+    rows, data_range = torch.arange(rank, N, 2), DataRange()
+    for part in rows.split(10):
+        data_range.update(CODES[part])
+    metric = Counts(edges=data_range.compute())
+    for part in rows.split(10):
+        add(metric, part)
+    assert not metric.keys.numel()  # no rows are kept
+    return metric.compute()
+
+
+def range_without_data(rank: int) -> tuple[Tensor, Tensor]:
+    data_range = DataRange()
+    if rank == 1:
+        data_range.update(CODES)
+    return data_range.compute()
+
+
+def test_range(run_processes: Callable) -> None:
+    expected = CODES.double().amin(0), CODES.double().amax(0)
+    for low, high in run_processes(2, range_without_data):
+        assert torch.equal(low, expected[0])
+        assert torch.equal(high, expected[1])
+    a, b = DataRange(), DataRange()
+    a.update(CODES[:9])
+    b.update(torch.cat([CODES[9:], torch.full((1, D), torch.nan)]))
+    a.merge_state(b)
+    assert torch.equal(torch.stack(a.compute()), torch.stack(expected))
+    with pytest.raises(ValueError, match=r"must have shape \(n, 3\), got \(61, 2\)"):
+        a.update(CODES[:, :2])
+    with pytest.raises(ValueError, match="no samples"):
+        DataRange().compute()
+
+
+@pytest.mark.parametrize("name", ["data", "prior", "soft"])
+def test_rows_that_are_no_numbers_are_left_out_and_counted(name: str) -> None:
+    codes, variances, factors = CODES.clone(), LOG_VARIANCE.clone(), FACTORS.double()
+    codes[3, 1], codes[8, 0], factors[20, 0], variances[30, 2] = torch.nan, torch.inf, torch.nan, -torch.inf
+    bad = torch.tensor([3, 8, 20, 30] if name == "soft" else [3, 8, 20])
+    good = torch.tensor([i for i in range(N) if i not in bad])
+    metric = Counts(**SETTINGS[name])
+    with pytest.warns(UserWarning, match=f"left out of the counts.*{len(bad)} in this batch"):
+        metric.update(codes, factors, log_variance=variances)
+    assert int(metric.num_nonfinite) == len(bad)
+    assert metric.num_samples == N - len(bad)
+    torch.testing.assert_close(metric.compute(), add(Counts(**SETTINGS[name]), good).compute(), **EXACT)
+    nothing = Counts(**SETTINGS[name])
+    with pytest.warns(UserWarning, match="left out"):
+        nothing.update(codes[bad[:2]], factors[bad[:2]], log_variance=variances[bad[:2]])
+    with pytest.raises(ValueError, match=r"Counts has no samples \(2 were NaN or infinite\)"):
+        nothing.compute()
+
+
+def test_continuous_factors_are_binned() -> None:
+    real = torch.rand(N, 1, generator=GENERATOR)
+    factors = torch.cat([FACTORS[:, :1].float(), real], 1)
+    before = factors.clone()
+    by_range = Counts(edges="prior", continuous=[-1], factor_range=(0.0, 1.0), num_factor_bins=4)
+    by_range.update(CODES, factors)
+    assert torch.equal(factors, before)
+    by_hand = Counts(edges="prior")
+    by_hand.update(CODES, torch.cat([FACTORS[:, :1], (4 * real).long()], 1))
+    assert torch.equal(by_range.compute(), by_hand.compute())
+    by_data = Counts(continuous=True, num_factor_bins=5)
+    by_data.update(CODES, real.double())
+    edges = torch.linspace(float(real.min()), float(real.max()), 6, dtype=torch.float64)[1:-1]
+    expected = torch.bucketize(real.double()[:, 0], edges, right=True).bincount()
+    assert torch.equal(by_data.compute()[0, 0].sum(0), expected)
+
+
+def test_codes_on_another_scale_are_warned_of() -> None:
+    metric = Counts(edges="prior")
+    metric.update(torch.cat([CODES, 100 * CODES[:, :1]], 1), FACTORS)
+    with pytest.warns(UserWarning, match=r"codes \[3\] lie in the outermost"):
+        metric.compute()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        add(Counts(edges="prior"), torch.arange(N)).compute()
+
+
+def test_state_survives_copies_and_forward() -> None:
+    for name in ("data", "prior", "soft"):
+        metric, forwarded = add(Counts(**SETTINGS[name]), torch.arange(N)), Counts(**SETTINGS[name])
+        for part in torch.arange(N).split(25):
+            value = forwarded(CODES[part], FACTORS[part], log_variance=LOG_VARIANCE[part], index=part)
+            assert round(float(value[0, 0].sum())) == len(part)  # of this batch alone
+        for twin in (copy.deepcopy(metric), pickle.loads(pickle.dumps(metric)), metric.to(torch.float16), forwarded):
+            torch.testing.assert_close(twin.joint_counts(), metric.joint_counts(), **EXACT)
+
+
+def test_bad_settings_are_refused() -> None:
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"num_bins": 0}, "at least one bin"),
+        ({"edges": "quantiles"}, "edges must be 'data', 'prior'"),
+        ({"edges": (1.0, 0.0)}, "edges must be a finite ascending range"),
+        ({"binning": "fuzzy"}, "binning must be"),
+        ({"binning": "density"}, "binning='density' needs edges"),
+        ({"edges": "prior", "continuous": [0]}, "continuous factors need factor_range"),
+    ]
+    for arguments, message in refused:
+        with pytest.raises(ValueError, match=message):
+            Counts(**arguments)
+    with pytest.raises(ValueError, match="differently configured"):
+        add(Counts(), torch.arange(3)).merge_state(add(Counts(num_bins=21), torch.arange(3)))
+
+
+@pytest.mark.parametrize("edges", ["data", "prior"])
+def test_bad_rows_are_refused(edges: Any) -> None:
+    metric = add(Counts(edges=edges), torch.arange(9))
+    refused: list[tuple[tuple[Tensor, ...], dict[str, Any], str]] = [
+        ((CODES, FACTORS[:5]), {}, r"same n, got \(61, 3\) and \(5, 2\)"),
+        ((CODES[:, 0], FACTORS), {}, r"codes must have shape \(n, d\)"),
+        ((CODES, FACTORS - 1), {}, "numbered from 0 without large gaps, got -1 to 6"),
+        ((CODES, FACTORS * 10**9), {}, "numbered from 0 without large gaps"),
+        ((CODES, FACTORS + 0.5), {}, "whole numbers"),
+        ((CODES, FACTORS), {"index": torch.zeros(3, dtype=torch.int64)}, r"index must be integers of shape \(61,\)"),
+        ((CODES[:, :2], FACTORS), {}, r"3 codes|\(61, 3\), got \(61, 2\)"),
+    ]
+    for rows, arguments, message in refused:
+        with pytest.raises(ValueError, match=message):
+            metric.update(*rows, **arguments)
+    assert metric.num_samples == 9
+    with pytest.raises(ValueError, match="binning='soft' needs log_variance of the codes' shape"):
+        Counts(binning="soft").update(CODES, FACTORS)
+    with pytest.raises(ValueError, match="one for each of 3 codes"):
+        Counts(edges=([0.0, 0.0], [1.0, 1.0])).update(CODES, FACTORS)
+    with pytest.raises(ValueError, match="continuous names the columns"):
+        Counts(continuous=[2]).update(CODES, FACTORS)
