@@ -1,9 +1,10 @@
-"""What the examples share: their arguments, a line for each validation epoch, and loggers that need no account."""
+"""What the examples share: their arguments, how they train, what they say on the way, and how they end."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import time
 import warnings
@@ -34,18 +35,43 @@ def arguments(description: str | None, folder: str, fast: str) -> argparse.Names
 
 
 class Progress(L.Callback):
-    """A line for each validation epoch, which reads well in a terminal and in a log file."""
+    """A line for each validation epoch, which reads well in a terminal and in a log file.
+
+    ``history`` keeps all values, with the ``epoch``, for a figure.
+    """
 
     def __init__(self, name: str, shown: Iterable[str]) -> None:
         self.name, self.shown, self.start = name, shown, time.time()
+        self.history: list[dict[str, float]] = []
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking:
             return
         values = trainer.callback_metrics
+        epochs = trainer.current_epoch + 1
+        self.history.append({"epoch": epochs} | {key: float(value) for key, value in values.items()})
         parts = [f"{key} {float(values[f'val/{key}']):8.3f}" for key in self.shown if f"val/{key}" in values]
-        epoch = f"epoch {trainer.current_epoch + 1:3d}/{trainer.max_epochs}"
+        epoch = f"epoch {epochs:3d}/{trainer.max_epochs}"
         print(f"[{self.name}] {epoch}  {'  '.join(parts)}  ({time.time() - self.start:.0f} s)", flush=True)
+
+
+class CosineLearningRate(L.Callback):
+    """Warms the learning rate up and lets it fall to zero along half a cosine, step by step, whatever the optimizer."""
+
+    def __init__(self, warm_up_steps: int = 50) -> None:
+        self.warm_up_steps = warm_up_steps
+        self.initial: list[float] = []
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        self.initial = self.initial or [group["lr"] for group in groups]
+        step = trainer.global_step
+        factor = min(1.0, (step + 1) / self.warm_up_steps)
+        factor *= 0.5 * (1 + math.cos(math.pi * step / trainer.estimated_stepping_batches))
+        for group, rate in zip(groups, self.initial, strict=True):
+            group["lr"] = rate * factor
 
 
 def train(
@@ -56,8 +82,11 @@ def train(
     epochs: int,
     folder: Path,
     project: str,
+    **settings: Any,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Train on the CPU, validating about eight times; ``data`` are the arguments of ``fit`` after the model.
+
+    ``settings`` are further arguments of the trainer.
 
     Returns:
         The last values by key, and where the run was written.
@@ -74,6 +103,7 @@ def train(
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
+        **settings,
     )
     trainer.fit(model, **data)
     run = wandb_logger.experiment
