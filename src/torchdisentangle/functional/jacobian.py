@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.memory import Pace, PeakMemory
+from torchdisentangle.functional.memory import PeakMemory, reuse_freed_memory
 
 Decoder = Callable[..., Tensor]
 JacobianMode = Literal["auto", "forward", "reverse"]
 
-DEFAULT_MEMORY_BUDGET = 2**28  # bytes; larger pieces fall out of the processor's caches and are slower
+DEFAULT_MEMORY_BUDGET = 2**28  # bytes
 
-_TRIAL = slice(0, 2)  # rows; more than one, which some decoders treat differently
+_OF_DIRECTION = 8  # times what the decoder itself has alive; 0.5 to 3.5 times were seen in decoders and flows
 
 
 def decoder_jacobian(
@@ -38,7 +40,8 @@ def decoder_jacobian(
     products) otherwise and, after a warning, where a decoder cannot be differentiated in forward mode. The decoder
     itself is evaluated once per sample. With gradients enabled the result is differentiable with respect to ``z`` and
     the decoder's parameters, and memory holds the whole graph; under ``torch.no_grad()`` the work is cut into pieces
-    that fit ``memory_budget``.
+    that fit ``memory_budget``. Their size follows from the memory that the decoder takes, measured on two samples, with
+    a wide margin.
 
     Args:
         decode: maps latents ``(n, d)`` to data ``(n, *data_shape)``, row by row, for any ``n``; called as
@@ -46,9 +49,10 @@ def decoder_jacobian(
         z: latents, ``(N, d)``, floating point.
         labels: optional class labels (or any tensor with a row for each sample), ``(N, ...)``.
         mode: ``"auto"``, ``"forward"`` or ``"reverse"``.
-        chunk_size: samples at a time; by default as many as fit the budget.
+        chunk_size: samples at a time, whatever memory they take; by default as many as fit the budget and are fast.
         memory_budget: bytes that the tensors made on the way may hold at once, the result itself not counted.
-        check: make sure, for the price of a few decoded rows, that rows are decoded independently of each other.
+        check: make sure that rows are decoded independently of each other, and that the decoder is connected to its
+            latents.
 
     Returns:
         The Jacobians, ``(N, D, d)`` with ``D = prod(data_shape)``, in the dtype of the decoder's output.
@@ -63,10 +67,11 @@ def decoder_jacobian(
 
     Example:
         >>> from torchdisentangle.functional import decoder_jacobian
-        >>> decode = lambda z: torch.stack([z[:, 0] * z[:, 1], z[:, 1]], dim=1)
+        >>> decode = lambda z: torch.stack([z[:, 0] * z[:, 1], z[:, 1], z[:, 0]], dim=1)
         >>> decoder_jacobian(decode, torch.tensor([[2.0, 3.0]]))
         tensor([[[3., 2.],
-                 [0., 1.]]])
+                 [0., 1.],
+                 [1., 0.]]])
     """
     pieces = decoder_jacobian_chunks(
         decode, z, labels, mode=mode, chunk_size=chunk_size, memory_budget=memory_budget, check=check
@@ -119,139 +124,147 @@ def decoder_jacobian_chunks(
         slice(3, 5, None) (2, 2, 2)
     """
     _validate(z, labels, mode, chunk_size, memory_budget)
-    differentiable = torch.is_grad_enabled()
-    z, labels = _usable(z, differentiable), None if labels is None else _usable(labels, differentiable)
-    engine = _Engine(decode, z, labels, differentiable)
-    engine.examine(mode, check)
-    pace = engine.find_pace(chunk_size, None if differentiable else memory_budget)
-    start = 0
-    while start < len(z):
-        rows = slice(start, min(start + pace.rows, len(z)))
-        yield rows, engine.jacobian(rows, pace)
-        start = rows.stop
+    engine = _Engine(decode, z, labels, chunk_size, None if torch.is_grad_enabled() else memory_budget)
+    engine.begin(mode)
+    yield from engine.pieces(check)
 
 
 class _Engine:
     """Evaluates the Jacobian of some rows at a time."""
 
-    data_size: int  # D
-    result_bytes: int  # of one row's Jacobian
+    pair_data: Tensor  # of the rows ``pair``, the first of them with other latents
     forward_mode: bool
-    varies: bool  # the data with the latents; False if not checked
+    forward_error: str | None = None
+    num_rows: int  # at a time
+    num_directions: int  # at a time
 
-    def __init__(self, decode: Decoder, z: Tensor, labels: Tensor | None, differentiable: bool) -> None:
-        self.decode, self.z, self.labels, self.differentiable = decode, z, labels, differentiable
-        self._memory_of_trial = PeakMemory()
+    def __init__(
+        self, decode: Decoder, z: Tensor, labels: Tensor | None, chunk_size: int | None, budget: int | None
+    ) -> None:
+        self.decode, self.chunk_size, self.budget = decode, chunk_size, budget if chunk_size is None else None
+        self.differentiable = torch.is_grad_enabled()
+        self.z = _usable(z, self.differentiable)
+        self.labels = None if labels is None else _usable(labels, self.differentiable)
+        self.pair = [0, 0] if len(z) == 1 or chunk_size == 1 else [0, 1]  # both in the first piece
+        self.memory_of_pair = PeakMemory()
 
-    def examine(self, mode: JacobianMode, check: bool) -> None:
-        """Learn from two rows what the data are, whether forward mode works, and whether rows are independent."""
-        z, forward_error = self.z[:2].detach(), None
-        other = z[-1:] if not torch.equal(z[:1], z[-1:]) else z[-1:] + 0.5
+    def begin(self, mode: JacobianMode) -> None:
+        """Decode two rows, which tells the size of the data and of all on the way, and choose mode and pace."""
         with torch.inference_mode(False), torch.no_grad():
+            z = self.z[self.pair].detach()
+            z[0] = z[1] if not torch.equal(z[0], z[1]) else z[1] + 0.5
             try:
-                data, forward_error = self._try_forward(z) if mode != "reverse" else (self._flat(z, _TRIAL), None)
-                changed = self._flat(torch.cat([other, z[1:]]), _TRIAL) if check else data
+                with nullcontext() if self.budget is None else self.memory_of_pair:
+                    self.pair_data = self._data(z, self.pair)
             except (RuntimeError, IndexError, TypeError) as error:
                 raise RuntimeError(f"the decoder failed on latents of shape {tuple(z.shape)}: {error}") from error
-        if not torch.allclose(data[1:], changed[1:], rtol=1e-4, atol=1e-6, equal_nan=True):
+        forward_mode = mode == "forward" or (mode == "auto" and z.shape[1] < self.pair_data.shape[1])
+        self._choose(forward_mode)
+
+    def pieces(self, check: bool) -> Iterator[tuple[slice, Tensor]]:
+        """Some rows at a time, and their Jacobians ``(n, D, d)``, in reverse mode once forward mode has failed."""
+        start = 0
+        while start < len(self.z):
+            rows = slice(start, min(start + self.num_rows, len(self.z)))
+            try:
+                jacobian = self._jacobian(rows, check and start == 0)
+            except (RuntimeError, AssertionError) as error:
+                if not self.forward_mode:
+                    raise
+                self.forward_error = str(error).strip().split("\n")[0][:200]
+                self._choose(forward_mode=False)
+                continue
+            if self.forward_error is not None:
+                _warn_once(
+                    f"{_name(self.decode)} cannot be differentiated in forward mode ({self.forward_error}); "
+                    "its Jacobians are computed in reverse mode, one vector-Jacobian product per data dimension"
+                )
+            yield rows, jacobian
+            del jacobian  # before the next is computed, for the caller may have let it go
+            start = rows.stop
+
+    @property
+    def all_directions(self) -> int:
+        """How many products a sample takes."""
+        return self.z.shape[1] if self.forward_mode else self.pair_data.shape[1]
+
+    def _choose(self, forward_mode: bool) -> None:
+        """How to differentiate from now on, and how many rows and directions at a time."""
+        self.forward_mode = forward_mode
+        num_rows, num_directions = len(self.z), self.all_directions
+        self.num_rows, self.num_directions = self.chunk_size or num_rows, num_directions
+        if self.budget is None:
+            return
+        reuse_freed_memory()
+        memory, fewest = self.memory_of_pair, min(2, num_rows)  # some decoders treat a batch of one differently
+        of_direction = _OF_DIRECTION * memory.peak / 2
+        of_graph = 0 if forward_mode else memory.total / 2
+        of_result = num_directions * (self.pair_data if forward_mode else self.z)[0].nbytes
+        rows = self.budget / (of_graph + num_directions * of_direction + of_result)  # the result is of the piece before
+        if rows < fewest:
+            left = self.budget / fewest - of_graph - 2 * of_result  # and of this piece, where it is put together
+            self.num_directions = _evenly(num_directions, left / of_direction)
+        self.num_rows = _evenly(num_rows, max(rows, fewest))
+
+    def _jacobian(self, rows: slice, check: bool) -> Tensor:
+        """``(n, D, d)``."""
+        with torch.inference_mode(False), torch.set_grad_enabled(self.differentiable):
+            result, data = self._differentiate(rows)
+            if check:
+                self._check(result, data)
+        return result
+
+    def _differentiate(self, rows: slice) -> tuple[Tensor, Tensor]:
+        """The Jacobians ``(n, D, d)`` and the data ``(n, D)``."""
+
+        def decode(z: Tensor) -> Tensor:
+            return self._data(z, rows)
+
+        derivatives: _ColumnsOfJacobian | _RowsOfJacobian
+        if self.forward_mode:
+            derivatives = _ColumnsOfJacobian(decode, self.z[rows])
+        else:
+            derivatives = _RowsOfJacobian(decode, self.z[rows], partial(self._cotangents, rows), self.differentiable)
+        if self.num_directions >= self.all_directions:
+            return derivatives.to_jacobian(derivatives(0, self.all_directions)), derivatives.data
+        for start in range(0, self.all_directions, self.num_directions):
+            part = derivatives(start, min(start + self.num_directions, self.all_directions))
+            if start == 0:
+                result = part.new_empty(self.all_directions, *part.shape[1:])
+            result[start : start + len(part)] = part
+            del part  # before the next is computed
+        return derivatives.to_jacobian(result), derivatives.data
+
+    def _cotangents(self, rows: slice, start: int, stop: int) -> Tensor:
+        """What to multiply the Jacobians of some rows with from the left in reverse mode, ``(t, n or 1, D)``."""
+        return _unit_vectors(start, stop, self.pair_data)[:, None]
+
+    def _check(self, jacobian: Tensor, data: Tensor) -> None:
+        """Compare the first piece's data with those of the pair, and refuse decoders whose Jacobian would be wrong."""
+        expected, got = self.pair_data[1], data.detach()[self.pair[1]]
+        tolerance = max(0.01, 16 * torch.finfo(got.dtype).eps)  # batches of other sizes are rounded differently
+        scale = expected.nan_to_num(0.0, 0.0, 0.0).abs().amax().item()
+        if not torch.allclose(got, expected, rtol=0.0, atol=tolerance * scale, equal_nan=True):
             raise ValueError(
                 "the decoder's output for one latent changes when another row of the batch changes, or at random; "
                 "put it in eval mode (batch normalisation, dropout), so that each row is decoded by itself"
             )
-        self.data_size, self.result_bytes = data.shape[1], data[0].nbytes * z.shape[1]
-        self.varies = not torch.equal(data[0], changed[0])
-        # square Jacobians, those of flows, take less time in reverse mode, unless they are differentiated again
-        enough = self.data_size + 1 if self.differentiable else self.data_size
-        self.forward_mode = mode == "forward" or (mode == "auto" and z.shape[1] < enough)
-        if self.forward_mode and forward_error is not None:
-            self.forward_mode = False
-            _warn_once(
-                f"{_name(self.decode)} cannot be differentiated in forward mode ({forward_error}); "
-                "its Jacobians are computed in reverse mode, one vector-Jacobian product per data dimension"
-            )
-
-    def _try_forward(self, z: Tensor) -> tuple[Tensor, str | None]:
-        """Data of the trial's rows, and why forward mode fails if it does."""
-        try:
-            # a differentiable Jacobian is taken in one piece, whose memory nobody asks for
-            with nullcontext() if self.differentiable else self._memory_of_trial:
-                return self._push(z, _TRIAL, 0, min(2, z.shape[1]))[0], None
-        except (RuntimeError, AssertionError) as error:
-            return self._flat(z, _TRIAL), str(error).strip().split("\n")[0][:200]
-
-    @property
-    def num_directions(self) -> int:
-        """How many products a sample takes."""
-        return self.z.shape[1] if self.forward_mode else self.data_size
-
-    def find_pace(self, chunk_size: int | None, budget: int | None) -> Pace:
-        """How many rows and directions to take at once."""
-        pace = Pace(len(self.z), self.num_directions, self.result_bytes, chunk_size, budget)
-        if not pace.settled:
-            if not self.forward_mode:
-                with torch.inference_mode(False), torch.no_grad(), PeakMemory() as self._memory_of_trial:
-                    self._pulls(_TRIAL)(0, pace.directions)
-            pace.learn(self._memory_of_trial.peak)
-        return pace
-
-    def jacobian(self, rows: slice, pace: Pace) -> Tensor:
-        """``(n, D, d)``."""
-        with torch.inference_mode(False), torch.set_grad_enabled(self.differentiable), pace.measure():
-            if self.forward_mode:
-                z = self.z[rows]
-                columns = pace.collect(lambda start, stop: self._push(z, rows, start, stop)[1])
-                result = columns.permute(1, 2, 0)
-            else:
-                result = pace.collect(self._pulls(rows)).transpose(0, 1)
-            if rows.start == 0 and self.varies and not result.any():
-                self._check_connected()
-        return result
-
-    def _push(self, z: Tensor, rows: slice, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """The data ``(n, D)``, decoded once, and some of the Jacobian's columns ``(t, n, D)``."""
-
-        def push(tangent: Tensor) -> tuple[Tensor, Tensor]:
-            data, column = torch.func.jvp(lambda z: self._flat(z, rows), (z,), (tangent.expand_as(z),))[:2]
-            return data, column
-
-        data_once: Any = (None, 0)
-        return torch.func.vmap(push, out_dims=data_once)(_unit_vectors(start, stop, z))
-
-    def _pulls(self, rows: slice) -> Callable[[int, int], Tensor]:
-        """After the data are decoded, a function from directions to some of the Jacobian's rows ``(t, n, d)``."""
-        with torch.enable_grad():
-            z = self.z[rows] if self.z.requires_grad else self.z[rows].detach().requires_grad_()
-            data = self._flat(z, rows)
-        options = {"retain_graph": True, "create_graph": self.differentiable, "materialize_grads": True}
-
-        def pull(start: int, stop: int) -> Tensor:
-            if not data.requires_grad:  # the decoder ignores its latents
-                return data.new_zeros(stop - start, *z.shape)
-            cotangents = self._cotangents(rows, start, stop, data)
-            try:
-                result = torch.autograd.grad(data, z, cotangents, is_grads_batched=True, **options)[0]
-            except RuntimeError:  # some backward passes cannot be batched; one at a time works for all
-                result = torch.stack([torch.autograd.grad(data, z, row, **options)[0] for row in cotangents])
-            return result.to(data.dtype)
-
-        return pull
-
-    def _cotangents(self, rows: slice, start: int, stop: int, data: Tensor) -> Tensor:
-        """What to multiply the Jacobians of ``data`` with from the left in reverse mode, ``(t, n, D)``."""
-        return _unit_vectors(start, stop, data)[:, None].expand(-1, *data.shape)
+        if not jacobian[0].any() and not torch.equal(self.pair_data[0], data[0]):
+            self._check_connected()
 
     def _check_connected(self) -> None:
         """Refuse a decoder whose data vary with the latents unseen by automatic differentiation."""
         with torch.enable_grad():
-            z = self.z[:2].detach().requires_grad_()
-            data = self._flat(z, _TRIAL)
+            z = self.z[:1].detach().requires_grad_()
+            data = self._data(z, slice(0, 1))
             if not data.requires_grad or torch.autograd.grad(data.sum(), z, allow_unused=True)[0] is None:
                 raise RuntimeError(
                     f"{_name(self.decode)} is cut off from its latents (by detach, no_grad or inference_mode): "
                     "its data vary with them, but automatic differentiation sees no connection"
                 )
 
-    def _flat(self, z: Tensor, rows: slice) -> Tensor:
+    def _data(self, z: Tensor, rows: slice | list[int]) -> Tensor:
+        """The decoder's data as ``(n, D)``."""
         data = self.decode(z) if self.labels is None else self.decode(z, self.labels[rows])
         if not isinstance(data, Tensor):
             raise TypeError(f"the decoder must return a tensor, got {type(data).__name__}")
@@ -263,11 +276,77 @@ class _Engine:
         return data.flatten(1)
 
 
+class _ColumnsOfJacobian:
+    """Forward mode: some columns at a time, ``(t, n, D)``; the decoder itself is evaluated once for all of them."""
+
+    data: Tensor  # (n, D), known after the first call
+
+    def __init__(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> None:
+        self.decode, self.z = decode, z
+
+    def __call__(self, start: int, stop: int) -> Tensor:
+        def push(tangent: Tensor) -> tuple[Tensor, Tensor]:
+            data, column = torch.func.jvp(self.decode, (self.z,), (tangent.expand_as(self.z),))[:2]
+            return data, column
+
+        data_once: Any = (None, 0)
+        self.data, columns = torch.func.vmap(push, out_dims=data_once)(_unit_vectors(start, stop, self.z))
+        return columns
+
+    def to_jacobian(self, columns: Tensor) -> Tensor:
+        return columns.permute(1, 2, 0)
+
+
+class _RowsOfJacobian:
+    """Reverse mode: some rows at a time, ``(t, n, d)``."""
+
+    def __init__(
+        self,
+        decode: Callable[[Tensor], Tensor],
+        z: Tensor,
+        cotangents: Callable[[int, int], Tensor],
+        differentiable: bool,
+    ) -> None:
+        with torch.enable_grad():
+            self.z = z if z.requires_grad else z.detach().requires_grad_()
+            self.data = decode(self.z)
+        self.cotangents, self.differentiable = cotangents, differentiable
+
+    def __call__(self, start: int, stop: int) -> Tensor:
+        if not self.data.requires_grad:  # the decoder ignores its latents
+            return self.data.new_zeros(stop - start, *self.z.shape)
+        cotangents = self.cotangents(start, stop)
+        try:
+            rows = torch.func.vmap(self._pull)(cotangents)
+        except RuntimeError:  # some backward passes cannot be batched; one at a time works for all
+            rows = torch.stack([self._pull(cotangent) for cotangent in cotangents])
+        return rows.to(self.data.dtype)
+
+    def _pull(self, cotangent: Tensor) -> Tensor:
+        return torch.autograd.grad(
+            self.data,
+            self.z,
+            cotangent.expand_as(self.data),
+            retain_graph=True,
+            create_graph=self.differentiable,
+            materialize_grads=True,
+        )[0]
+
+    def to_jacobian(self, rows: Tensor) -> Tensor:
+        return rows.transpose(0, 1)
+
+
 def _unit_vectors(start: int, stop: int, like: Tensor) -> Tensor:
     """Unit vectors ``start`` to ``stop`` of the last dimension's basis."""
     vectors = like.new_zeros(stop - start, like.shape[1])
     vectors.diagonal(start).fill_(1)
     return vectors
+
+
+def _evenly(total: int, at_most: float) -> int:
+    """Size of pieces, each at most so large, that make up the total and hardly differ."""
+    num_pieces = math.ceil(total / max(1, math.floor(min(at_most, total))))
+    return math.ceil(total / num_pieces)
 
 
 def _validate(z: Tensor, labels: Tensor | None, mode: str, chunk_size: int | None, memory_budget: int) -> None:

@@ -13,7 +13,6 @@ from torchdisentangle.functional.jacobian import (
     Decoder,
     JacobianMode,
     _Engine,
-    _usable,
     _validate,
 )
 from torchdisentangle.functional.wishart import MIN_PROBES
@@ -143,18 +142,11 @@ def probed_jacobian_chunks(
     index = torch.arange(len(z), device=z.device) if index is None else index.to(z.device)
     if index.shape != (len(z),) or index.is_floating_point():
         raise ValueError(f"index must be integers of shape ({len(z)},), got {tuple(index.shape)} of {index.dtype}")
-    differentiable = torch.is_grad_enabled()
-    z, labels = _usable(z, differentiable), None if labels is None else _usable(labels, differentiable)
-    engine = _ProbeEngine(decode, z, labels, differentiable)
+    engine = _ProbeEngine(decode, z, labels, chunk_size, None if torch.is_grad_enabled() else memory_budget)
     engine.num_probes, engine.index, engine.seed = num_probes, index, seed
     engine.unit = torch.as_tensor(1.0 if data_std is None else data_std, dtype=torch.float64, device=z.device).flatten()
-    engine.examine("reverse", check)
-    pace = engine.find_pace(chunk_size, None if differentiable else memory_budget)
-    start = 0
-    while start < len(z):
-        rows = slice(start, min(start + pace.rows, len(z)))
-        yield rows, engine.jacobian(rows, pace)
-        start = rows.stop
+    engine.begin("reverse")
+    yield from engine.pieces(check)
 
 
 def gaussian_probes(index: Tensor, probes: range, data_size: int, seed: int = 0) -> Tensor:
@@ -187,16 +179,16 @@ class _ProbeEngine(_Engine):
     seed: int
     unit: Tensor  # of the data
 
-    def examine(self, mode: JacobianMode, check: bool) -> None:
-        super().examine(mode, check)
-        self.result_bytes = self.result_bytes // self.data_size * self.num_probes
-        if self.unit.numel() not in (1, self.data_size):
-            raise ValueError(f"data_std must be a number or have {self.data_size} entries, got {self.unit.numel()}")
+    def begin(self, mode: JacobianMode) -> None:
+        super().begin(mode)
+        data_size = self.pair_data.shape[1]
+        if self.unit.numel() not in (1, data_size):
+            raise ValueError(f"data_std must be a number or have {data_size} entries, got {self.unit.numel()}")
 
     @property
-    def num_directions(self) -> int:
+    def all_directions(self) -> int:
         return self.num_probes
 
-    def _cotangents(self, rows: slice, start: int, stop: int, data: Tensor) -> Tensor:
-        probes = gaussian_probes(self.index[rows], range(start, stop), self.data_size, self.seed)
-        return (probes * self.unit).to(data).transpose(0, 1)
+    def _cotangents(self, rows: slice, start: int, stop: int) -> Tensor:
+        probes = gaussian_probes(self.index[rows], range(start, stop), self.pair_data.shape[1], self.seed)
+        return (probes * self.unit).to(self.pair_data).transpose(0, 1)

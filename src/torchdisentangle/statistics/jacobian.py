@@ -117,15 +117,15 @@ class DecoderJacobianStatistic(ClassMeanStatistic):
     def _sums_of(
         self, jacobian: Tensor, labels: Tensor, log_det: Tensor | None, num_classes: int, pairs: Tensor
     ) -> dict[str, Tensor]:
-        finite = jacobian.isfinite().flatten(1).all(1)
+        scaled = rescale_jacobian(jacobian, None if self.num_probes else self.data_std)
+        gram = scaled.mT @ scaled
+        finite = gram.diagonal(dim1=1, dim2=2).isfinite().all(1)  # a column with NaN or infinity has such a length
         if log_det is not None:
             finite = finite & log_det.isfinite()
         if not finite.all():
             self.warn_nonfinite(int((~finite).sum()))
-            jacobian, labels = jacobian[finite], labels[finite]
+            scaled, gram, labels = scaled[finite], gram[finite], labels[finite]
             log_det = None if log_det is None else log_det[finite]
-        scaled = rescale_jacobian(jacobian, None if self.num_probes else self.data_std)
-        gram = scaled.mT @ scaled
         correlation = tangent_correlation(gram)
         of_pairs = correlation.flatten(1).gather(1, pairs.expand(len(gram), -1))
         pairwise = pairwise_mutual_information(of_pairs, self.num_probes)
