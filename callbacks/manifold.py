@@ -86,6 +86,8 @@ class ManifoldEntropyCallback(EvaluationCallback):
         standard_errors: log ``<key>_standard_error`` beside the values that are means over samples.
         image_shape: shape of data that are flat images, for the figure of averaged Jacobian columns.
         memory_budget: bytes that the evaluation may use for Jacobians and what is needed on the way.
+        compile: have ``torch.compile`` fuse the Jacobian-vector products of the exact estimator, which takes up to a
+            minute in the first evaluation; see :func:`~torchdisentangle.functional.decoder_jacobian`.
         kwargs: as for :class:`~torchdisentangle.callbacks.evaluation.EvaluationCallback`: ``prefix``,
             ``every_n_epochs``, ``figures``, ``seed``, ``dataloader_idx``, ``input_key``, ``label_key``,
             ``latent_dim``, ``num_classes``.
@@ -115,6 +117,7 @@ class ManifoldEntropyCallback(EvaluationCallback):
         standard_errors: bool = False,
         image_shape: list[int] | None = None,
         memory_budget: int = DEFAULT_MEMORY_BUDGET,
+        compile: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -132,7 +135,7 @@ class ManifoldEntropyCallback(EvaluationCallback):
         self.estimator, self.num_probes, self.max_seconds = estimator, num_probes, max_seconds
         self.classes, self.partition, self.data_std = classes, partition, data_std
         self.normalize, self.active_threshold, self.standard_errors = normalize, active_threshold, standard_errors
-        self.image_shape, self.memory_budget = image_shape, memory_budget
+        self.image_shape, self.memory_budget, self.compile = image_shape, memory_budget, compile
         self._plan = Plan("exact", num_samples)
         self._agreed: Plan | None = None  # within the budget of time
         self._said: set[str] = set()
@@ -272,7 +275,9 @@ class ManifoldEntropyCallback(EvaluationCallback):
     ) -> Iterator[tuple[slice, Tensor]]:
         """Jacobians, or their projections; the probes belong to a sample's position, so are those of one process."""
         if self._plan.estimator == "exact":
-            return decoder_jacobian_chunks(model.decode, z, labels, memory_budget=self.memory_budget)
+            return decoder_jacobian_chunks(
+                model.decode, z, labels, memory_budget=self.memory_budget, compile=self.compile
+            )
         return probed_jacobian_chunks(
             model.decode,
             z,

@@ -23,6 +23,7 @@ from torchdisentangle.functional import (
     gram_matrix,
     manifold_pairwise_mutual_information,
 )
+from torchdisentangle.functional.jacobian import ChunkSize
 from torchdisentangle.functional.memory import PeakMemory
 from torchdisentangle.manifold import manifold_metrics
 from torchdisentangle.models import spline_flow
@@ -104,9 +105,9 @@ ALTERNATIVES = {
 }
 
 
-def ours(decode: Decode, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def ours(decode: Decode, z: Tensor, chunk_size: ChunkSize = "auto", compile: bool = False) -> Tensor:
     with torch.no_grad():
-        return decoder_jacobian(decode, z, chunk_size=chunk_size)
+        return decoder_jacobian(decode, z, chunk_size=chunk_size, compile=compile)
 
 
 def products_at_once(decode: Decode, z: Tensor) -> None:
@@ -159,6 +160,23 @@ def against_alternatives(device: str) -> str:
             *([] if device == "cpu" else ["ours, ms per sample"]),
             *("ours with `chunk_size=N`", *ALTERNATIVES),
         ],
+        rows,
+    )
+
+
+def compiled(device: str) -> str:
+    rows = []
+    for case in cases(device)[-2:]:  # those in forward mode
+        _, decode, z = case
+        first = seconds(partial(ours, decode, z, compile=True), device)
+        works: dict[str, Work] = {"compiled": partial(ours, decode, z, compile=True), "not": partial(ours, decode, z)}
+        times = least_seconds(works, device)
+        gain = times["not"] - times["compiled"]
+        calls = f"{first / gain:.0f}" if gain > 0 else "never"
+        rows.append([case.name, size_of(case), ratio(times["not"] / times["compiled"]), f"{first:.0f}", calls])
+    return markdown(
+        "Time of `decoder_jacobian` over its time with `compile=True`",
+        ["model", "N x D x d", "ratio", "first call, s", "calls until it has paid"],
         rows,
     )
 
@@ -276,7 +294,7 @@ def roofline(device: str) -> str:
 def tables(device: str = "cpu") -> Iterator[str]:
     """The tables, one after the other."""
     warnings.filterwarnings("ignore", message=".*vmap|.*torch.lu is deprecated")
-    for table in (against_alternatives, against_bare_products, pairs_against_loops, memory, roofline):
+    for table in (against_alternatives, compiled, against_bare_products, pairs_against_loops, memory, roofline):
         yield table(device)
 
 

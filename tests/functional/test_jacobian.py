@@ -18,6 +18,7 @@ from torchdisentangle.functional import (
     gram_matrix,
     manifold_total_correlation,
 )
+from torchdisentangle.functional.jacobian import ChunkSize
 
 Mode = Literal["auto", "forward", "reverse"]
 Case = tuple[Callable[..., Tensor], Tensor, Tensor | None]  # a decoder, latents, and labels where it takes them
@@ -340,8 +341,8 @@ def test_auto_picks_the_mode_that_takes_less(
 
 
 @pytest.mark.parametrize("mode", ["forward", "reverse"])
-@pytest.mark.parametrize("chunk_size", [None, 2])
-def test_differentiable_in_latents_and_parameters(mode: Mode, chunk_size: int | None) -> None:
+@pytest.mark.parametrize("chunk_size", ["auto", 2])
+def test_differentiable_in_latents_and_parameters(mode: Mode, chunk_size: ChunkSize) -> None:
     decoder = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 3)).double()
     names = [name for name, _ in decoder.named_parameters()]
 

@@ -106,7 +106,7 @@ def test_what_are_no_latents_is_refused(z: Any, message: str) -> None:
     ("options", "message"),
     [
         ({"mode": "both"}, "mode must be 'auto', 'forward' or 'reverse', got 'both'"),
-        ({"chunk_size": 0}, "chunk_size must be positive, got 0"),
+        ({"chunk_size": 0}, "chunk_size must be 'auto' or a positive number, got 0"),
         ({"memory_budget": 0}, "memory_budget must be positive, got 0"),
         ({"labels": torch.ones(3)}, r"one row for each of the 4 latents, got \(3,\)"),
         ({"labels": torch.tensor(3)}, r"one row for each of the 4 latents, got \(\)"),

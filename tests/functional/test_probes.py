@@ -131,7 +131,7 @@ def test_differentiable() -> None:
         ({"index": torch.arange(3)}, r"index must be integers of shape \(11,\)"),
         ({"index": torch.zeros(N)}, "index must be integers"),
         ({"data_std": torch.ones(2)}, "data_std must be a number or have 12 entries, got 2"),
-        ({"chunk_size": 0}, "chunk_size must be positive"),
+        ({"chunk_size": 0}, "chunk_size must be 'auto' or a positive number"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -304,3 +304,11 @@ def test_figures() -> None:
 def _plotted(metric: ManifoldMetric) -> tuple[Figure, np.ndarray]:
     metric.update(JACOBIANS)
     return metric.plot()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("num_classes", [1, 2, 3])  # the last has no samples
+def test_latents_of_a_constant_decoder_are_inactive_whatever_the_prior(num_classes: int) -> None:
+    prior = torch.tensor([[4.0, 1.0], [2.0, 5.0], [9.0, 9.0]])[:num_classes]
+    summary = ManifoldSummary(prior_entropy=prior, num_classes=num_classes)
+    summary.update(torch.zeros(6, 4, 2), labels=torch.arange(6) % min(num_classes, 2))
+    assert summary.compute()["active_latents"] == 0

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.functional.memory import PeakMemory, reuse_freed_memory
+from torchdisentangle.functional.products import (
+    ColumnsOfJacobian,
+    Decoder,
+    RowsOfJacobian,
+    decoded,
+    name_of,
+    unit_vectors,
+    warn_once,
+)
 
-Decoder = Callable[..., Tensor]
 JacobianMode = Literal["auto", "forward", "reverse"]
+ChunkSize = int | Literal["auto"]
 
 DEFAULT_MEMORY_BUDGET = 2**28  # bytes
 
@@ -28,8 +36,9 @@ def decoder_jacobian(
     labels: Tensor | None = None,
     *,
     mode: JacobianMode = "auto",
-    chunk_size: int | None = None,
+    chunk_size: ChunkSize = "auto",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    compile: bool = False,
     check: bool = True,
 ) -> Tensor:
     r"""Jacobian of a decoder, sample by sample.
@@ -49,8 +58,11 @@ def decoder_jacobian(
         z: latents, ``(N, d)``, floating point.
         labels: optional class labels (or any tensor with a row for each sample), ``(N, ...)``.
         mode: ``"auto"``, ``"forward"`` or ``"reverse"``.
-        chunk_size: samples at a time, whatever memory they take; by default as many as fit the budget and are fast.
+        chunk_size: samples at a time, whatever memory they take; ``"auto"``: as many as fit the budget and are fast.
         memory_budget: bytes that the tensors made on the way may hold at once, the result itself not counted.
+        compile: have ``torch.compile`` fuse the products of forward mode, under ``torch.no_grad()``. Compiling takes
+            ten seconds to a minute for each decoder and number of samples, so it pays over many calls. What cannot be
+            compiled is computed as ever, after a warning.
         check: make sure that rows are decoded independently of each other, and that the decoder is connected to its
             latents.
 
@@ -74,7 +86,7 @@ def decoder_jacobian(
                  [1., 0.]]])
     """
     pieces = decoder_jacobian_chunks(
-        decode, z, labels, mode=mode, chunk_size=chunk_size, memory_budget=memory_budget, check=check
+        decode, z, labels, mode=mode, chunk_size=chunk_size, memory_budget=memory_budget, compile=compile, check=check
     )
     if torch.is_grad_enabled():
         return torch.cat([jacobian for _, jacobian in pieces])
@@ -95,8 +107,9 @@ def decoder_jacobian_chunks(
     labels: Tensor | None = None,
     *,
     mode: JacobianMode = "auto",
-    chunk_size: int | None = None,
+    chunk_size: ChunkSize = "auto",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    compile: bool = False,
     check: bool = True,
 ) -> Iterator[tuple[slice, Tensor]]:
     """:func:`decoder_jacobian` piece by piece, so that the Jacobians of all samples never exist at once.
@@ -108,6 +121,7 @@ def decoder_jacobian_chunks(
         mode: ``"auto"``, ``"forward"`` or ``"reverse"``.
         chunk_size: samples at a time.
         memory_budget: bytes.
+        compile: whether to compile the products of forward mode.
         check: whether to check that rows are decoded independently.
 
     Yields:
@@ -124,7 +138,8 @@ def decoder_jacobian_chunks(
         slice(3, 5, None) (2, 2, 2)
     """
     _validate(z, labels, mode, chunk_size, memory_budget)
-    engine = _Engine(decode, z, labels, chunk_size, None if torch.is_grad_enabled() else memory_budget)
+    engine = _Engine(decode, z, labels, chunk_size, memory_budget)
+    engine.compile = compile and not torch.is_grad_enabled()
     engine.begin(mode)
     yield from engine.pieces(check)
 
@@ -137,12 +152,14 @@ class _Engine:
     forward_error: str | None = None
     num_rows: int  # at a time
     num_directions: int  # at a time
+    compile = False
 
     def __init__(
-        self, decode: Decoder, z: Tensor, labels: Tensor | None, chunk_size: int | None, budget: int | None
+        self, decode: Decoder, z: Tensor, labels: Tensor | None, chunk_size: ChunkSize, memory_budget: int
     ) -> None:
-        self.decode, self.chunk_size, self.budget = decode, chunk_size, budget if chunk_size is None else None
+        self.decode, self.chunk_size = decode, len(z) if chunk_size == "auto" else chunk_size
         self.differentiable = torch.is_grad_enabled()
+        self.budget = memory_budget if chunk_size == "auto" and not self.differentiable else None
         self.z = _usable(z, self.differentiable)
         self.labels = None if labels is None else _usable(labels, self.differentiable)
         self.pair = [0, 0] if len(z) == 1 or chunk_size == 1 else [0, 1]  # both in the first piece
@@ -166,8 +183,9 @@ class _Engine:
         start = 0
         while start < len(self.z):
             rows = slice(start, min(start + self.num_rows, len(self.z)))
+            first = max(0, rows.stop - self.num_rows) if self.compile else start  # one size, compiled once
             try:
-                jacobian = self._jacobian(rows, check and start == 0)
+                jacobian = self._jacobian(slice(first, rows.stop), check and start == 0)[start - first :]
             except (RuntimeError, AssertionError) as error:
                 if not self.forward_mode:
                     raise
@@ -175,8 +193,8 @@ class _Engine:
                 self._choose(forward_mode=False)
                 continue
             if self.forward_error is not None:
-                _warn_once(
-                    f"{_name(self.decode)} cannot be differentiated in forward mode ({self.forward_error}); "
+                warn_once(
+                    f"{name_of(self.decode)} cannot be differentiated in forward mode ({self.forward_error}); "
                     "its Jacobians are computed in reverse mode, one vector-Jacobian product per data dimension"
                 )
             yield rows, jacobian
@@ -192,7 +210,7 @@ class _Engine:
         """How to differentiate from now on, and how many rows and directions at a time."""
         self.forward_mode = forward_mode
         num_rows, num_directions = len(self.z), self.all_directions
-        self.num_rows, self.num_directions = self.chunk_size or num_rows, num_directions
+        self.num_rows, self.num_directions = self.chunk_size, num_directions
         if self.budget is None:
             return
         reuse_freed_memory()
@@ -217,14 +235,13 @@ class _Engine:
     def _differentiate(self, rows: slice) -> tuple[Tensor, Tensor]:
         """The Jacobians ``(n, D, d)`` and the data ``(n, D)``."""
 
-        def decode(z: Tensor) -> Tensor:
-            return self._data(z, rows)
-
-        derivatives: _ColumnsOfJacobian | _RowsOfJacobian
+        derivatives: ColumnsOfJacobian | RowsOfJacobian
+        labels = None if self.labels is None else self.labels[rows]
         if self.forward_mode:
-            derivatives = _ColumnsOfJacobian(decode, self.z[rows])
+            derivatives = ColumnsOfJacobian(self.decode, self.z[rows], labels, self.compile)
         else:
-            derivatives = _RowsOfJacobian(decode, self.z[rows], partial(self._cotangents, rows), self.differentiable)
+            cotangents = partial(self._cotangents, rows)
+            derivatives = RowsOfJacobian(self.decode, self.z[rows], labels, cotangents, self.differentiable)
         if self.num_directions >= self.all_directions:
             return derivatives.to_jacobian(derivatives(0, self.all_directions)), derivatives.data
         for start in range(0, self.all_directions, self.num_directions):
@@ -237,7 +254,7 @@ class _Engine:
 
     def _cotangents(self, rows: slice, start: int, stop: int) -> Tensor:
         """What to multiply the Jacobians of some rows with from the left in reverse mode, ``(t, n or 1, D)``."""
-        return _unit_vectors(start, stop, self.pair_data)[:, None]
+        return unit_vectors(start, stop, self.pair_data)[:, None]
 
     def _check(self, jacobian: Tensor, data: Tensor) -> None:
         """Compare the first piece's data with those of the pair, and refuse decoders whose Jacobian would be wrong."""
@@ -259,88 +276,12 @@ class _Engine:
             data = self._data(z, slice(0, 1))
             if not data.requires_grad or torch.autograd.grad(data.sum(), z, allow_unused=True)[0] is None:
                 raise RuntimeError(
-                    f"{_name(self.decode)} is cut off from its latents (by detach, no_grad or inference_mode): "
+                    f"{name_of(self.decode)} is cut off from its latents (by detach, no_grad or inference_mode): "
                     "its data vary with them, but automatic differentiation sees no connection"
                 )
 
     def _data(self, z: Tensor, rows: slice | list[int]) -> Tensor:
-        """The decoder's data as ``(n, D)``."""
-        data = self.decode(z) if self.labels is None else self.decode(z, self.labels[rows])
-        if not isinstance(data, Tensor):
-            raise TypeError(f"the decoder must return a tensor, got {type(data).__name__}")
-        if data.ndim < 2 or data.shape[0] != z.shape[0] or data.numel() == 0:
-            raise ValueError(
-                f"the decoder must map latents (n, d) to data (n, *data_shape) with the same n and at least one "
-                f"dimension; it mapped {tuple(z.shape)} to {tuple(data.shape)}"
-            )
-        return data.flatten(1)
-
-
-class _ColumnsOfJacobian:
-    """Forward mode: some columns at a time, ``(t, n, D)``; the decoder itself is evaluated once for all of them."""
-
-    data: Tensor  # (n, D), known after the first call
-
-    def __init__(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> None:
-        self.decode, self.z = decode, z
-
-    def __call__(self, start: int, stop: int) -> Tensor:
-        def push(tangent: Tensor) -> tuple[Tensor, Tensor]:
-            data, column = torch.func.jvp(self.decode, (self.z,), (tangent.expand_as(self.z),))[:2]
-            return data, column
-
-        data_once: Any = (None, 0)
-        self.data, columns = torch.func.vmap(push, out_dims=data_once)(_unit_vectors(start, stop, self.z))
-        return columns
-
-    def to_jacobian(self, columns: Tensor) -> Tensor:
-        return columns.permute(1, 2, 0)
-
-
-class _RowsOfJacobian:
-    """Reverse mode: some rows at a time, ``(t, n, d)``."""
-
-    def __init__(
-        self,
-        decode: Callable[[Tensor], Tensor],
-        z: Tensor,
-        cotangents: Callable[[int, int], Tensor],
-        differentiable: bool,
-    ) -> None:
-        with torch.enable_grad():
-            self.z = z if z.requires_grad else z.detach().requires_grad_()
-            self.data = decode(self.z)
-        self.cotangents, self.differentiable = cotangents, differentiable
-
-    def __call__(self, start: int, stop: int) -> Tensor:
-        if not self.data.requires_grad:  # the decoder ignores its latents
-            return self.data.new_zeros(stop - start, *self.z.shape)
-        cotangents = self.cotangents(start, stop)
-        try:
-            rows = torch.func.vmap(self._pull)(cotangents)
-        except RuntimeError:  # some backward passes cannot be batched; one at a time works for all
-            rows = torch.stack([self._pull(cotangent) for cotangent in cotangents])
-        return rows.to(self.data.dtype)
-
-    def _pull(self, cotangent: Tensor) -> Tensor:
-        return torch.autograd.grad(
-            self.data,
-            self.z,
-            cotangent.expand_as(self.data),
-            retain_graph=True,
-            create_graph=self.differentiable,
-            materialize_grads=True,
-        )[0]
-
-    def to_jacobian(self, rows: Tensor) -> Tensor:
-        return rows.transpose(0, 1)
-
-
-def _unit_vectors(start: int, stop: int, like: Tensor) -> Tensor:
-    """Unit vectors ``start`` to ``stop`` of the last dimension's basis."""
-    vectors = like.new_zeros(stop - start, like.shape[1])
-    vectors.diagonal(start).fill_(1)
-    return vectors
+        return decoded(self.decode, z, None if self.labels is None else self.labels[rows])
 
 
 def _evenly(total: int, at_most: float) -> int:
@@ -349,7 +290,7 @@ def _evenly(total: int, at_most: float) -> int:
     return math.ceil(total / num_pieces)
 
 
-def _validate(z: Tensor, labels: Tensor | None, mode: str, chunk_size: int | None, memory_budget: int) -> None:
+def _validate(z: Tensor, labels: Tensor | None, mode: str, chunk_size: ChunkSize, memory_budget: int) -> None:
     if not isinstance(z, Tensor) or z.ndim != 2 or not z.is_floating_point():
         got = f"{tuple(z.shape)} of {z.dtype}" if isinstance(z, Tensor) else type(z).__name__
         raise ValueError(f"latents must be a floating-point tensor of shape (N, d), got {got}")
@@ -359,8 +300,8 @@ def _validate(z: Tensor, labels: Tensor | None, mode: str, chunk_size: int | Non
         raise ValueError(f"labels must have one row for each of the {len(z)} latents, got {tuple(labels.shape)}")
     if mode not in ("auto", "forward", "reverse"):
         raise ValueError(f"mode must be 'auto', 'forward' or 'reverse', got {mode!r}")
-    if chunk_size is not None and chunk_size < 1:
-        raise ValueError(f"chunk_size must be positive, got {chunk_size}")
+    if chunk_size != "auto" and not (isinstance(chunk_size, int) and chunk_size >= 1):
+        raise ValueError(f"chunk_size must be 'auto' or a positive number, got {chunk_size!r}")
     if memory_budget < 1:
         raise ValueError(f"memory_budget must be positive, got {memory_budget}")
 
@@ -371,17 +312,3 @@ def _usable(tensor: Tensor, differentiable: bool) -> Tensor:
         if tensor.is_inference():
             return tensor.clone()
         return tensor if differentiable else tensor.detach()
-
-
-def _name(decode: Decoder) -> str:
-    owner = getattr(decode, "__self__", decode)
-    return type(owner).__name__ if not hasattr(owner, "__qualname__") else owner.__qualname__
-
-
-_warned: set[str] = set()
-
-
-def _warn_once(message: str) -> None:
-    if message not in _warned:
-        _warned.add(message)
-        rank_zero_warn(message, UserWarning)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchdisentangle.functional.hashing import hash_index, hashed_normal
 from torchdisentangle.functional.jacobian import (
     DEFAULT_MEMORY_BUDGET,
+    ChunkSize,
     Decoder,
     JacobianMode,
     _Engine,
@@ -29,7 +30,7 @@ def probed_jacobian(
     index: Tensor | None = None,
     seed: int = 0,
     data_std: Tensor | float | None = None,
-    chunk_size: int | None = None,
+    chunk_size: ChunkSize = "auto",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     check: bool = True,
 ) -> Tensor:
@@ -55,7 +56,7 @@ def probed_jacobian(
         seed: of the probes.
         data_std: standard deviation by which the data were divided before the model saw them, ``(D,)`` or a number: the
             projection is then that of a Jacobian in the data's own unit.
-        chunk_size: samples at a time; by default as many as fit the budget.
+        chunk_size: samples at a time; ``"auto"``: as many as fit the budget.
         memory_budget: bytes that the tensors made on the way may hold at once; nothing to a differentiable result,
             which holds the whole graph.
         check: make sure that rows are decoded independently of each other.
@@ -105,7 +106,7 @@ def probed_jacobian_chunks(
     index: Tensor | None = None,
     seed: int = 0,
     data_std: Tensor | float | None = None,
-    chunk_size: int | None = None,
+    chunk_size: ChunkSize = "auto",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     check: bool = True,
 ) -> Iterator[tuple[slice, Tensor]]:
@@ -142,7 +143,7 @@ def probed_jacobian_chunks(
     index = torch.arange(len(z), device=z.device) if index is None else index.to(z.device)
     if index.shape != (len(z),) or index.is_floating_point():
         raise ValueError(f"index must be integers of shape ({len(z)},), got {tuple(index.shape)} of {index.dtype}")
-    engine = _ProbeEngine(decode, z, labels, chunk_size, None if torch.is_grad_enabled() else memory_budget)
+    engine = _ProbeEngine(decode, z, labels, chunk_size, memory_budget)
     engine.num_probes, engine.index, engine.seed = num_probes, index, seed
     engine.unit = torch.as_tensor(1.0 if data_std is None else data_std, dtype=torch.float64, device=z.device).flatten()
     engine.begin("reverse")

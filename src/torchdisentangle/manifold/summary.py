@@ -73,9 +73,15 @@ class ManifoldSummary(ManifoldMetric):
             "total_correlation": total_correlation,
             "mpmi_mean": mpmi_mean,
             "mpmi_max": over_classes(self.pairwise_estimate(), self.num_samples).value.amax(),
-            "active_latents": active_latents(spectrum, self.active_threshold).sum().double(),
+            "active_latents": active_latents(spectrum, self.active_threshold, self._mean_prior).sum().double(),
             "effective_dimension": effective_dimension(spectrum),
         }
+
+    @property
+    def _mean_prior(self) -> Tensor:
+        """The prior's entropies averaged over classes as the spectrum is, ``(d,)``."""
+        seen = self.num_samples > 0
+        return self.prior.expand(len(seen), -1)[seen].mean(0)
 
 
 class MeanDecoderJacobian(ManifoldMetric):
