@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import nullcontext
 from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.memory import PeakMemory, reuse_freed_memory
+from torchdisentangle.functional.memory import Footprint, reuse_freed_memory, with_footprint
 from torchdisentangle.functional.products import (
     ColumnsOfJacobian,
     Decoder,
@@ -49,8 +48,8 @@ def decoder_jacobian(
     products) otherwise and, after a warning, where a decoder cannot be differentiated in forward mode. The decoder
     itself is evaluated once per sample. With gradients enabled the result is differentiable with respect to ``z`` and
     the decoder's parameters, and memory holds the whole graph; under ``torch.no_grad()`` the work is cut into pieces
-    that fit ``memory_budget``. Their size follows from the memory that the decoder takes, measured on two samples, with
-    a wide margin.
+    that fit ``memory_budget``. Their size follows from the memory that the decoder takes, measured once on two samples,
+    with a wide margin.
 
     Args:
         decode: maps latents ``(n, d)`` to data ``(n, *data_shape)``, row by row, for any ``n``; called as
@@ -152,6 +151,7 @@ class _Engine:
     forward_error: str | None = None
     num_rows: int  # at a time
     num_directions: int  # at a time
+    footprint: Footprint  # of the decoder on two rows
     compile = False
 
     def __init__(
@@ -163,7 +163,6 @@ class _Engine:
         self.z = _usable(z, self.differentiable)
         self.labels = None if labels is None else _usable(labels, self.differentiable)
         self.pair = [0, 0] if len(z) == 1 or chunk_size == 1 else [0, 1]  # both in the first piece
-        self.memory_of_pair = PeakMemory()
 
     def begin(self, mode: JacobianMode) -> None:
         """Decode two rows, which tells the size of the data and of all on the way, and choose mode and pace."""
@@ -171,12 +170,19 @@ class _Engine:
             z = self.z[self.pair].detach()
             z[0] = z[1] if not torch.equal(z[0], z[1]) else z[1] + 0.5
             try:
-                with nullcontext() if self.budget is None else self.memory_of_pair:
-                    self.pair_data = self._data(z, self.pair)
+                self.pair_data = self._decode_pair(z)
             except (RuntimeError, IndexError, TypeError) as error:
                 raise RuntimeError(f"the decoder failed on latents of shape {tuple(z.shape)}: {error}") from error
         forward_mode = mode == "forward" or (mode == "auto" and z.shape[1] < self.pair_data.shape[1])
         self._choose(forward_mode)
+
+    def _decode_pair(self, z: Tensor) -> Tensor:
+        work = partial(self._data, z, self.pair)
+        if self.budget is None:
+            return work()
+        inputs = (z.shape, z.dtype, z.device, None if self.labels is None else self.labels.shape[1:])
+        data, self.footprint = with_footprint(self.decode, inputs, work)
+        return data
 
     def pieces(self, check: bool) -> Iterator[tuple[slice, Tensor]]:
         """Some rows at a time, and their Jacobians ``(n, D, d)``, in reverse mode once forward mode has failed."""
@@ -214,9 +220,9 @@ class _Engine:
         if self.budget is None:
             return
         reuse_freed_memory()
-        memory, fewest = self.memory_of_pair, min(2, num_rows)  # some decoders treat a batch of one differently
-        of_direction = _OF_DIRECTION * memory.peak / 2
-        of_graph = 0 if forward_mode else memory.total / 2
+        fewest = min(2, num_rows)  # some decoders treat a batch of one differently
+        of_direction = _OF_DIRECTION * self.footprint.peak / 2
+        of_graph = 0 if forward_mode else self.footprint.total / 2
         of_result = num_directions * (self.pair_data if forward_mode else self.z)[0].nbytes
         rows = self.budget / (of_graph + num_directions * of_direction + of_result)  # the result is of the piece before
         if rows < fewest:
