@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 FIGURES = {
     "torus": {"spectrum.png", "information.png", "curves.png"},
     "dependent_factors": {"scores.png"},
+    "ensembles": {"similarity.png", "hot_spots.png", "circle.png"},
 }
 
 
