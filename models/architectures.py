@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from torchdisentangle.models.coupling import AffineCouplingOf
+from torchdisentangle.models.coupling import SubsetAffineCoupling
 from torchdisentangle.models.haar import HaarTransform, haar_scales
 
 
@@ -219,7 +219,7 @@ def _alternating_couplings(
             changed, other, halves = other, changed, []
         known = [*given, *other]
         network = nf.nets.MLP([len(known), hidden, hidden, 2 * len(changed)], init_zeros=True)
-        yield AffineCouplingOf(changed, known, network, volume_preserving)
+        yield SubsetAffineCoupling(changed, known, network, volume_preserving)
 
 
 def _over_gaussian(dim: int, flows: Iterable[nn.Module], num_classes: int | None, learned: bool = False) -> nn.Module:

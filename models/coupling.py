@@ -10,7 +10,7 @@ from torch import Tensor, nn
 _LARGEST_LOG_SCALE = 2.0
 
 
-class AffineCouplingOf(nn.Module):
+class SubsetAffineCoupling(nn.Module):
     r"""Affine coupling of some coordinates, given some others; all the rest is neither read nor changed.
 
     .. math:: x_C = z_C \odot e^{s(z_G)} + t(z_G), \quad \log |\det J| = \sum_{i \in C} s_i, \quad
@@ -34,7 +34,7 @@ class AffineCouplingOf(nn.Module):
         with General Incompressible-flow Networks (GIN)*, ICLR 2020.
 
     Example:
-        >>> coupling = AffineCouplingOf([0, 2], [1], nn.Linear(1, 4), volume_preserving=True)
+        >>> coupling = SubsetAffineCoupling([0, 2], [1], nn.Linear(1, 4), volume_preserving=True)
         >>> z = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
         >>> x, log_det = coupling(z)
         >>> x[0, [1, 3]], log_det

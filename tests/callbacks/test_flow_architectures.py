@@ -47,3 +47,9 @@ def test_entropies_of_a_trained_class_conditional_flow(name: str, make_trainer: 
     trainer.fit(module, DataLoader(data, 60), DataLoader(data, 180))
     values = {key: float(value) for key, value in trainer.callback_metrics.items()}
     assert values["val/nll"] < before
+    total, shared = values["val/manifold/total_correlation"], values["val/manifold/partition_total_correlation"]
+    assert -1e-6 < shared <= total + 1e-6  # the rest is shared within scales
+    if name == "GIN":  # makes no volume: the entropy is the prior's
+        prior = module.latent_model().prior.entropies().double().sum(1).mean()
+        expected = float(prior) + 16 * math.log(float(grey.std()))
+        assert values["val/manifold/total_entropy"] == pytest.approx(expected, abs=1e-4)  # logged in float32

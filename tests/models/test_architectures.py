@@ -20,7 +20,7 @@ from torchdisentangle.models import (
     spline_flow,
     wavelet_flow,
 )
-from torchdisentangle.models.coupling import AffineCouplingOf
+from torchdisentangle.models.coupling import SubsetAffineCoupling
 
 DIM, CLASSES = 16, 3
 BUILDERS: dict[str, Callable[..., Any]] = {
@@ -140,9 +140,9 @@ def test_the_fitted_prior_is_the_likeliest(name: str) -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="disjoint"):
-        AffineCouplingOf([0, 1], [1], nn.Identity())
+        SubsetAffineCoupling([0, 1], [1], nn.Identity())
     with pytest.raises(ValueError, match="disjoint"):
-        AffineCouplingOf([0], [], nn.Identity())
+        SubsetAffineCoupling([0], [], nn.Identity())
     with pytest.raises(ValueError, match="num_levels=3 is too many"):
         wavelet_flow((1, 8, 8), num_levels=3)
     x, labels = data()
