@@ -1,4 +1,4 @@
-"""Normalizing flows, trained by the objectives of the manifold entropic metrics."""
+"""Training of normalizing flows by the objectives of the manifold entropic metrics."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class NormalizingFlowModule(GenerativeModule):
         *Principal Component Flows*, ICML 2022.
 
     Example:
+        >>> from torchdisentangle.models import spline_flow
         >>> model = NormalizingFlowModule(spline_flow(2), total_correlation_weight=1.0)
         >>> sorted(model.terms(torch.randn(8, 2)))
         ['loss', 'nll', 'total_correlation']
@@ -104,80 +105,3 @@ class NormalizingFlowModule(GenerativeModule):
         """The terms of a batch, whose second element, if there is one, are labels."""
         x, *labels = [batch] if isinstance(batch, Tensor) else batch
         return self.terms(x, *labels[:1])
-
-
-def spline_flow(
-    dim: int, num_blocks: int = 4, hidden: int = 64, num_bins: int = 8, tail_bound: float = 4.0
-) -> nn.Module:
-    """Neural spline flow: coupled rational-quadratic splines with linear mixing between them.
-
-    Outside ``[-tail_bound, tail_bound]`` the splines are the identity, so scale the data to unit variance.
-
-    Args:
-        dim: dimension of data and latents.
-        num_blocks: number of couplings.
-        hidden: width of the couplings' networks.
-        num_bins: bins of each spline.
-        tail_bound: half-width of the interval that is bent.
-
-    Returns:
-        A normflows ``NormalizingFlow`` over a standard normal.
-
-    Raises:
-        ImportError: if normflows is missing.
-
-    Reference:
-        Durkan et al., *Neural Spline Flows*, NeurIPS 2019.
-
-    Example:
-        >>> spline_flow(2).log_prob(torch.zeros(3, 2)).shape
-        torch.Size([3])
-    """
-    nf = _normflows()
-    flows: list[nn.Module] = []
-    for i in range(num_blocks):
-        flows += [
-            nf.flows.CoupledRationalQuadraticSpline(
-                dim, 2, hidden, num_bins=num_bins, tail_bound=tail_bound, reverse_mask=bool(i % 2)
-            ),
-            nf.flows.LULinearPermute(dim),
-        ]
-    return nf.NormalizingFlow(nf.distributions.DiagGaussian(dim, trainable=False), flows)
-
-
-def real_nvp(dim: int, num_blocks: int = 8, hidden: int = 64) -> nn.Module:
-    """RealNVP: affine couplings with swaps of the two halves between them.
-
-    Args:
-        dim: dimension of data and latents, at least 2.
-        num_blocks: number of couplings.
-        hidden: width of the couplings' networks.
-
-    Returns:
-        A normflows ``NormalizingFlow`` over a standard normal.
-
-    Raises:
-        ImportError: if normflows is missing.
-
-    Reference:
-        Dinh et al., *Density estimation using Real NVP*, ICLR 2017.
-
-    Example:
-        >>> real_nvp(4).log_prob(torch.zeros(3, 4)).shape
-        torch.Size([3])
-    """
-    nf = _normflows()
-    first, second = (dim + 1) // 2, dim // 2
-    flows: list[nn.Module] = []
-    for _ in range(num_blocks):
-        network = nf.nets.MLP([first, hidden, hidden, 2 * second], init_zeros=True)
-        flows += [nf.flows.AffineCouplingBlock(network, scale_map="sigmoid"), nf.flows.Permute(dim, mode="swap")]
-    return nf.NormalizingFlow(nf.distributions.DiagGaussian(dim, trainable=False), flows)
-
-
-def _normflows() -> Any:
-    try:
-        import normflows
-    except ImportError as error:
-        raise ImportError("flows need normflows: pip install 'torchdisentangle[flows]'") from error
-    return normflows

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FIGURES = {
+    "architectures": {"spectra.png", "pairwise.png", "hidden.png"},
     "torus": {"spectrum.png", "information.png", "curves.png"},
     "dependent_factors": {"scores.png"},
     "ensembles": {"similarity.png", "hot_spots.png", "circle.png"},

@@ -2,6 +2,7 @@
 
 from torchdisentangle.datasets.cars3d import Cars3D
 from torchdisentangle.datasets.correlated import CorrelatedFactors, CorrelatedSampler, joint_distribution
+from torchdisentangle.datasets.dequantize import dequantize
 from torchdisentangle.datasets.digits import handwritten_digits
 from torchdisentangle.datasets.dsprites import DSprites
 from torchdisentangle.datasets.factors import FactorDataset, FactorSubGrid
@@ -27,6 +28,7 @@ __all__ = [
     "SmallNORB",
     "Sprites",
     "Torus",
+    "dequantize",
     "handwritten_digits",
     "intervention_factors",
     "joint_distribution",

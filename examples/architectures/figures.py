@@ -1,0 +1,98 @@
+"""The figures of the story: spectra, shared information in blocks, and what the prior's scales hide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import torch
+from analysis import Found
+from matplotlib.figure import Figure
+
+from torchdisentangle.functional import effective_dimension
+from torchdisentangle.plots import BLUE, GREEN, GREY, ORANGE, figure_style
+
+COLOURS = {"Glow": GREY, "spline": GREEN, "GIN": ORANGE, "wavelet": BLUE}
+
+
+def draw_spectra(runs: Mapping[str, list[Found]]) -> Figure:
+    """Sorted spectra, one line a start, and effective dimension against total correlation, one point a start."""
+    with figure_style():
+        figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+        spectra, plane = figure.subplots(1, 2, width_ratios=(1.5, 1))
+        for name, found in runs.items():
+            for number, one in enumerate(found):
+                height = one.spectrum.sort(descending=True).values
+                label = name if number == 0 else None
+                spectra.plot(range(1, len(height) + 1), height, color=COLOURS[name], lw=1.1, alpha=0.85, label=label)
+                share = one.total_correlation / len(height)
+                plane.plot(float(effective_dimension(one.spectrum)), share, "o", color=COLOURS[name], ms=5, label=label)
+        spectra.axhline(0, color="#444444", lw=0.6, ls=":")
+        spectra.annotate("noise of one grey level", (1, 0.0), (0, 3), textcoords="offset points", fontsize=6.5)
+        spectra.set(xlabel="rank", ylabel="manifold entropy $H_i$ (nats)", title="sorted spectra")
+        spectra.legend()
+        plane.set(
+            xlabel="effective dimension (low: aligned)",
+            ylabel="total correlation (nats per dimension)\n(low: disentangled)",
+            title="alignment and disentanglement",
+            xlim=(0, 50),
+            ylim=(0, 0.8),
+        )
+        for ax in (spectra, plane):
+            ax.grid(axis="y", color="#E5E5E5", lw=0.5)
+            ax.set_axisbelow(True)
+    return figure
+
+
+def draw_pairwise(found: Mapping[str, Found]) -> Figure:
+    """MPMI of all pairs of latents, in blocks, as Linfoot's coefficients on one scale."""
+    colours = mpl.colormaps["magma_r"].with_extremes(bad="#DDDDDD")
+    with figure_style():
+        figure = Figure(figsize=(7.2, 2.15), layout="constrained")
+        axes = figure.subplots(1, len(found))
+        for ax, (name, one) in zip(axes, found.items(), strict=True):
+            order = torch.tensor([latent for block in one.blocks for latent in block])
+            matrix = (1 - (-2 * one.pairwise[order][:, order]).exp()).clamp(min=0).sqrt()
+            image = ax.imshow(matrix.fill_diagonal_(torch.nan), cmap=colours, vmin=0, vmax=0.8, interpolation="nearest")
+            for end in torch.tensor([len(block) for block in one.blocks]).cumsum(0)[:-1].tolist():
+                ax.axhline(end - 0.5, color=BLUE, lw=0.7)
+                ax.axvline(end - 0.5, color=BLUE, lw=0.7)
+            ax.set(title=f"{name}, ratio {one.within / one.between:.1f}", xticks=[], yticks=[])
+            ax.set_xlabel("by scale" if name == "wavelet" else "by entropy")
+            ax.spines[:].set_visible(False)
+        axes[0].set_ylabel("latent")
+        bar = figure.colorbar(image, ax=list(axes), fraction=0.015, pad=0.01)
+        bar.set_label("MPMI (Linfoot coefficient)")
+        bar.outline.set_visible(False)
+    return figure
+
+
+def draw_hidden(one: Found, top: int) -> Figure:
+    """The prior's standard deviations against the entropies, and the spectrum in both orders."""
+    by_std, hidden = one.log_std.argsort(descending=True), one.hidden(top)
+    rank = torch.arange(1, len(by_std) + 1)
+    with figure_style():
+        figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+        plane, ordered = figure.subplots(1, 2, width_ratios=(1, 1.5))
+        plane.plot(one.log_std, one.spectrum, "o", color=GREY, ms=3)
+        plane.plot(one.log_std[hidden], one.spectrum[hidden], "o", color=ORANGE, ms=4)
+        ends = torch.stack([one.log_std.min(), one.log_std.max()])
+        offset = float((one.spectrum - one.log_std).mean())
+        plane.plot(ends, ends + offset, color="#444444", lw=0.6, ls=":", label="equally long tangent vectors")
+        plane.set(xlabel=r"prior: mean of $\log \sigma_i$ over classes", ylabel="manifold entropy $H_i$ (nats)")
+        plane.legend(loc="upper left")
+        height = one.spectrum[by_std]
+        is_hidden = torch.tensor([int(latent) in hidden for latent in by_std])
+        ordered.vlines(rank, height.min() - 0.2, height, color=GREY, lw=1.0, alpha=0.5)
+        ordered.plot(rank[~is_hidden], height[~is_hidden], "o", color=GREY, ms=3)
+        ordered.plot(
+            rank[is_hidden], height[is_hidden], "o", color=ORANGE, ms=4, label=f"hidden: of the {top} first by entropy"
+        )
+        ordered.plot(rank, height.sort(descending=True).values, color=BLUE, lw=1.2, label="sorted by entropy")
+        ordered.axvline(top + 0.5, color="#444444", lw=0.6, ls="--")
+        ordered.set(xlabel=r"rank by the prior's $\sigma_i$", ylabel="manifold entropy $H_i$ (nats)")
+        ordered.legend(loc="lower left", frameon=True, edgecolor="none", framealpha=0.9)
+        for ax in (plane, ordered):
+            ax.grid(axis="y", color="#E5E5E5", lw=0.5)
+            ax.set_axisbelow(True)
+    return figure
