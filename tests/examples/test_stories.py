@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 FIGURES = {
     "torus": {"spectrum.png", "information.png", "curves.png"},
     "dependent_factors": {"scores.png"},
+    "beta_sweep": {"sweep.png", "eigen_digits.png", "classes.png"},
 }
 
 
