@@ -16,12 +16,12 @@ from torchdisentangle.plots import BLUE, GREY, ORANGE, figure_style, plot_jacobi
 
 
 def draw_sweep(runs: Sequence[Run], principal: Tensor, reference: float) -> Figure:
-    """Sorted spectra of all runs, active latents, and total correlation, over beta."""
+    """Sorted spectra of all runs; active latents, total correlation and that of pairs, over beta."""
     betas = sorted({run.beta for run in runs})
     colours = dict(zip(betas, mpl.colormaps["viridis"].resampled(len(betas) + 1).colors, strict=False))
     with figure_style():
-        figure = Figure(figsize=(8.4, 2.9), layout="constrained")
-        spectra, counts, correlations = figure.subplots(1, 3, width_ratios=[1.5, 1, 1])
+        figure = Figure(figsize=(9.6, 2.7), layout="constrained")
+        spectra, counts, correlations, pairs = figure.subplots(1, 4, width_ratios=[1.5, 1, 1, 1])
         rank = range(1, len(principal) + 1)
         threshold = reference + math.log(0.1)
         spectra.axhspan(threshold - 20, threshold, color="#F2F2F2", lw=0)
@@ -39,11 +39,16 @@ def draw_sweep(runs: Sequence[Run], principal: Tensor, reference: float) -> Figu
         counts.set(title="active latents", ylabel="number", ylim=(-0.4, len(principal) + 0.4))
         shared = {
             "all latents": [run.values["MTC"] for run in runs],
-            "active latents": [run.among_active for run in runs],
+            "active latents": [run.active_mtc for run in runs],
         }
         _draw_over_beta(correlations, runs, shared, (GREY, ORANGE))
-        correlations.set(title="manifold total correlation", ylabel="nats", ylim=(0, None))
+        correlations.set(title="total correlation (MTC)", ylabel="nats", ylim=(0, None))
         correlations.legend(loc="best")
+        several = [run for run in runs if run.num_active > 1]
+        _draw_over_beta(pairs, several, {"mean": [run.values["active MPMI"] for run in several]}, (ORANGE,))
+        pairs.set(
+            title="pairs of active latents", ylabel="mean MPMI (nats)", ylim=(0, None), xlim=correlations.get_xlim()
+        )
     return figure
 
 

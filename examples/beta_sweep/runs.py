@@ -21,7 +21,7 @@ class Run(NamedTuple):
     values: dict[str, float]  # logged by the callbacks
     spectrum: Tensor  # (d,) nats, descending
     num_active: int
-    among_active: float  # total correlation of the active latents, nats
+    active_mtc: float  # total correlation of the active latents, nats
     columns: Tensor  # (D, d): the decoder's average Jacobian over the prior
     of_classes: Tensor  # (10, D, d): the same over the posteriors of each digit
     means: Tensor  # (10, D): decoded images of each digit, averaged
@@ -52,9 +52,9 @@ def evaluate(
     columns.update(jacobian)
     entropies, order = spectrum.compute().sort(descending=True)
     num_active = int(active_latents(entropies, reference=reference).sum())
-    among_active = ManifoldTotalCorrelation()
+    among = ManifoldTotalCorrelation()
     if num_active > 0:
-        among_active.update(jacobian[:, :, order[:num_active]])
+        among.update(jacobian[:, :, order[:num_active]])
     images, labels = held_out.tensors
     mean, log_variance = model.encode(images[:1000])
     codes = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
@@ -67,7 +67,7 @@ def evaluate(
         values,
         entropies,
         num_active,
-        float(among_active.compute()) if num_active > 0 else 0.0,
+        float(among.compute()) if num_active > 0 else 0.0,
         columns.compute()[:, order],
         of_classes.per_class()[:, :, order],
         torch.stack([decoded[labels[:1000] == digit].mean(0) for digit in range(10)]),
