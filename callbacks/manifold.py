@@ -47,6 +47,7 @@ class ManifoldEntropyCallback(EvaluationCallback):
     ``mpmi_mean``           mean pairwise mutual information of tangent vectors, nats             0
     ``mpmi_max``            the largest, nats                                                     0
     ``active_latents``      number of latents that move the data noticeably                       few
+    ``active_mpmi_mean``    mean pairwise mutual information of the active latents alone, nats    0
     ``effective_dimension`` number of latents that share the spectrum's entropy power             few
     ======================= ===================================================================== ================
 
@@ -83,6 +84,9 @@ class ManifoldEntropyCallback(EvaluationCallback):
             values are then in the data's own unit.
         normalize: report totals in nats per dimension, and Linfoot coefficients in the pairwise figure.
         active_threshold: a latent is active if ``exp(H_i)`` is at least this fraction of the largest.
+        active_reference: entropy in nats whose extent takes the place of the largest, such as the first entry of the
+            data's :func:`~torchdisentangle.functional.principal_spectrum`: so the latents of a VAE that has collapsed
+            altogether are not active.
         standard_errors: log ``<key>_standard_error`` beside the values that are means over samples.
         image_shape: shape of data that are flat images, for the figure of averaged Jacobian columns.
         memory_budget: bytes that the evaluation may use for Jacobians and what is needed on the way.
@@ -114,6 +118,7 @@ class ManifoldEntropyCallback(EvaluationCallback):
         data_std: float | list[float] | None = None,
         normalize: bool = False,
         active_threshold: float = 0.1,
+        active_reference: float | None = None,
         standard_errors: bool = False,
         image_shape: list[int] | None = None,
         memory_budget: int = DEFAULT_MEMORY_BUDGET,
@@ -134,7 +139,8 @@ class ManifoldEntropyCallback(EvaluationCallback):
         self.num_samples, self.source = num_samples, source
         self.estimator, self.num_probes, self.max_seconds = estimator, num_probes, max_seconds
         self.classes, self.partition, self.data_std = classes, partition, data_std
-        self.normalize, self.active_threshold, self.standard_errors = normalize, active_threshold, standard_errors
+        self.active_threshold, self.active_reference = active_threshold, active_reference
+        self.normalize, self.standard_errors = normalize, standard_errors
         self.image_shape, self.memory_budget, self.compile = image_shape, memory_budget, compile
         self._plan = Plan("exact", num_samples)
         self._agreed: Plan | None = None  # within the budget of time
@@ -256,7 +262,12 @@ class ManifoldEntropyCallback(EvaluationCallback):
             size = 8 * model.latent_dim * _product(self._data_shape) * (settings["num_classes"] or 1)
             settings["mean_jacobian"] = self._image_shape is not None and size <= _LARGEST_MEAN_JACOBIAN
         return manifold_metrics(
-            self.partition, self.active_threshold, data_std=self.data_std, normalize=self.normalize, **settings
+            self.partition,
+            self.active_threshold,
+            self.active_reference,
+            data_std=self.data_std,
+            normalize=self.normalize,
+            **settings,
         )
 
     def _update(self, model: LatentModel, z: Tensor, labels: Tensor | None, positions: Tensor) -> None:

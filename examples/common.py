@@ -19,11 +19,16 @@ import torch
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
 
-def arguments(description: str | None, folder: str, fast: str) -> argparse.Namespace:
-    """``--folder``, made if it is not there, and ``--fast``; quiets what Lightning says about itself."""
+def arguments(description: str | None, folder: str, fast: str, data: str | None = None) -> argparse.Namespace:
+    """``--folder``, made if it is not there, ``--fast``, and ``--data`` where its help is given.
+
+    Quiets what Lightning says about itself.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(folder), help="where everything is written")
     parser.add_argument("--fast", action="store_true", help=fast)
+    if data is not None:
+        parser.add_argument("--data", type=Path, help=data)
     found = parser.parse_args()
     found.folder = found.folder.resolve()
     found.folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,15 @@ from torchdisentangle.callbacks import ManifoldEntropyCallback
 from torchdisentangle.models import NormalizingFlowModule, spline_flow
 
 MakeTrainer = Callable[..., L.Trainer]
-SCALARS = ["total_entropy", "total_correlation", "mpmi_mean", "mpmi_max", "active_latents", "effective_dimension"]
+SCALARS = [
+    "total_entropy",
+    "total_correlation",
+    "mpmi_mean",
+    "mpmi_max",
+    "active_latents",
+    "active_mpmi_mean",
+    "effective_dimension",
+]
 
 
 def logged(trainer: L.Trainer, prefix: str = "val") -> dict[str, float]:
@@ -106,6 +115,16 @@ def test_partition_and_standard_errors(make_trainer: MakeTrainer, tiny_vae: Any,
     per_sample = torch.stack([F.manifold_entropy(sample[None]) for sample in gram])
     error = per_sample.std().item() / 50**0.5
     assert values["total_entropy_standard_error"] == pytest.approx(error, rel=1e-4)
+
+
+def test_a_reference_of_the_data_tells_what_is_active(
+    make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader
+) -> None:
+    spectrum = F.manifold_entropy_spectrum(from_prior(tiny_vae, 50)).sort().values
+    between = float(spectrum[:2].mean()) - math.log(0.5)
+    trainer = make_trainer(ManifoldEntropyCallback(50, active_threshold=0.5, active_reference=between))
+    trainer.validate(tiny_vae, loader, verbose=False)
+    assert logged(trainer)["active_latents"] == len(spectrum) - 1
 
 
 def test_sanity_check_is_skipped_and_epochs_are_chosen(

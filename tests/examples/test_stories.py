@@ -14,6 +14,7 @@ FIGURES = {
     "torus": {"spectrum.png", "information.png", "curves.png"},
     "dependent_factors": {"scores.png"},
     "ensembles": {"similarity.png", "hot_spots.png", "circle.png"},
+    "beta_sweep": {"sweep.png", "eigen_digits.png", "classes.png"},
 }
 
 

@@ -20,6 +20,7 @@ from torchdisentangle.functional import (
     manifold_entropy_spectrum,
     manifold_pairwise_mutual_information,
     manifold_total_correlation,
+    principal_spectrum,
 )
 from torchdisentangle.functional.gram import DEAD_NORM, MAX_PAIRWISE
 
@@ -159,6 +160,31 @@ def test_equal_latents_are_all_active() -> None:
 def test_no_latent_of_a_collapsed_decoder_is_active(prior_entropy: float) -> None:
     spectrum = manifold_entropy_spectrum(gram_matrix(torch.zeros(3, 5, 2)), prior_entropy)
     assert not active_latents(spectrum, prior_entropy=prior_entropy).any()
+
+
+def test_beside_a_reference_a_collapsed_vae_has_no_active_latent() -> None:
+    spectrum = torch.tensor([-2.0, -2.2, 0.1])
+    assert active_latents(spectrum[:2]).all()
+    assert active_latents(spectrum, reference=2.3).tolist() == [False, False, True]
+    assert active_latents(spectrum, threshold=1.0, reference=-2.1).tolist() == [True, False, True]
+
+
+def test_principal_spectrum_is_that_of_the_decoder_along_principal_components() -> None:
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(50, 2, 3, generator=generator).double() @ torch.randn(3, 3, generator=generator).double()
+    centred = (data - data.mean(0)).flatten(1)
+    _, deviations, components = torch.linalg.svd(centred / math.sqrt(49), full_matrices=False)
+    decoder = components.mT * deviations  # its columns, orthogonal, are as long as the data vary along them
+    assert_close(principal_spectrum(data), manifold_entropy_spectrum(gram_matrix(decoder[None])))
+    with pytest.raises(ValueError, match="at least two data, got 1"):
+        principal_spectrum(data[:1])
+
+
+def test_principal_spectrum_of_constant_and_of_single_dimensions() -> None:
+    data = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
+    assert principal_spectrum(data)[0].item() == pytest.approx(NORMAL_ENTROPY + 0.5 * math.log(2))
+    assert principal_spectrum(data)[1].item() == pytest.approx(DEAD_ENTROPY)
+    assert principal_spectrum(data[:, 0]).tolist() == principal_spectrum(data)[:1].tolist()
 
 
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.5, math.nan])

@@ -68,12 +68,35 @@ def test_summary() -> None:
         "total_correlation": F.manifold_total_correlation(GRAM),
         "mpmi_mean": pairwise.sum() / 12,
         "mpmi_max": pairwise.max(),
-        "active_latents": F.active_latents(spectrum).sum().double(),
+        "active_latents": torch.tensor(4.0).double(),
+        "active_mpmi_mean": pairwise.sum() / 12,
         "effective_dimension": F.effective_dimension(spectrum),
     }
     assert tuple(summary) == ManifoldSummary.scalar_names
     for name, value in expected.items():
         torch.testing.assert_close(summary[name], value, **EXACT)
+
+
+@pytest.mark.parametrize("labels", [None, torch.arange(40) % 2])
+def test_active_latents_alone(labels: Tensor | None) -> None:
+    scale = torch.tensor([1.0, 1e-3, 2.0, 0.5])
+    settings = {} if labels is None else {"labels": labels}
+    summary = value_of(ManifoldSummary(), JACOBIANS * scale, **settings)
+    alone = value_of(ManifoldSummary(), JACOBIANS[:, :, [0, 2, 3]], **settings)  # angles do not see lengths
+    assert summary["active_latents"] == 3
+    torch.testing.assert_close(summary["active_mpmi_mean"], alone["mpmi_mean"], **EXACT)
+    reference = float(F.manifold_entropy_spectrum(GRAM).max())
+    for weight, active in ((1e-2, 0), (1.0, 4)):
+        found = value_of(ManifoldSummary(active_reference=reference), weight * JACOBIANS, **settings)
+        assert found["active_latents"] == active
+        assert bool(found["active_mpmi_mean"] > 0) == (active > 1)
+
+
+def test_total_correlation_of_the_active_latents_is_what_a_partition_leaves() -> None:
+    everything = value_of(ManifoldTotalCorrelation(), JACOBIANS)
+    between = value_of(ManifoldTotalCorrelation([[0, 2, 3], [1]]), JACOBIANS)
+    within = value_of(ManifoldTotalCorrelation(), JACOBIANS[:, :, [0, 2, 3]])
+    torch.testing.assert_close(within, everything - between, **EXACT)
 
 
 @pytest.mark.parametrize(

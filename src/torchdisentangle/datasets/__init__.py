@@ -7,6 +7,7 @@ from torchdisentangle.datasets.digits import handwritten_digits
 from torchdisentangle.datasets.dsprites import DSprites
 from torchdisentangle.datasets.factors import FactorDataset, FactorSubGrid
 from torchdisentangle.datasets.interventions import intervention_factors
+from torchdisentangle.datasets.mnist import EMNIST, MNIST
 from torchdisentangle.datasets.mpi3d import MPI3D
 from torchdisentangle.datasets.shaded_objects import ShadedObjects
 from torchdisentangle.datasets.shapes3d import Shapes3D
@@ -16,6 +17,8 @@ from torchdisentangle.datasets.torus import Torus
 from torchdisentangle.datasets.two_moons import two_moons
 
 __all__ = [
+    "EMNIST",
+    "MNIST",
     "MPI3D",
     "Cars3D",
     "CorrelatedFactors",

@@ -94,7 +94,7 @@ from torchdisentangle.functional.separation import (
     pairwise_information,
     separability,
 )
-from torchdisentangle.functional.spectrum import active_latents, effective_dimension
+from torchdisentangle.functional.spectrum import active_latents, effective_dimension, principal_spectrum
 from torchdisentangle.functional.submanifold import conditional_latents
 from torchdisentangle.functional.witness import witness_holes
 
@@ -181,6 +181,7 @@ __all__ = [
     "plug_in_bias",
     "posterior_mutual_information",
     "predictability_gap",
+    "principal_spectrum",
     "probed_jacobian",
     "probed_jacobian_chunks",
     "quantize_posterior",

@@ -14,7 +14,10 @@ from torchdisentangle.statistics.collection import StatisticCollection
 
 
 def manifold_metrics(
-    partition: Sequence[Sequence[int]] | None = None, active_threshold: float = 0.1, **settings: Any
+    partition: Sequence[Sequence[int]] | None = None,
+    active_threshold: float = 0.1,
+    active_reference: float | None = None,
+    **settings: Any,
 ) -> StatisticCollection:
     """The manifold metrics one watches, as a collection that is updated once and reduced once.
 
@@ -22,6 +25,7 @@ def manifold_metrics(
         partition: disjoint index sets that cover all latents, whose total correlation is reported beside that of the
             single latents.
         active_threshold: of :class:`~torchdisentangle.manifold.ManifoldSummary`.
+        active_reference: likewise.
         settings: of all members: ``index_sets``, ``prior_entropy``, ``num_classes``, ``data_std``, ``normalize``,
             ``estimator``, ``num_probes``, ``mean_jacobian`` (without which, or with probes, there is no average
             Jacobian).
@@ -42,7 +46,7 @@ def manifold_metrics(
     members: dict[str, Metric | MetricCollection] = {
         "spectrum": ManifoldEntropySpectrum(**settings),
         "pairwise": ManifoldPairwiseMutualInformation(**settings),
-        "summary": ManifoldSummary(active_threshold, **settings),
+        "summary": ManifoldSummary(active_threshold, active_reference, **settings),
         "decomposition": ManifoldTotalCorrelation(partition, **settings),
     }
     if settings.get("mean_jacobian", True) and settings.get("estimator", "exact") == "exact":

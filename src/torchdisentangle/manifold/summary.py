@@ -18,15 +18,18 @@ class ManifoldSummary(ManifoldMetric):
     r"""The scalars that fit a curve, a checkpoint's monitor or early stopping.
 
     ``compute`` returns a dictionary: ``total_entropy`` :math:`H` and ``total_correlation`` (MTC of the singletons,
-    ideal 0) in nats, ``mpmi_mean`` and ``mpmi_max`` off the diagonal (ideal 0, nats), ``active_latents`` (a count) and
-    ``effective_dimension`` of the spectrum (between 1 and ``d``; low is aligned). ``normalize=True`` divides the two
-    totals by ``d``. As input it accepts what all manifold metrics accept.
+    ideal 0) in nats, ``mpmi_mean`` and ``mpmi_max`` off the diagonal (ideal 0, nats), ``active_latents`` (a count),
+    ``active_mpmi_mean`` of the pairs of these (0 if there is none) and ``effective_dimension`` of the spectrum (between
+    1 and ``d``; low is aligned). ``normalize=True`` divides the two totals by ``d``. As input it accepts what all
+    manifold metrics accept.
 
     With probes ``mpmi_max``, the largest of many noisy values, is biased upwards, by some standard errors of a single
     pair; and the two totals are NaN where the volume of all latents is unknown (``d > num_probes`` and no ``log_det``).
 
     Args:
         active_threshold: a latent is active if its extent ``exp(H_i)`` is at least this fraction of the largest.
+        active_reference: entropy in nats whose extent takes the place of the largest; see
+            :func:`~torchdisentangle.functional.active_latents`.
         kwargs: settings of :class:`ManifoldMetric`.
 
     Reference:
@@ -38,18 +41,18 @@ class ManifoldSummary(ManifoldMetric):
         >>> {name: round(float(value), 3) for name, value in summary.compute().items()}
         ... # doctest: +NORMALIZE_WHITESPACE
         {'total_entropy': -4.954, 'total_correlation': 0.0, 'mpmi_mean': 0.0, 'mpmi_max': 0.0,
-         'active_latents': 2.0, 'effective_dimension': 2.0}
+         'active_latents': 2.0, 'active_mpmi_mean': 0.0, 'effective_dimension': 2.0}
     """
 
     mean_names = ("total_entropy", "total_correlation", "mpmi_mean")
     """Scalars that are means over samples, in the order of ``standard_error()``."""
 
-    scalar_names = (*mean_names, "mpmi_max", "active_latents", "effective_dimension")
+    scalar_names = (*mean_names, "mpmi_max", "active_latents", "active_mpmi_mean", "effective_dimension")
     """All scalars."""
 
-    def __init__(self, active_threshold: float = 0.1, **kwargs: Any) -> None:
+    def __init__(self, active_threshold: float = 0.1, active_reference: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.active_threshold = active_threshold
+        self.active_threshold, self.active_reference = active_threshold, active_reference
 
     def estimate(self) -> Estimate:
         """Total entropy, total correlation and mean MPMI with their standard errors per class, ``(C, 3)``."""
@@ -68,12 +71,17 @@ class ManifoldSummary(ManifoldMetric):
         """The scalars by name, averaged over classes."""
         total_entropy, total_correlation, mpmi_mean = self.over_classes().value
         spectrum = over_classes(self.linear_estimate(self.spectrum_weights, self.prior), self.num_samples).value
+        pairwise = over_classes(self.pairwise_estimate(), self.num_samples).value
+        active = active_latents(spectrum, self.active_threshold, self._mean_prior, self.active_reference)
+        num_active = active.sum().double()
+        num_pairs = (num_active * (num_active - 1)).clamp(min=1)
         return {
             "total_entropy": total_entropy,
             "total_correlation": total_correlation,
             "mpmi_mean": mpmi_mean,
-            "mpmi_max": over_classes(self.pairwise_estimate(), self.num_samples).value.amax(),
-            "active_latents": active_latents(spectrum, self.active_threshold, self._mean_prior).sum().double(),
+            "mpmi_max": pairwise.amax(),
+            "active_latents": num_active,
+            "active_mpmi_mean": pairwise[active][:, active].sum() / num_pairs,
             "effective_dimension": effective_dimension(spectrum),
         }
 

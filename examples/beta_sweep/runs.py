@@ -1,0 +1,74 @@
+"""What is kept of a trained model of the sweep."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from torchdisentangle import ManifoldEntropySpectrum, ManifoldTotalCorrelation, MeanDecoderJacobian
+from torchdisentangle.functional import active_latents, decoder_jacobian
+from torchdisentangle.models import BetaVAE
+
+
+class Run(NamedTuple):
+    """A trained model's values, and its latents in the order of their entropies."""
+
+    beta: float
+    seed: int
+    values: dict[str, float]  # logged by the callbacks
+    spectrum: Tensor  # (d,) nats, descending
+    num_active: int
+    active_mtc: float  # total correlation of the active latents, nats
+    columns: Tensor  # (D, d): the decoder's average Jacobian over the prior
+    of_classes: Tensor  # (10, D, d): the same over the posteriors of each digit
+    means: Tensor  # (10, D): decoded images of each digit, averaged
+
+    @property
+    def cliff(self) -> float | None:
+        """From the last active latent to the first inactive one, in nats; ``None`` if there are not both."""
+        if not 0 < self.num_active < len(self.spectrum):
+            return None
+        return float(self.spectrum[self.num_active - 1] - self.spectrum[self.num_active])
+
+    @property
+    def cliff_is_largest(self) -> bool:
+        """Whether no other step of the spectrum is as high."""
+        return self.cliff is not None and bool(self.cliff >= -self.spectrum.diff().min() - 1e-9)
+
+
+@torch.no_grad()
+def evaluate(
+    model: BetaVAE, beta: float, seed: int, values: dict[str, float], reference: float, held_out: TensorDataset
+) -> Run:
+    """Read the spectrum and the average Jacobians, overall from the prior and per class from the posteriors."""
+    decode = model.eval().decode
+    spectrum, columns = ManifoldEntropySpectrum(), MeanDecoderJacobian()
+    # the 1,024 latents that the callback takes by default
+    jacobian = decoder_jacobian(decode, torch.randn(1024, model.latent_dim, generator=torch.Generator().manual_seed(0)))
+    spectrum.update(jacobian)
+    columns.update(jacobian)
+    entropies, order = spectrum.compute().sort(descending=True)
+    num_active = int(active_latents(entropies, reference=reference).sum())
+    among = ManifoldTotalCorrelation()
+    if num_active > 0:
+        among.update(jacobian[:, :, order[:num_active]])
+    images, labels = held_out.tensors
+    mean, log_variance = model.encode(images[:1000])
+    codes = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
+    of_classes = MeanDecoderJacobian(num_classes=10)
+    of_classes.update(decoder_jacobian(decode, codes), labels=labels[:1000])
+    decoded = decode(codes).flatten(1)
+    return Run(
+        beta,
+        seed,
+        values,
+        entropies,
+        num_active,
+        float(among.compute()) if num_active > 0 else 0.0,
+        columns.compute()[:, order],
+        of_classes.per_class()[:, :, order],
+        torch.stack([decoded[labels[:1000] == digit].mean(0) for digit in range(10)]),
+    )
