@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from runs import Run
+from spectra import Run
 from torch import Tensor
 
 from torchdisentangle.plots import BLUE, GREY, ORANGE, figure_style, plot_jacobian_columns

@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 import lightning as L
 from common import Progress, arguments, conclude, train
 from figures import draw_classes, draw_eigen_digits, draw_sweep
-from runs import Run, evaluate
+from spectra import Run, evaluate
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
