@@ -89,7 +89,7 @@ def main() -> None:
     every = slice(None, None, 4) if options.fast else slice(None)
     torus = Torus(ANGLE_SCALES[every], RADIUS_SCALES[every])
     size = {"num_blocks": 3, "hidden": 32} if options.fast else {"num_blocks": 6, "hidden": 64}
-    epochs, steps, batch = (8, 40, 128) if options.fast else (16, 64, 256)
+    epochs, steps, batch = (4, 80, 128) if options.fast else (16, 64, 256)
     data = (
         DataLoader(TensorDataset(torus.sample(steps * batch, seed=1)), batch, shuffle=True),
         DataLoader(TensorDataset(held_out := torus.sample(2048, seed=2)), 512),

@@ -31,8 +31,8 @@ class Representation(NamedTuple):
 def draw_representations(representations: Mapping[str, Representation]) -> Figure:
     """Above, lines along which one latent changes; below, the entropic decomposition."""
     with figure_style():
-        figure = Figure(figsize=(7.2, 4.1), layout="constrained")
-        grids, bars = figure.subplots(2, len(representations), height_ratios=[1.25, 1.0], sharey="row")
+        figure = Figure(figsize=(7.2, 3.5), layout="constrained")
+        grids, bars = figure.subplots(2, len(representations), height_ratios=[1.3, 1.0], sharey="row")
         for ax, bar, (name, found) in zip(grids, bars, representations.items(), strict=True):
             _draw_grid(ax, found)
             ax.set_title(name)
@@ -47,7 +47,7 @@ def draw_representations(representations: Mapping[str, Representation]) -> Figur
 
 
 def _draw_grid(ax: Any, found: Representation) -> None:
-    ax.scatter(*two_moons(2000, noise=0.1, seed=1).T, s=1.5, color="#C8C8C8", linewidths=0, rasterized=True)
+    ax.scatter(*two_moons(1200, noise=0.1, seed=1).T, s=1.5, color="#C8C8C8", linewidths=0)
     along = torch.linspace(-2.4, 2.4, 400)
     for value in torch.linspace(-2, 2, 9):
         for moving, colour in zip(found.order.tolist(), (BLUE, ORANGE), strict=True):
@@ -72,6 +72,6 @@ def draw_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
                 ax.plot(epochs, height, color=colour, marker="o", ms=3, lw=1.2, label=name)
             ax.set(xlabel="epoch", ylabel=label)
             ax.grid(axis="y", color="#E5E5E5", lw=0.5)
-        ax.set_ylim(bottom=0)
-        ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.9))
+        figure.axes[1].set_ylim(bottom=0)
+        figure.axes[0].legend(loc="upper right")
     return figure

@@ -33,14 +33,14 @@ from torchdisentangle.models import NormalizingFlowModule, as_latent_model, spli
 OBJECTIVES = {
     "maximum likelihood": {},
     "+ total correlation": {"total_correlation_weight": 1.0},
-    "+ core reconstruction": {"total_correlation_weight": 1.0, "core_reconstruction_weight": 4.0},
+    "+ core reconstruction": {"total_correlation_weight": 1.0, "core_reconstruction_weight": 12.0},
 }
 SHOWN = ("nll", "manifold/total_entropy", "manifold/total_correlation")
 NAMES = ("nll", *(f"manifold/{name}" for name in ("total_entropy", "total_correlation", "effective_dimension")))
 
 
 class FadingReconstruction(L.Callback):
-    """Lets the weight of the core reconstruction fall to a tenth in the middle third of the training.
+    """Lets the weight of the core reconstruction fall to 3 % in the middle third of the training.
 
     It decides early which latent runs along the moons; to fit the data, the last third is for the other terms.
     """
@@ -51,8 +51,8 @@ class FadingReconstruction(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: NormalizingFlowModule, batch: Any, batch_idx: int
     ) -> None:
-        done = trainer.global_step / trainer.estimated_stepping_batches
-        pl_module.core_reconstruction_weight = self.initial * min(1.0, max(0.1, 1.9 - 2.7 * done))
+        fallen = min(1.0, max(0.0, 3 * trainer.global_step / trainer.estimated_stepping_batches - 1))
+        pl_module.core_reconstruction_weight = self.initial * (1 - 0.97 * fallen)
 
 
 def watched() -> list[L.Callback]:
@@ -81,7 +81,7 @@ def main() -> None:
     folder: Path = options.folder
     start = time.time()
     size = {"num_blocks": 4, "hidden": 32} if options.fast else {"num_blocks": 4, "hidden": 64}
-    epochs, steps, batch = (5, 36, 256) if options.fast else (48, 15, 512)
+    epochs, steps, batch = (3, 52, 256) if options.fast else (48, 15, 512)
     data = (
         DataLoader(TensorDataset(two_moons(steps * batch, noise=0.1, seed=0)), batch, shuffle=True),
         DataLoader(TensorDataset(held_out := two_moons(2048, noise=0.1, seed=1)), 2048),
@@ -89,7 +89,7 @@ def main() -> None:
     values, places, curves, representations = {}, {}, {}, {}
     for name, weights in OBJECTIVES.items():
         torch.manual_seed(0)  # the same flow, from the same start, with the same batches
-        model = NormalizingFlowModule(spline_flow(2, **size), **weights, learning_rate=8e-3, jacobian_mode="reverse")
+        model = NormalizingFlowModule(spline_flow(2, **size), **weights, learning_rate=1e-2, jacobian_mode="reverse")
         progress = Progress(name, SHOWN)
         values[name], places[name] = train(
             name.removeprefix("+ ").replace(" ", "-"),
@@ -110,14 +110,14 @@ def main() -> None:
         cells = (f"{found[f'prior/manifold/{row}']:.3f}" for found in values.values())
         summary += f"\n| over the prior: {row.replace('_', ' ')} | " + " | ".join(cells) + " |"
     (folder / "summary.md").write_text(summary + "\n")
-    draw_representations(representations).savefig(folder / "representations.png", dpi=200)
+    draw_representations(representations).savefig(folder / "representations.png", dpi=160)
     draw_curves(curves).savefig(folder / "curves.png", dpi=200)
     print(f"\n{summary}\n")
     for name, where in places.items():
         for what, path in where.items():
             print(f"{name + ': ' + what:42} {path}")
     print(f"{'figures':42} {folder}/representations.png, curves.png\n\nDone in {time.time() - start:.0f} s.")
-    conclude(findings(values, representations, tolerance=0.3 if options.fast else 0.1))
+    conclude(findings(values, representations, tolerance=0.4 if options.fast else 0.1))
 
 
 def findings(
@@ -131,9 +131,9 @@ def findings(
         f"the total entropies agree: they differ by {max(totals) - min(totals):.2f} nats, less than {tolerance}": (
             max(totals) - min(totals) < tolerance
         ),
-        f"maximum likelihood entangles: its total correlation of {entangled:.2f} nats is above 0.3": entangled > 0.3,
-        f"the others do not: theirs of {orthogonal[0]:.2f} and {orthogonal[1]:.2f} nats are below 0.15": (
-            max(orthogonal) < 0.15
+        f"maximum likelihood entangles: its total correlation of {entangled:.2f} nats is above 0.25": entangled > 0.25,
+        f"the others do not: theirs of {orthogonal[0]:.2f} and {orthogonal[1]:.2f} nats are below 0.12": (
+            max(orthogonal) < 0.12
         ),
         f"only the last is aligned: the core's entropy is {steep:.2f} nats above the detail's, more than 1.5; "
         f"for the others {flat[0]:.2f} and {flat[1]:.2f}": (steep > 1.5 > max(flat)),
