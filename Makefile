@@ -1,10 +1,10 @@
-# make setup | demo | example-NAME | test | lint | bench: everything runs in .venv, which the first call makes.
+# make setup | demo | example-NAME | test | lint | bench | docs: everything runs in .venv, which the first call makes.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 VIEW := $(CURDIR)/.venv/view/torchdisentangle
 STAMP := .venv/.installed
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format bench docs docs-figures clean
 
 setup: $(STAMP)
 
@@ -16,8 +16,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python examples/demo/main.py
 
-example-%: $(STAMP)  # make example-two-moons, or with EXAMPLE_ARGS=--fast
-	$(BIN)/python examples/$(subst -,_,$*)/main.py $(EXAMPLE_ARGS)
+# `make example-topdis`, or `make example-topdis ARGS=--fast`: one of the folders of examples/
+example-%: $(STAMP)
+	$(BIN)/python examples/$(subst -,_,$*)/main.py $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
@@ -36,5 +37,13 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
+docs: $(STAMP)
+	rm -rf docs/reference/generated
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+docs-figures: $(STAMP)
+	$(BIN)/python docs/figures.py
+
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist *.egg-info docs/_build docs/reference/generated

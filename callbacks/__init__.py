@@ -6,8 +6,10 @@ from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import log_figure
 from torchdisentangle.callbacks.informativeness import InformativenessCallback
 from torchdisentangle.callbacks.manifold import ManifoldEntropyCallback
+from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
 from torchdisentangle.callbacks.topology import ManifoldTopologyCallback
+from torchdisentangle.callbacks.traversal import LatentTraversalCallback
 from torchdisentangle.callbacks.undisturbed import undisturbed
 
 __all__ = [
@@ -15,9 +17,11 @@ __all__ = [
     "ELBODecompositionCallback",
     "EvaluationCallback",
     "InformativenessCallback",
+    "LatentTraversalCallback",
     "ManifoldEntropyCallback",
     "ManifoldTopologyCallback",
     "RepresentationSimilarityCallback",
+    "RowPositions",
     "log_figure",
     "undisturbed",
 ]

@@ -20,9 +20,9 @@ from torchmetrics.utilities import rank_zero_warn
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.datasets import FactorDataset, intervention_factors
+from torchdisentangle.functional.hashing import hashed_normal
 from torchdisentangle.models import LatentModel
 from torchdisentangle.statistics import StatisticCollection
-from torchdisentangle.statistics.hashing import hashed_normal
 from torchdisentangle.supervised import CodeFactorSample
 from torchdisentangle.supervised.collection import QUICK, SLOW, supervised_metrics
 from torchdisentangle.supervised.factor_scores import FactorScores

@@ -39,16 +39,16 @@ class ManifoldEntropyCallback(EvaluationCallback):
     In every validation epoch the Jacobians at ``num_samples`` latents are taken, and logged are, under
     ``<prefix>/manifold/``:
 
-    ====================== ===================================================================== ==========
-    key                    meaning                                                               ideal
-    ====================== ===================================================================== ==========
-    ``total_entropy``      entropy of the generated distribution, nats                           that of the data
-    ``total_correlation``  how far the latents' tangent vectors are from orthogonal, nats        0
-    ``mpmi_mean``          mean pairwise mutual information of tangent vectors, nats             0
-    ``mpmi_max``           the largest, nats                                                     0
-    ``active_latents``     number of latents that move the data noticeably                       few
-    ``effective_dimension``  number of latents that share the spectrum's entropy power           few
-    ====================== ===================================================================== ==========
+    ======================= ===================================================================== ================
+    key                     meaning                                                               ideal
+    ======================= ===================================================================== ================
+    ``total_entropy``       entropy of the generated distribution, nats                           that of the data
+    ``total_correlation``   how far the latents' tangent vectors are from orthogonal, nats        0
+    ``mpmi_mean``           mean pairwise mutual information of tangent vectors, nats             0
+    ``mpmi_max``            the largest, nats                                                     0
+    ``active_latents``      number of latents that move the data noticeably                       few
+    ``effective_dimension`` number of latents that share the spectrum's entropy power             few
+    ======================= ===================================================================== ================
 
     and the figures ``spectrum``, ``pairwise``, ``decomposition`` and, for images, ``mean_jacobian``. With a partition
     also ``partition_total_correlation``; ``num_nonfinite``, ``num_dead`` and ``num_saturated`` count samples (latents,

@@ -11,18 +11,16 @@ Run ``python examples/topology/main.py``, or with ``--fast``. Logs to Weights & 
 
 from __future__ import annotations
 
-import argparse
-import logging
 import math
-import os
+import sys
 import time
-import warnings
 from pathlib import Path
 
-os.environ.setdefault("WANDB_SILENT", "true")
+sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
 import torch
+from common import arguments, conclude
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -84,16 +82,9 @@ def supervised_score(module: Rings, seed: int, settings: dict) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("runs/topology"), help="where everything is written")
-    parser.add_argument("--fast", action="store_true", help="two seeds and few draws")
-    arguments = parser.parse_args()
-    warnings.filterwarnings("ignore", module="lightning")
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    folder: Path = arguments.folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    seeds, draws = (2, 4) if arguments.fast else (5, 12)
+    options = arguments(__doc__, "runs/topology", fast="two seeds and few draws")
+    folder: Path = options.folder
+    seeds, draws = (2, 4) if options.fast else (5, 12)
     settings = {"num_draws": draws, "num_landmarks": 32, "gamma": 1 / 8, "max_holes": 10}
     start = time.time()
     logger = WandbLogger(project="torchdisentangle-topology", save_dir=folder, offline=True)
@@ -132,8 +123,7 @@ def main() -> None:
         for kind in (0, 1)
     )
     print(f"\nwandb run          {run}\nfigures            {folder}/<generator>/figures")
-    print(f"\n{'PASS' if ordered else 'FAIL'}: the disentangled generator scores higher for every seed.")
-    raise SystemExit(0 if ordered else 1)
+    conclude({"the disentangled generator scores higher for every seed, both ways": ordered})
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from torchdisentangle import (
 )
 from torchdisentangle.callbacks import DisentanglementCallback
 from torchdisentangle.datasets import FactorDataset, intervention_factors
+from torchdisentangle.functional.hashing import hashed_normal
 from torchdisentangle.models import BetaVAE
-from torchdisentangle.statistics.hashing import hashed_normal
 
 MakeTrainer = Callable[..., L.Trainer]
 SCALARS = {"mig", "mig_sup", "dcimig", "modularity", "jemmig", "sap", "irs", "factor_vae"}

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 FIGURES = {
     "two_moons": {"representations.png", "curves.png"},
     "torus": {"spectrum.png", "information.png", "curves.png"},
+    "dependent_factors": {"scores.png"},
 }
 
 

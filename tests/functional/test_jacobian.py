@@ -314,7 +314,8 @@ def test_forward_mode_is_given_up_after_one_failure() -> None:
 @pytest.mark.parametrize("context", [torch.enable_grad, torch.no_grad])
 def test_falls_back_for_attention(context: Callable[[], Any], forward_mode_warnings: Callable[[], list[str]]) -> None:
     layer = nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=16, batch_first=True).double().eval()
-    decode, z = nn.Sequential(nn.Unflatten(1, (2, 8)), layer), torch.randn(5, 16, dtype=torch.float64)
+    wider = nn.Linear(8, 16).double()  # more data than latents, so that forward mode is tried
+    decode, z = nn.Sequential(nn.Unflatten(1, (2, 8)), layer, wider), torch.randn(5, 16, dtype=torch.float64)
     with context():
         result = decoder_jacobian(decode, z, chunk_size=2)
     torch.testing.assert_close(result, one_by_one(decode, z), **ROUNDING)
@@ -322,14 +323,23 @@ def test_falls_back_for_attention(context: Callable[[], Any], forward_mode_warni
 
 
 @pytest.mark.parametrize(
-    ("latent_dim", "data_dim", "mode"), [(6, 5, "forward"), (6, 5, "auto"), (5, 5, "auto"), (5, 5, "reverse")]
+    ("latent_dim", "data_dim", "mode"),
+    [(6, 5, "forward"), (6, 5, "auto"), (5, 6, "auto"), (5, 5, "auto"), (5, 5, "reverse")],
 )
-def test_auto_picks_the_mode_with_fewer_directions(
-    latent_dim: int, data_dim: int, mode: Mode, forward_mode_warnings: Callable[[], list[str]]
+@pytest.mark.parametrize("context", [torch.enable_grad, torch.no_grad])
+def test_auto_picks_the_mode_that_takes_less(
+    context: Callable[[], Any],
+    latent_dim: int,
+    data_dim: int,
+    mode: Mode,
+    forward_mode_warnings: Callable[[], list[str]],
 ) -> None:
+    """Forward mode for fewer latents than data; of square Jacobians only those that are differentiated again."""
     decode, z = CubicDecoder(Cube, latent_dim, data_dim), torch.randn(3, latent_dim, dtype=torch.float64)
-    decoder_jacobian(decode, z, mode=mode)
-    forward_was_tried = mode == "forward" or (mode == "auto" and latent_dim <= data_dim)
+    with context():
+        decoder_jacobian(decode, z, mode=mode)
+        square = torch.is_grad_enabled()
+    forward_was_tried = mode == "forward" or (mode == "auto" and latent_dim < data_dim + square)
     assert len(forward_mode_warnings()) == forward_was_tried  # this decoder betrays it by a warning
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from torchdisentangle import functional as F
 from torchdisentangle.functional.gram import MAX_PAIRWISE, log_column_norms, log_volume, pairwise_mutual_information
-from torchdisentangle.functional.manifold import pairwise_of_samples
+from torchdisentangle.functional.manifold_pairs import cross_pairwise_of_samples, pairwise_of_samples
 from torchdisentangle.functional.memory import PeakMemory
 from torchdisentangle.functional.probes import gaussian_probes
 
@@ -188,9 +188,9 @@ def test_unbiased(num_probes: int, seed: int) -> None:
 def test_cross_model_unbiased() -> None:
     a, b = jacobians(), jacobians().flip(-1) + jacobians().flip(1)
     probes = torch.randn(4000, 6, 8, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = F.manifold.cross_pairwise_of_samples((probes @ a).flatten(0, 1), (probes @ b).flatten(0, 1), None, 8)
+    found = cross_pairwise_of_samples((probes @ a).flatten(0, 1), (probes @ b).flatten(0, 1), None, 8)
     found = found.unflatten(0, (4000, 6))
-    off = (found.mean(0) - F.manifold.cross_pairwise_of_samples(a, b)) / (found.std(0) / math.sqrt(4000))
+    off = (found.mean(0) - cross_pairwise_of_samples(a, b)) / (found.std(0) / math.sqrt(4000))
     assert off.abs().max() < 5
     assert off.square().mean().sqrt() == pytest.approx(1, abs=0.4)
 

@@ -27,8 +27,7 @@ class Cars3D(StoredFactorDataset):
     Reference:
         Reed et al., *Deep Visual Analogy-Making*, NeurIPS 2015, section 5.3.
 
-    Example::
-
+    Example:
         >>> dataset = Cars3D("data/cars")  # doctest: +SKIP
         >>> dataset.factor_sizes  # doctest: +SKIP
         (4, 24, 183)

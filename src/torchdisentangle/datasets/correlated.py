@@ -48,8 +48,7 @@ def joint_distribution(
         Chen et al., *Isolating Sources of Disentanglement in Variational Autoencoders*, NeurIPS 2018, section 5.2;
         Träuble et al., *On Disentangled Representations Learned from Correlated Data*, ICML 2021, section 3.
 
-    Example::
-
+    Example:
         >>> joint_distribution("correlated", (3, 3), width=0.5).round(decimals=3)
         tensor([[0.2820, 0.0380, 0.0000],
                 [0.0380, 0.2820, 0.0380],
@@ -89,8 +88,7 @@ class CorrelatedFactors:
     Reference:
         Chen et al., *Isolating Sources of Disentanglement in Variational Autoencoders*, NeurIPS 2018, section 5.2.
 
-    Example::
-
+    Example:
         >>> from torchdisentangle.datasets.sprites import Sprites
         >>> dataset = Sprites(image_size=16)
         >>> biased = CorrelatedFactors(dataset, {("x", "y"): joint_distribution("correlated", (32, 32), width=0.1)})
@@ -166,8 +164,7 @@ class CorrelatedSampler(Sampler[int]):
     Raises:
         ValueError: if ``num_samples`` is not positive.
 
-    Example::
-
+    Example:
         >>> from torch.utils.data import DataLoader
         >>> from torchdisentangle.datasets.sprites import Sprites
         >>> dataset = Sprites(image_size=16)

@@ -25,8 +25,7 @@ class DSprites(StoredFactorDataset):
     Reference:
         Matthey et al., *dSprites: Disentanglement testing Sprites dataset*, 2017.
 
-    Example::
-
+    Example:
         >>> dataset = DSprites("dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz")  # doctest: +SKIP
         >>> dataset.factor_sizes  # doctest: +SKIP
         (3, 6, 40, 32, 32)

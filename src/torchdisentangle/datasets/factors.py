@@ -34,8 +34,7 @@ class FactorDataset(Dataset[tuple[Tensor, Tensor]], ABC):
         Locatello et al., *Challenging Common Assumptions in the Unsupervised Learning of Disentangled
         Representations*, ICML 2019, section 5 (ground-truth factors, interventional sampling).
 
-    Example::
-
+    Example:
         >>> from torchdisentangle.datasets.sprites import Sprites
         >>> dataset = Sprites(image_size=16)
         >>> len(dataset), dataset.factor_names
@@ -194,8 +193,7 @@ class FactorDataset(Dataset[tuple[Tensor, Tensor]], ABC):
         Raises:
             ValueError: if there is no such factor or value, or no value is left.
 
-        Example::
-
+        Example:
             >>> from torchdisentangle.datasets.sprites import Sprites
             >>> hearts = Sprites().sub_grid(shape=2, orientation=slice(None, None, 2))
             >>> hearts.factor_sizes

@@ -32,8 +32,7 @@ class MPI3D(StoredFactorDataset):
         Gondal et al., *On the Transfer of Inductive Bias from Simulation to the Real World: a New Disentanglement
         Dataset*, NeurIPS 2019.
 
-    Example::
-
+    Example:
         >>> dataset = MPI3D("mpi3d_toy.npz")  # doctest: +SKIP
         >>> dataset.factor_sizes  # doctest: +SKIP
         (6, 6, 2, 3, 3, 40, 40)

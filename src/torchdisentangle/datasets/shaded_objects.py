@@ -54,8 +54,7 @@ class ShadedObjects(FactorDataset):
     Reference:
         Burgess and Kim, *3D Shapes Dataset*, 2018, for the factors.
 
-    Example::
-
+    Example:
         >>> dataset = ShadedObjects(image_size=16, factor_sizes=(10, 10, 10, 2, 3))
         >>> dataset.factor_sizes
         (10, 10, 10, 2, 4, 3)
@@ -87,8 +86,7 @@ class ShadedObjects(FactorDataset):
         Raises:
             ValueError: if the factors have another shape, or a value outside its factor's range.
 
-        Example::
-
+        Example:
             >>> dataset = ShadedObjects(image_size=8, factor_sizes=(10, 10, 10, 2, 3))
             >>> dataset.factor_values(torch.tensor([[0, 5, 1, 1, 3, 0]]))
             tensor([[  0.0000,   0.5000,   0.1000,   1.2500,   3.0000, -30.0000]])
@@ -119,8 +117,7 @@ def hue_to_rgb(hue: Tensor) -> Tensor:
     Returns:
         Red, green and blue in [0, 1] along a new last dimension.
 
-    Example::
-
+    Example:
         >>> hue_to_rgb(torch.tensor([0.0, 1 / 6]))
         tensor([[1., 0., 0.],
                 [1., 1., 0.]])

@@ -29,8 +29,7 @@ class Shapes3D(StoredFactorDataset):
     Reference:
         Burgess and Kim, *3D Shapes Dataset*, 2018.
 
-    Example::
-
+    Example:
         >>> dataset = Shapes3D("3dshapes.h5")  # doctest: +SKIP
         >>> dataset.factor_sizes  # doctest: +SKIP
         (10, 10, 10, 8, 4, 15)

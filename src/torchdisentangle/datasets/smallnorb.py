@@ -41,8 +41,7 @@ class SmallNORB(StoredFactorDataset):
         LeCun, Huang and Bottou, *Learning Methods for Generic Object Recognition with Invariance to Pose and
         Lighting*, CVPR 2004, section 2.
 
-    Example::
-
+    Example:
         >>> dataset = SmallNORB("smallnorb", split="all")  # doctest: +SKIP
         >>> dataset.factor_sizes  # doctest: +SKIP
         (5, 10, 9, 18, 6)

@@ -23,8 +23,7 @@ class Solid(NamedTuple):
             the solid, (...); infinite if it does not, or starts inside.
         normal: from points of the surface (..., 3) the outward unit normals (..., 3).
 
-    Example::
-
+    Example:
         >>> cube = SOLIDS[0]
         >>> origin, ray = torch.tensor([2.0, 0.0, 0.0]), torch.tensor([[-1.0, 0.1, 0.1], [1.0, 0.1, 0.1]])
         >>> cube.enter(origin, ray)

@@ -52,8 +52,7 @@ class Sprites(FactorDataset):
     Reference:
         Matthey et al., *dSprites: Disentanglement testing Sprites dataset*, 2017, for the factors.
 
-    Example::
-
+    Example:
         >>> dataset = Sprites()
         >>> image, factors = dataset[len(dataset) - 1]
         >>> factors
@@ -86,8 +85,7 @@ class Sprites(FactorDataset):
         Raises:
             ValueError: if the factors have another shape, or a value outside its factor's range.
 
-        Example::
-
+        Example:
             >>> Sprites().factor_values(torch.tensor([[1, 0, 20, 0, 31]]))
             tensor([[ 1.0000,  0.5000,  3.1416, -0.5000,  0.5000]])
         """

@@ -25,8 +25,7 @@ class StoredFactorDataset(FactorDataset):
     Raises:
         ValueError: if there is not one image for every combination, or they are not of type uint8.
 
-    Example::
-
+    Example:
         >>> class Dice(StoredFactorDataset):
         ...     factor_names = ("eyes",)
         >>> dataset = Dice(np.arange(6, dtype=np.uint8).reshape(6, 1, 1), [6], white=5)
@@ -73,8 +72,7 @@ def grid_of_labels(labels: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
     Raises:
         ValueError: unless every combination of the values is there exactly once.
 
-    Example::
-
+    Example:
         >>> grid_of_labels(np.array([[1, 0.5], [0, 0.2], [0, 0.5], [1, 0.2]]))
         ((2, 2), array([1, 2, 3, 0]))
     """
@@ -124,8 +122,7 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
     Returns:
         uint8 array of shape (N, size, size) or (N, size, size, C).
 
-    Example::
-
+    Example:
         >>> resized(np.full((2, 96, 96), 7, dtype=np.uint8), 64).shape
         (2, 64, 64)
     """

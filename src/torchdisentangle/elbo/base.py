@@ -14,8 +14,8 @@ from torchdisentangle.functional.elbo import (
     elbo_terms,
     minibatch_log_densities,
 )
+from torchdisentangle.functional.hashing import hash_index, hashed_normal
 from torchdisentangle.statistics.classes import Estimate, standard_error
-from torchdisentangle.statistics.hashing import hash_index, hashed_normal
 from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 
 Estimator = Literal["aggregate", "mss", "mws"]

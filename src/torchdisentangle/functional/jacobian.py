@@ -34,7 +34,7 @@ def decoder_jacobian(
 
     .. math:: J_n = \frac{\partial g}{\partial z}(z_n) \in \mathbb{R}^{D \times d}
 
-    Forward mode (``d`` Jacobian-vector products at once) is used when ``d <= D``, reverse mode (``D`` vector-Jacobian
+    Forward mode (``d`` Jacobian-vector products at once) is used when ``d < D``, reverse mode (``D`` vector-Jacobian
     products) otherwise and, after a warning, where a decoder cannot be differentiated in forward mode. The decoder
     itself is evaluated once per sample. With gradients enabled the result is differentiable with respect to ``z`` and
     the decoder's parameters, and memory holds the whole graph; under ``torch.no_grad()`` the work is cut into pieces
@@ -160,7 +160,9 @@ class _Engine:
             )
         self.data_size, self.result_bytes = data.shape[1], data[0].nbytes * z.shape[1]
         self.varies = not torch.equal(data[0], changed[0])
-        self.forward_mode = mode == "forward" or (mode == "auto" and z.shape[1] <= self.data_size)
+        # square Jacobians, those of flows, take less time in reverse mode, unless they are differentiated again
+        enough = self.data_size + 1 if self.differentiable else self.data_size
+        self.forward_mode = mode == "forward" or (mode == "auto" and z.shape[1] < enough)
         if self.forward_mode and forward_error is not None:
             self.forward_mode = False
             _warn_once(

@@ -17,16 +17,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from torchdisentangle.functional.gram import (
-    DEAD_NORM,
     log_column_norms,
     log_volume,
-    pairwise_mutual_information,
-    rescale_jacobian,
-    tangent_correlation,
 )
 
 STANDARD_NORMAL_ENTROPY = 0.5 * (1 + math.log(2 * math.pi))
@@ -185,155 +180,6 @@ def manifold_total_correlation(
     return (torch.stack([log_volume(gram, part, num_probes) for part in parts]).sum(0) - whole).mean(0)
 
 
-def manifold_pairwise_mutual_information(gram: Tensor, num_probes: int | None = None) -> Tensor:
-    r"""Manifold pairwise mutual information (MPMI) of all pairs of latents.
-
-    .. math:: \mathrm{MPMI}_{ij} = -\tfrac12 \, \mathbb{E}_z \log (1 - \rho_{ij}^2), \quad
-              \rho_{ij} = G_{ij} / \sqrt{G_{ii} G_{jj}}
-
-    Args:
-        gram: ``(N, d, d)``.
-        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
-
-    Returns:
-        ``(d, d)`` in nats, symmetric; the diagonal, which is undefined, is 0. Each sample contributes at most
-        ``MAX_PAIRWISE``, about 15.9.
-
-    Raises:
-        ValueError: if ``gram`` is not ``(N, d, d)``.
-
-    Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3.
-
-    Example:
-        >>> manifold_pairwise_mutual_information(torch.tensor([[[1.0, 0.8], [0.8, 1.0]]]).double())
-        tensor([[0.0000, 0.5108],
-                [0.5108, 0.0000]], dtype=torch.float64)
-    """
-    check_gram(gram)
-    return pairwise_of_samples(gram, num_probes).mean(0)
-
-
-def pairwise_of_samples(gram: Tensor, num_probes: int | None = None) -> Tensor:
-    """MPMI of each sample by itself.
-
-    Args:
-        gram: ``(N, d, d)``.
-        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
-
-    Returns:
-        ``(N, d, d)`` in nats, zero on the diagonal.
-
-    Example:
-        >>> pairwise_of_samples(torch.eye(2).double()[None]).abs().max()
-        tensor(0., dtype=torch.float64)
-    """
-    diagonal = torch.eye(gram.shape[-1], dtype=torch.bool, device=gram.device)
-    return pairwise_mutual_information(tangent_correlation(gram).masked_fill(diagonal, 0.0), num_probes)
-
-
-def manifold_cross_pairwise_mutual_information(
-    jacobian_a: Tensor,
-    jacobian_b: Tensor,
-    data_std: Tensor | float | None = None,
-    num_probes: int | None = None,
-) -> Tensor:
-    r"""Manifold cross-pairwise mutual information (MCPMI) between the latents of two models at the same data points.
-
-    .. math:: \mathrm{MCPMI}_{ij} = -\tfrac12 \, \mathbb{E}_x \log (1 - \rho_{ij}^2), \quad
-              \rho_{ij} = \cos \angle \left( J^a_i(f^a(x)), J^b_j(f^b(x)) \right)
-
-    Args:
-        jacobian_a: ``(N, D, d_a)`` at the first model's latents of ``N`` data points.
-        jacobian_b: ``(N, D, d_b)`` at the second model's latents of the same data points.
-        data_std: unit of the data, as in :func:`~torchdisentangle.functional.gram_matrix`.
-        num_probes: ``None``, or how many projections are given in the Jacobians' place, ``(N, m, d)``, made with the
-            same probes for both models (and with the data's unit).
-
-    Returns:
-        ``(d_a, d_b)`` in nats.
-
-    Raises:
-        ValueError: if the Jacobians differ in ``N`` or ``D``.
-
-    Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3.
-
-    Example:
-        >>> a, b = torch.eye(2)[None], torch.tensor([[[0.6, 0.8], [0.8, -0.6]]])
-        >>> manifold_cross_pairwise_mutual_information(a, b)
-        tensor([[0.2231, 0.5108],
-                [0.5108, 0.2231]], dtype=torch.float64)
-    """
-    return cross_pairwise_of_samples(jacobian_a, jacobian_b, data_std, num_probes).mean(0)
-
-
-def cross_pairwise_of_samples(
-    jacobian_a: Tensor,
-    jacobian_b: Tensor,
-    data_std: Tensor | float | None = None,
-    num_probes: int | None = None,
-) -> Tensor:
-    """MCPMI of each data point by itself.
-
-    Args:
-        jacobian_a: ``(N, D, d_a)``.
-        jacobian_b: ``(N, D, d_b)``.
-        data_std: unit of the data.
-        num_probes: how many projections are given in the Jacobians' place.
-
-    Returns:
-        ``(N, d_a, d_b)`` in nats.
-
-    Raises:
-        ValueError: if the Jacobians differ in ``N`` or ``D``.
-
-    Example:
-        >>> cross_pairwise_of_samples(torch.eye(2)[None], torch.eye(2)[None]).shape
-        torch.Size([1, 2, 2])
-    """
-    a, b = (rescale_jacobian(jacobian, data_std) for jacobian in (jacobian_a, jacobian_b))
-    if a.shape[:2] != b.shape[:2]:
-        raise ValueError(
-            "both Jacobians must be taken at the same data points: "
-            f"(N, D) is {tuple(a.shape[:2])} and {tuple(b.shape[:2])}"
-        )
-    both = torch.cat([a, b], dim=-1)
-    correlation = tangent_correlation(both.mT @ both)[:, : a.shape[-1], a.shape[-1] :]
-    return pairwise_mutual_information(correlation, num_probes)
-
-
-def match_latents(cross_information: Tensor) -> Tensor:
-    r"""Which latent of a second model corresponds to each latent of the first.
-
-    .. math:: \pi = \arg\max_\pi \sum_i \mathrm{MCPMI}_{i \pi(i)}
-
-    Args:
-        cross_information: ``(d_a, d_b)``, for instance MCPMI.
-
-    Returns:
-        A permutation of the columns, ``(d_b,)``, that puts each row's partner on the diagonal: index with
-        ``cross_information[:, permutation]``. Columns without a partner come last.
-
-    Raises:
-        ValueError: if the input is no finite matrix.
-
-    Reference:
-        Kuhn, *The Hungarian method for the assignment problem*, 1955; used so by Galperin & Köthe, AISTATS 2025.
-
-    Example:
-        >>> match_latents(torch.tensor([[0.0, 2.0, 0.1], [3.0, 0.0, 0.0]]))
-        tensor([1, 0, 2])
-    """
-    if cross_information.ndim != 2 or not cross_information.isfinite().all():
-        raise ValueError(f"a finite matrix is needed, got shape {tuple(cross_information.shape)}")
-    rows, columns = linear_sum_assignment(cross_information.detach().cpu().numpy(), maximize=True)
-    partner = dict(zip(rows.tolist(), columns.tolist(), strict=True))
-    matched = [partner[row] for row in sorted(partner)]
-    rest = sorted(set(range(cross_information.shape[1])) - set(matched))
-    return torch.tensor(matched + rest, device=cross_information.device)
-
-
 def entropic_decomposition(
     gram: Tensor,
     partition: Sequence[Sequence[int]] | None = None,
@@ -374,64 +220,6 @@ def entropic_decomposition(
         manifold_entropy(gram, None, prior_entropy, num_probes),
         manifold_total_correlation(gram, parts, num_probes),
     )
-
-
-def effective_dimension(spectrum: Tensor) -> Tensor:
-    r"""Number of latents that share the entropy power of a spectrum.
-
-    .. math:: d_{\mathrm{eff}} = \exp\Bigl(-\sum_i p_i \log p_i\Bigr), \quad p_i = e^{2 H_i} / \sum_j e^{2 H_j}
-
-    For a linear decoder with orthogonal columns this is the effective rank of the data's covariance.
-
-    Args:
-        spectrum: manifold entropies, ``(..., d)`` in nats.
-
-    Returns:
-        ``(...)``, between 1 (one latent carries all: aligned) and ``d`` (all carry the same).
-
-    Reference:
-        Roy & Vetterli, *The effective rank: a measure of effective dimensionality*, EUSIPCO 2007.
-
-    Example:
-        >>> effective_dimension(torch.tensor([0.0, 0.0, -50.0]))
-        tensor(2.)
-    """
-    log_share = torch.log_softmax(2 * spectrum, dim=-1)
-    return (-(log_share.exp() * log_share).sum(-1)).exp()
-
-
-def active_latents(
-    spectrum: Tensor, threshold: float = 0.1, prior_entropy: Tensor | float = STANDARD_NORMAL_ENTROPY
-) -> Tensor:
-    r"""Which latents are active: those whose extent is at least a fraction of the largest.
-
-    .. math:: e^{H_i} \ge \tau \, \max_j e^{H_j}
-
-    Args:
-        spectrum: manifold entropies, ``(..., d)`` in nats.
-        threshold: :math:`\tau`; the default of 0.1 is one hundredth of the variance, and a distance of 2.3 nats, inside
-            the cliff that separates the active from the inactive latents of a VAE.
-        prior_entropy: :math:`H(p_i)` that the spectrum was made with, a number or ``(..., d)``: it tells where the
-            floor of dead latents is.
-
-    Returns:
-        Booleans, ``(..., d)``. Latents at the floor of a dead latent are never active.
-
-    Raises:
-        ValueError: if the threshold is not between 0 and 1.
-
-    Reference:
-        Galperin & Köthe, AISTATS 2025, Section 4 (the cliff); the threshold is this library's.
-
-    Example:
-        >>> active_latents(torch.tensor([1.0, 0.0, -9.0]))
-        tensor([ True,  True, False])
-    """
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold must be in (0, 1], got {threshold}")
-    reach = spectrum.amax(-1, keepdim=True) + math.log(threshold)
-    floor = prior_entropy + math.log(DEAD_NORM) + 1e-5  # the last for rounding
-    return (spectrum >= reach) & (spectrum > floor)
 
 
 def prior_entropies(prior_entropy: Tensor | float, gram: Tensor, per_class: bool = True) -> Tensor:

@@ -109,6 +109,9 @@ def cross_barcode(distances_a: Tensor, distances_b: Tensor, *, variant: Variant 
 def quantile_normalized_distances(points: Tensor, quantile: float = 0.9) -> Tensor:
     r"""Pairwise Euclidean distances divided by one of their quantiles, so that clouds of any scale compare.
 
+    The gradient passes through the quantile too: with a constant one a penalty on these distances would have a part
+    that pulls all points together, though its value does not depend on their scale.
+
     Args:
         points: ``(n, *data_shape)``, flattened.
         quantile: of the distances between different points.
@@ -128,7 +131,7 @@ def quantile_normalized_distances(points: Tensor, quantile: float = 0.9) -> Tens
     n = len(flat)
     first, second = torch.triu_indices(n, n, offset=1, device=flat.device)
     between = (flat[first] - flat[second]).norm(dim=1)
-    scale = between.detach().quantile(quantile).clamp(min=1e-5) if len(between) else between.new_ones(())
+    scale = between.quantile(quantile).clamp(min=1e-5) if len(between) else between.new_ones(())
     matrix = flat.new_zeros(n, n)
     matrix = matrix.index_put((first, second), between / scale)
     return matrix + matrix.mT

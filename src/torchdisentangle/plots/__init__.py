@@ -13,6 +13,7 @@ from torchdisentangle.plots.similarity import plot_channel_information, plot_coe
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
 from torchdisentangle.plots.supervised import plot_factor_matrix
 from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
+from torchdisentangle.plots.traversal import plot_traversals
 
 __all__ = [
     "BLUE",
@@ -35,4 +36,5 @@ __all__ = [
     "plot_scalar",
     "plot_similarity",
     "plot_spectrum",
+    "plot_traversals",
 ]

@@ -20,7 +20,8 @@ from torchdisentangle.functional.gram import (
     rescale_jacobian,
     tangent_correlation,
 )
-from torchdisentangle.functional.manifold import check_index_set, cross_pairwise_of_samples
+from torchdisentangle.functional.manifold import check_index_set
+from torchdisentangle.functional.manifold_pairs import cross_pairwise_of_samples
 from torchdisentangle.functional.probes import DEFAULT_NUM_PROBES
 from torchdisentangle.functional.wishart import MIN_PROBES
 from torchdisentangle.statistics.classes import ClassMeanStatistic, Estimate, mean_estimate, standard_error

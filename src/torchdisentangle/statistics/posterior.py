@@ -12,9 +12,9 @@ from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
 from torchdisentangle.functional.gaussian import gaussian_kl
+from torchdisentangle.functional.hashing import hashed_normal
 from torchdisentangle.statistics.aggregate import shared_aggregate_log_sums
 from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.hashing import hashed_normal
 from torchdisentangle.statistics.sample import SampleStatistic
 
 _LOG_SUMS = WeakTensorKeyDictionary()  # by the sample they were computed from, for all metrics that share it

@@ -9,8 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from torchdisentangle.functional.hashing import hash_index
 from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.hashing import hash_index
 from torchdisentangle.statistics.reduction import ReductionError
 
 

@@ -1,23 +1,17 @@
 """Scores of codes against known factors.
 
-From the information of binned codes about factors, ``update(codes, factors, log_variance=None, index=None)``:
-:class:`MutualInformationMatrix`, :class:`MutualInformationGap`, :class:`MIGSup`, :class:`DCIMIG`, :class:`Modularity`,
-:class:`Minimality`, :class:`Sufficiency`, and of binned posteriors :class:`RobustMIG`, :class:`JEMMIG`. Those with the
-same bins share one state.
+All take ``update(codes, factors, index=None)``, codes ``(n, d)``, factors ``(n, F)``, and the rows' positions in the
+data set where they keep rows; but for the last group. Those of one group with equal settings share their state.
 
-From posteriors without bins, ``update(mean, log_variance, factors, index=None)``:
-:class:`PosteriorMutualInformationGap`, :class:`PosteriorMinimality`, :class:`PosteriorSufficiency`.
-All but the last take ``update(codes, factors)``, codes ``(n, D)`` and factors ``(n, F)``, and ``index=``, the rows'
-positions in the data set, where they keep rows. Those of one state share it.
-
-- Moments of codes and factors: :class:`SAP`.
 - Joint counts of binned codes and factors: :class:`MutualInformationMatrix`, :class:`MutualInformationGap`,
-  :class:`MIGSup`, :class:`DCIMIG`, :class:`Modularity`; of binned posteriors, ``log_variance=``: :class:`RobustMIG`,
-  :class:`JEMMIG`.
+  :class:`MIGSup`, :class:`DCIMIG`, :class:`Modularity`, :class:`Minimality`, :class:`Sufficiency`; of binned
+  posteriors, with ``log_variance=``: :class:`RobustMIG`, :class:`JEMMIG`.
+- Moments of codes and factors: :class:`SAP`.
 - A uniform sample of rows, to fit a predictor to: :class:`DCI`, :class:`Explicitness`, :class:`DiscreteSAP`; to find
   groups in that agree in a factor: :class:`IRS`, :class:`BetaVAEScore`, :class:`FactorVAEScore`, :class:`ZMax`; and
   the rows themselves: :class:`CodeFactorSample`.
-- Posteriors without bins, ``update(mean, log_variance, factors, index=None)``: :class:`PosteriorMutualInformationGap`.
+- Posteriors without bins, ``update(mean, log_variance, factors, index=None)``: :class:`PosteriorMutualInformationGap`,
+  :class:`PosteriorMinimality`, :class:`PosteriorSufficiency`.
 """
 
 from torchdisentangle.supervised.code_gaps import DCIMIG, MIGSup

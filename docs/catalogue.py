@@ -1,0 +1,139 @@
+"""What the API reference shows: the public names of every package, each under the name that one imports it by."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any, NamedTuple
+
+ROOT = "torchdisentangle"
+SPLIT = f"{ROOT}.functional"
+"""The package with one page for every module; the others have a page each."""
+
+
+class Topic(NamedTuple):
+    """The public names that one module defines."""
+
+    module: str
+    title: str
+    classes: list[str]
+    functions: list[str]
+
+
+def packages() -> list[str]:
+    """All packages but the root, whose names are those of the families of metrics, and the adapters, which have none.
+
+    Example:
+        >>> packages()[:3]
+        ['torchdisentangle.callbacks', 'torchdisentangle.datasets', 'torchdisentangle.elbo']
+    """
+    inside = {f"{ROOT}.{module.name}" for module in iter_modules(import_module(ROOT).__path__) if module.ispkg}
+    return sorted(inside | {f"{ROOT}.callbacks", f"{ROOT}.models"})
+
+
+def topics(package: str) -> list[Topic]:
+    """The public names of a package by the modules that define them, those that it exports first.
+
+    Public are the names in ``__all__``, and the classes of the package that these inherit from, for they document
+    settings and methods; of the package of statistics all classes.
+
+    Example:
+        >>> [name for topic in topics("torchdisentangle.topology") for name in topic.classes][:2]
+        ['torchdisentangle.topology.RandomConvEmbedding', 'torchdisentangle.GeometryScore']
+    """
+    exported = [getattr(import_module(package), name) for name in import_module(package).__all__]
+    shown = {_key(value): value for value in exported if _is_code(value)}
+    shown |= {_key(base): base for value in exported for base in _bases(value, package)}
+    if package == f"{ROOT}.statistics":
+        shown |= {_key(value): value for module in _modules(package) for value in _classes(module)}
+    found = []
+    exporting = {value.__module__ for value in exported if _is_code(value)}
+    for module in sorted(
+        {value.__module__ for value in shown.values()}, key=lambda name: (name not in exporting, name)
+    ):
+        own = [value for value in vars(import_module(module)).values() if _key(value) in shown]
+        own = [value for value in dict.fromkeys(own) if value.__module__ == module]
+        names = {kind: [home(value) for value in own if kind(value)] for kind in (inspect.isclass, inspect.isfunction)}
+        found.append(Topic(module, _title(module), *names.values()))
+    return found
+
+
+def home(value: Any) -> str:
+    """The name by which a class or function is imported: from the root, its package, or the module that defines it.
+
+    Example:
+        >>> from torchdisentangle.manifold.base import ManifoldMetric
+        >>> from torchdisentangle.manifold.entropy import ManifoldEntropy
+        >>> home(ManifoldEntropy), home(ManifoldMetric)
+        ('torchdisentangle.ManifoldEntropy', 'torchdisentangle.manifold.base.ManifoldMetric')
+    """
+    module = value.__module__
+    for place in (ROOT, module.rpartition(".")[0] or module):
+        if value.__name__ in getattr(import_module(place), "__all__", ()):
+            return f"{place}.{value.__name__}"
+    return f"{module}.{value.__name__}"
+
+
+def home_of(name: str) -> str:
+    """The same of a dotted name that may be an attribute.
+
+    Example:
+        >>> home_of("torchdisentangle.similarity.fingerprint.Fingerprint.save")
+        'torchdisentangle.Fingerprint.save'
+    """
+    value = find(name)
+    if _is_code(value) and "." not in value.__qualname__:
+        return home(value)
+    owner, _, attribute = name.rpartition(".")
+    return f"{home(find(owner))}.{attribute}" if inspect.isclass(find(owner)) else name
+
+
+def find(target: str) -> Any:
+    """What a dotted name means, ``None`` if there is no such thing.
+
+    Example:
+        >>> find("torchdisentangle.functional.entropy").__name__, find("torchdisentangle.nothing")
+        ('entropy', None)
+    """
+    parts = target.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            value: Any = import_module(".".join(parts[:length]))
+        except ImportError:
+            continue
+        for name in parts[length:]:
+            value = getattr(value, name, None)
+        return value
+    return None
+
+
+def _key(value: Any) -> tuple[str, str] | None:
+    return (value.__module__, value.__qualname__) if _is_code(value) else None
+
+
+def _is_code(value: Any) -> bool:
+    return inspect.isclass(value) or inspect.isfunction(value)
+
+
+def _bases(value: Any, package: str) -> Iterator[type]:
+    for base in value.__mro__[1:] if inspect.isclass(value) else ():
+        if base.__module__.startswith(f"{package}.") and not base.__name__.startswith("_"):
+            yield base
+
+
+def _classes(module: ModuleType) -> Iterator[type]:
+    for name, value in vars(module).items():
+        if inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+            yield value
+
+
+def _modules(package: str) -> Iterator[ModuleType]:
+    for module in iter_modules(import_module(package).__path__):
+        yield import_module(f"{package}.{module.name}")
+
+
+def _title(module: str) -> str:
+    return (import_module(module).__doc__ or module).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,111 @@
+"""Sphinx configuration. ``make docs`` builds the site into ``docs/_build/html``, without network access."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.util.nodes import make_refnode
+
+import torchdisentangle
+
+sys.path.insert(0, str(Path(__file__).parent))
+import catalogue
+
+project = "torchdisentangle"
+author = "The torchdisentangle developers"
+project_copyright = author
+release = version = torchdisentangle.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+suppress_warnings = ["autosummary.import_cycle"]  # pages name what they show in full
+nitpicky = True
+nitpick_ignore_regex = [(r"py:.*", r"(?!torchdisentangle).*")]  # other libraries' names are not looked up
+
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
+autodoc_inherit_docstrings = False
+autodoc_typehints_format = "short"
+autosummary_context = {
+    "topics": {package: catalogue.topics(package) for package in catalogue.packages()},
+    "split": catalogue.SPLIT,
+}
+autosummary_ignore_module_all = False
+napoleon_custom_sections = ["Reference"]
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+python_maximum_signature_line_length = 90
+python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
+
+html_theme = "furo"
+html_title = "torchdisentangle"
+html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#0072B2"},
+    "dark_css_variables": {"color-brand-primary": "#56B4E9", "color-brand-content": "#56B4E9"},
+}
+
+
+def resolve(app: Any, env: Any, node: Any, contnode: Any) -> nodes.Node | None:
+    """Link names by where they are defined, or by their last part, as docstrings say them.
+
+    A name that exists and has no place in the reference becomes plain code; one that does not exist is warned of.
+    """
+    target = node["reftarget"].lstrip(".")
+    if node.get("refdomain") != "py" or not all(part.isidentifier() for part in target.split(".")):
+        return None
+    known = env.get_domain("py").objects
+    scopes = [scope for scope in (node.get("py:class"), node.get("py:module")) if scope]
+    for name in (target, *(f"{scope}.{target}" for scope in scopes)):
+        if name.startswith(f"{catalogue.ROOT}.") and catalogue.find(name) is not None:
+            place = catalogue.home_of(name)
+            return _link(app, env, node, contnode, place) if place in known else contnode
+    endings = {name for name, entry in known.items() if name.endswith(f".{target}") and not entry.aliased}
+    return _link(app, env, node, contnode, endings.pop()) if len(endings) == 1 else None
+
+
+def _link(app: Any, env: Any, node: Any, contnode: Any, name: str) -> nodes.Node:
+    entry = env.get_domain("py").objects[name]
+    return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, name)
+
+
+def link_classes(app: Any, doctree: nodes.document) -> None:
+    """Link the names of classes in running text, so that pages need no markup for them."""
+    classes = {
+        name.rpartition(".")[2]: name
+        for topics in app.config.autosummary_context["topics"].values()
+        for topic in topics
+        for name in topic.classes
+    }
+    for literal in list(doctree.findall(nodes.literal)):
+        if literal.astext() in classes and isinstance(literal.parent, nodes.paragraph | nodes.entry | nodes.title):
+            target = classes[literal.astext()]
+            link = addnodes.pending_xref("", refdomain="py", reftype="class", reftarget=target, refdoc=app.env.docname)
+            literal.replace_self(link)
+            link += literal
+
+
+def skip(app: Any, what: str, name: str, value: Any, skipped: bool, options: Any) -> bool | None:
+    """Leave out what says nothing: the fields of named tuples, which are among their arguments."""
+    return True if (getattr(value, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
+def setup(app: Any) -> None:
+    app.connect("doctree-read", link_classes)
+    app.connect("missing-reference", resolve)
+    app.connect("autodoc-skip-member", skip)

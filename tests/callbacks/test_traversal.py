@@ -1,0 +1,80 @@
+"""Latent traversals: one latent moves, the others stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import nn
+from torch.utils.data import DataLoader
+
+from torchdisentangle.callbacks import LatentTraversalCallback
+from torchdisentangle.models import as_latent_model
+from torchdisentangle.plots import plot_traversals
+
+MakeTrainer = Callable[..., L.Trainer]
+
+
+def test_one_latent_moves_and_the_others_stay(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
+    callback = LatentTraversalCallback(num_steps=5, span=1.5)
+    make_trainer(callback).validate(tiny_vae, loader, verbose=False)
+    data, values, latents = callback._shown  # type: ignore[misc]
+    assert values.tolist() == [-1.5, -0.75, 0.0, 0.75, 1.5]
+    model = as_latent_model(tiny_vae.eval())
+    first = next(iter(loader))[0][:1]
+    with torch.no_grad():
+        start = model.encode(first).mean
+        for row, latent in zip(data, latents, strict=True):
+            for picture, value in zip(row, values, strict=True):
+                z = start.clone()
+                z[0, latent] = value
+                torch.testing.assert_close(picture, model.decode(z)[0], rtol=1e-5, atol=1e-6)  # another batch size
+    movement = data.flatten(2).std(1).square().sum(1)
+    assert movement.tolist() == sorted(movement.tolist(), reverse=True)
+
+
+def test_a_generator_starts_at_the_centre(make_trainer: MakeTrainer, loader: DataLoader) -> None:
+    class Gan(L.LightningModule):
+        latent_dim = 2
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.generator = nn.Linear(2, 6)
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None: ...
+
+    gan = Gan()
+    callback = LatentTraversalCallback(num_steps=3, num_latents=1)
+    make_trainer(callback).validate(gan, loader, verbose=False)
+    data, _, latents = callback._shown  # type: ignore[misc]
+    assert data.shape == (1, 3, 6)
+    assert latents == [int(gan.generator.weight.norm(dim=0).argmax())]
+    torch.testing.assert_close(data[0, 1], gan.generator.bias.detach())
+
+
+def test_figures_of_images_and_of_curves(
+    make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, tmp_path: Path
+) -> None:
+    logger = CSVLogger(tmp_path, version="run")
+    make_trainer(LatentTraversalCallback(), logger=logger, max_epochs=2).fit(tiny_vae, loader, loader)
+    pictures = list((Path(logger.log_dir) / "figures" / "val" / "latents" / "traversals").glob("*.png"))
+    assert len(pictures) == 2
+    _, ax = plot_traversals(3 * torch.randn(2, 4, 3, 5, 5), [0, 1, 2, 3], labels=["a", "b"])
+    assert ax.images[0].get_array().shape == (10, 20, 3)
+    assert 0 <= ax.images[0].get_array().min() <= ax.images[0].get_array().max() <= 1
+    _, grid = plot_traversals(torch.randn(6, 4, 7), [0, 1, 2, 3])
+    assert sum(len(panel.lines) for panel in grid.flat) == 24
+    with pytest.raises(ValueError, match="data must have shape"):
+        plot_traversals(torch.zeros(2, 3, 4), [0, 1])
+
+
+def test_bad_settings() -> None:
+    for settings in ({"num_steps": 1}, {"span": 0.0}, {"num_latents": 0}):
+        with pytest.raises(MisconfigurationException, match="at least 2 steps"):
+            LatentTraversalCallback(**settings)  # type: ignore[arg-type]
