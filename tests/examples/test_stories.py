@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,10 +51,10 @@ def test_the_figures_that_a_story_shows_are_small_and_there(story: str) -> None:
         assert (folder / name).stat().st_size < 200_000
 
 
-@pytest.mark.parametrize("story", sorted(path.parent.name for path in (ROOT / "examples").glob("*/main.py")))
-def test_every_story_is_told_and_in_the_index(story: str) -> None:
-    assert (ROOT / "examples" / story / "README.md").exists()
-    assert f"({story}/README.md)" in (ROOT / "examples" / "README.md").read_text()
+def test_the_index_lists_every_story_that_is_told() -> None:
+    index = (ROOT / "examples" / "README.md").read_text()
+    told = {path.parent.name for path in (ROOT / "examples").glob("*/README.md")}
+    assert told == set(re.findall(r"\((\w+)/README\.md\)", index))
 
 
 def test_the_yaml_of_the_command_line_adds_every_callback(tmp_path: Path) -> None:
