@@ -101,7 +101,7 @@ def main() -> None:
             )
             trainer = L.Trainer(
                 accelerator="cpu",
-                logger=[logger, CSVLogger(folder, name=name, version="")],
+                logger=[logger, CSVLogger(folder, name=name, version=f"seed-{seed}")],
                 callbacks=[callback],
                 enable_progress_bar=False,
                 enable_model_summary=False,
@@ -125,7 +125,7 @@ def main() -> None:
     summary = table(scores)
     (folder / "summary.md").write_text(summary + "\n")
     print(f"\n{summary}\n\nwandb run          {run}\nfigure             {folder / 'scores.png'}")
-    print(f"of the callback    {folder}/<generator>/figures\n\nDone in {time.time() - start:.0f} s.")
+    print(f"of the callback    {folder}/<generator>/seed-0/figures\n\nDone in {time.time() - start:.0f} s.")
     conclude(
         {
             f"{kind}: the disentangled generator scores higher for all {seeds} seeds": all(
