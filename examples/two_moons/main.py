@@ -146,7 +146,7 @@ def findings(
         f"the others do not: theirs of {others[0]:.2f} and {others[1]:.2f} nats are below {orthogonal}": (
             max(others) < orthogonal
         ),
-        f"only the last is aligned: the core's entropy is {steep:.2f} nats above the detail's, for the others "
+        f"the last is the most aligned: the core's entropy is {steep:.2f} nats above the detail's, for the others "
         f"{flat[0]:.2f} and {flat[1]:.2f}, by more than {aligned} less": steep > max(flat) + aligned,
     }
 
