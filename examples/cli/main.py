@@ -1,10 +1,14 @@
 """A module of one's own, with every callback added by a YAML file.
 
-Run ``python examples/cli/main.py fit --config examples/cli/config.yaml``. Nothing here knows of disentanglement: the
-module encodes and decodes, and ``config.yaml`` says what is watched.
+Run ``python examples/cli/main.py fit --config examples/cli/config.yaml``, which is also what happens without any
+arguments. Nothing here knows of disentanglement: the module encodes and decodes, and ``config.yaml`` says what is
+watched. Logs to Weights & Biases, offline, and to CSV and PNG files.
 """
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import lightning as L
 import torch
@@ -62,4 +66,9 @@ class Autoencoder(L.LightningModule):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    LightningCLI(Autoencoder, seed_everything_default=0, save_config_kwargs={"overwrite": True})
+    LightningCLI(
+        Autoencoder,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        args=sys.argv[1:] or ["fit", "--config", str(Path(__file__).with_name("config.yaml"))],
+    )

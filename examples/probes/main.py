@@ -4,17 +4,21 @@ A normalizing flow with random weights is measured exactly at many latents, and 
 with the root of the number of samples for every number of probes; what the probes add shrinks with their own number,
 and beyond the variation that the decoder has from place to place, more of them are of no use.
 
-Run ``python examples/probes/main.py``. Writes a figure and a table.
+Run ``python examples/probes/main.py``, or with ``--fast``. Nothing is trained and nothing logged: it writes a figure
+and a table.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
+import sys
 import time
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))
+
 import torch
+from common import arguments, conclude
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -24,7 +28,7 @@ from torchdisentangle.functional.manifold_pairs import pairwise_of_samples
 from torchdisentangle.models import as_latent_model, real_nvp
 from torchdisentangle.plots import BLUE, GREEN, GREY, ORANGE, figure_style
 
-LATENTS, POOL = 16, 8192
+LATENTS = 16
 PROBES = {2: ORANGE, 8: GREEN, 64: BLUE}
 SAMPLES = [2**power for power in range(5, 11)]
 
@@ -45,7 +49,7 @@ def root_mean_square_error(of_samples: Tensor, truth: Tensor, num_samples: int) 
 
 
 @torch.no_grad()
-def measure() -> dict[str, dict[int | None, list[float]]]:
+def measure(pool: int) -> dict[str, dict[int | None, list[float]]]:
     """The errors of both quantities, by the number of probes (``None``: exact), at each number of samples."""
     torch.manual_seed(0)
     flow = real_nvp(LATENTS, num_blocks=6, hidden=64)
@@ -53,7 +57,7 @@ def measure() -> dict[str, dict[int | None, list[float]]]:
         if "weight" in name:
             parameter += torch.randn_like(parameter) * 0.8 / parameter.shape[1] ** 0.5
     model = as_latent_model(flow)
-    z = model.prior.sample(POOL, torch.Generator().manual_seed(0))
+    z = model.prior.sample(pool, torch.Generator().manual_seed(0))
     exact = readings(decoder_jacobian(model.decode, z))
     projection = probed_jacobian(model.decode, z, num_probes=max(PROBES))
     errors: dict[str, dict[int | None, list[float]]] = {name: {} for name in exact}
@@ -97,17 +101,32 @@ def table(errors: dict[str, dict[int | None, list[float]]]) -> str:
     return "\n".join(lines)
 
 
+def findings(errors: dict[str, dict[int | None, list[float]]]) -> dict[str, bool]:
+    """What must hold for both quantities."""
+    ends = math.log(SAMPLES[-1] / SAMPLES[0])
+    found = {}
+    for name, of_probes in errors.items():
+        powers = [math.log(values[-1] / values[0]) / ends for values in of_probes.values()]
+        few, more, most = ([x / exact for x, exact in zip(of_probes[m], of_probes[None], strict=True)] for m in PROBES)
+        found |= {
+            f"{name}: errors fall with the number of samples to the power {min(powers):.2f} to {max(powers):.2f}, "
+            "near -1/2": max(abs(power + 0.5) for power in powers) < 0.1,
+            f"{name}: more probes err less, {few[-1]:.2f}, {more[-1]:.2f} and {most[-1]:.2f} times the exact error": (
+                all(a > b > c for a, b, c in zip(few, more, most, strict=True))
+            ),
+        }
+    return found
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("runs/probes"), help="where the figure and table go")
-    folder = parser.parse_args().folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
+    options = arguments(__doc__, "runs/probes", fast="means over fewer sets of samples")
+    folder: Path = options.folder
     start = time.time()
-    errors = measure()
+    errors = measure(pool=4096 if options.fast else 8192)
     draw(errors).savefig(folder / "error.png", dpi=200)
     (folder / "error.md").write_text(table(errors) + "\n")
     print(f"{table(errors)}\n\n{folder / 'error.png'}\n\nDone in {time.time() - start:.0f} s.")
+    conclude(findings(errors))
 
 
 if __name__ == "__main__":

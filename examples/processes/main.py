@@ -9,6 +9,9 @@ On several machines give every one of them the same command with torchrun's addr
     torchrun --nnodes 2 --node-rank 0 --nproc-per-node 8 --rdzv-endpoint HOST:PORT --rdzv-backend c10d \
         examples/processes/main.py --devices 8 --num-nodes 2 --accelerator gpu
 
+or let SLURM start them, one task for each device: ``srun --nodes 2 --ntasks-per-node 8 --gpus-per-node 8 python
+examples/processes/main.py --devices 8 --num-nodes 2 --accelerator gpu``.
+
 A small autoencoder is validated on digits whose number the processes do not divide, first by all processes together and
 then by one alone. The finding is that all values are equal, to the rounding of float32 encoders in batches of other
 sizes.
@@ -17,6 +20,7 @@ sizes.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import warnings
@@ -41,6 +45,7 @@ from torchdisentangle.datasets import handwritten_digits
 from torchdisentangle.models import BetaVAE
 
 LAUNCHED = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "LOCAL_WORLD_SIZE")
+LAUNCHERS = ("TORCHELASTIC", "SLURM")
 TOLERANCE = 1e-4  # relative; encoders and decoders are float32
 
 
@@ -72,6 +77,7 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="fewer digits")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_num_threads(1)
     L.seed_everything(0, verbose=False)
     model = BetaVAE(data_shape=(1, 8, 8), latent_dim=5, hidden=(64,))
@@ -92,7 +98,7 @@ def main() -> None:
     dist.destroy_process_group()
     if rank > 0:
         return
-    for name in [name for name in os.environ if name in LAUNCHED or name.startswith("TORCHELASTIC")]:
+    for name in [name for name in os.environ if name in LAUNCHED or name.startswith(LAUNCHERS)]:
         os.environ.pop(name, None)  # from here on this process is alone
     alone = values(model, data, accelerator=options.accelerator, devices=1)
     options.folder.mkdir(parents=True, exist_ok=True)

@@ -21,14 +21,16 @@ sys.path.append(str(Path(__file__).parents[1]))
 import lightning as L
 import torch
 from common import arguments, conclude
+from figure import draw_scores
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from torchdisentangle.callbacks import ManifoldTopologyCallback
+from torchdisentangle.callbacks import ManifoldTopologyCallback, log_figure
 from torchdisentangle.functional.submanifold import conditional_latents
 from torchdisentangle.topology import SupervisedManifoldTopologyScore
 
+KINDS = ("unsupervised", "supervised")
 FACTORS = ("first angle", "length", "second angle")
 
 
@@ -66,7 +68,7 @@ def mixing(seed: int) -> Tensor:
     return rotation
 
 
-def supervised_score(module: Rings, seed: int, settings: dict) -> float:
+def against_factors(module: Rings, seed: int, settings: dict) -> SupervisedManifoldTopologyScore:
     """Latents against factors: the data come from the disentangled process, with one factor held."""
     values = 4
     metric = SupervisedManifoldTopologyScore(3, values, [values] * 3, seed=seed, **settings)
@@ -78,7 +80,7 @@ def supervised_score(module: Rings, seed: int, settings: dict) -> float:
             at = held[value, index]
             metric.update(module.decode(conditional_latents(base, index, at)), latent=index, value=value)
             metric.update(truth.decode(conditional_latents(real, index, at)), factor=index, value=value)
-    return float(metric.compute()["score"])
+    return metric
 
 
 def main() -> None:
@@ -90,6 +92,7 @@ def main() -> None:
     logger = WandbLogger(project="torchdisentangle-topology", save_dir=folder, offline=True)
     nothing = DataLoader(TensorDataset(torch.zeros(1, 1)))
     scores: dict[str, list[tuple[float, float]]] = {"disentangled": [], "entangled": []}
+    distances: dict[str, Tensor] = {}
     for seed in range(seeds):
         for name, rotation in (("disentangled", torch.eye(3)), ("entangled", mixing(seed))):
             module = Rings(rotation)
@@ -98,32 +101,50 @@ def main() -> None:
             )
             trainer = L.Trainer(
                 accelerator="cpu",
-                logger=[logger, CSVLogger(folder, name=name, version="")],
+                logger=[logger, CSVLogger(folder, name=name, version=f"seed-{seed}")],
                 callbacks=[callback],
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
             trainer.validate(module, nothing, verbose=False)
             unsupervised = float(trainer.callback_metrics[f"{name}/seed {seed}/topology/score"])
-            scores[name].append((unsupervised, supervised_score(module, seed, settings)))
+            metric = against_factors(module, seed, settings)
+            supervised = float(metric.compute()["score"])
+            scores[name].append((unsupervised, supervised))
+            distances.setdefault(name, metric.distances())
             print(
-                f"[{name}] seed {seed}  unsupervised {scores[name][-1][0]:7.0f}  supervised {scores[name][-1][1]:7.0f}"
+                f"[{name}] seed {seed}  unsupervised {unsupervised:7.0f}  supervised {supervised:7.0f}"
                 f"  ({time.time() - start:.0f} s)",
                 flush=True,
             )
+    figure = draw_scores(scores, distances, FACTORS)
+    log_figure(L.Trainer(logger=logger, enable_progress_bar=False), "scores", figure)
+    figure.savefig(folder / "scores.png", dpi=160)
     run = logger.experiment.dir.removesuffix("/files")
     logger.experiment.finish()
-    means = {name: torch.tensor(values).mean(0).tolist() for name, values in scores.items()}
-    print("\n| generator | unsupervised | supervised |\n| --- | ---: | ---: |")
-    for name, (unsupervised, supervised) in means.items():
-        print(f"| {name} | {unsupervised:.0f} | {supervised:.0f} |")
-    ordered = all(
-        good[kind] > bad[kind]
-        for good, bad in zip(scores["disentangled"], scores["entangled"], strict=True)
-        for kind in (0, 1)
+    summary = table(scores)
+    (folder / "summary.md").write_text(summary + "\n")
+    print(f"\n{summary}\n\nwandb run          {run}\nfigure             {folder / 'scores.png'}")
+    print(f"of the callback    {folder}/<generator>/seed-0/figures\n\nDone in {time.time() - start:.0f} s.")
+    conclude(
+        {
+            f"{kind}: the disentangled generator scores higher for all {seeds} seeds": all(
+                good[place] > bad[place] for good, bad in zip(*scores.values(), strict=True)
+            )
+            for place, kind in enumerate(KINDS)
+        }
     )
-    print(f"\nwandb run          {run}\nfigures            {folder}/<generator>/figures")
-    conclude({"the disentangled generator scores higher for every seed, both ways": ordered})
+
+
+def table(scores: dict[str, list[tuple[float, float]]]) -> str:
+    """Scores by seed, and their means, in Markdown."""
+    heads = [f"{kind}, {name}" for kind in KINDS for name in scores]
+    lines = ["| seed | " + " | ".join(heads) + " |", "|" + " ---: |" * (len(heads) + 1)]
+    columns = torch.tensor(list(scores.values())).permute(1, 2, 0).flatten(1)  # a row for each seed
+    for seed, row in enumerate(columns):
+        lines.append(f"| {seed} | " + " | ".join(f"{value:.0f}" for value in row.tolist()) + " |")
+    lines.append("| mean | " + " | ".join(f"{value:.0f}" for value in columns.mean(0).tolist()) + " |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-import normflows as nf
 import torch
 from common import CosineLearningRate, Progress, arguments, conclude, table, train
 from figures import draw_curves, draw_information, draw_spectra
@@ -30,7 +29,7 @@ from torchdisentangle.callbacks import ManifoldEntropyCallback
 from torchdisentangle.datasets import Torus
 from torchdisentangle.datasets.torus import ANGLE_SCALES, RADIUS_SCALES
 from torchdisentangle.functional import decoder_jacobian, match_latents
-from torchdisentangle.models import NormalizingFlowModule, as_latent_model
+from torchdisentangle.models import NormalizingFlowModule, as_latent_model, glow_flow
 
 OBJECTIVES = {"maximum likelihood": 0.0, "principal manifolds": 1.0}
 SHOWN = ("nll", "manifold/total_entropy", "manifold/total_correlation", "manifold/mpmi_mean")
@@ -53,16 +52,6 @@ class Recovered(NamedTuple):
         """The mean coefficient of all other pairs."""
         size = len(self.information)
         return float((self.information.sum() - self.information.diagonal().sum()) / (size * size - size))
-
-
-def glow(dim: int, num_blocks: int, hidden: int) -> nf.NormalizingFlow:
-    """Affine couplings, each with a learnt linear mixing and a normalisation that starts at the data's scale."""
-    flows: list[torch.nn.Module] = []
-    for _ in range(num_blocks):
-        network = nf.nets.MLP([dim // 2, hidden, hidden, dim], init_zeros=True)
-        coupling = nf.flows.AffineCouplingBlock(network, scale_map="sigmoid")
-        flows += [coupling, nf.flows.LULinearPermute(dim), nf.flows.ActNorm((dim,))]
-    return nf.NormalizingFlow(nf.distributions.DiagGaussian(dim, trainable=False), flows)
 
 
 @torch.no_grad()
@@ -89,7 +78,7 @@ def main() -> None:
     every = slice(None, None, 4) if options.fast else slice(None)
     torus = Torus(ANGLE_SCALES[every], RADIUS_SCALES[every])
     size = {"num_blocks": 3, "hidden": 32} if options.fast else {"num_blocks": 6, "hidden": 64}
-    epochs, steps, batch = (8, 40, 128) if options.fast else (16, 64, 256)
+    epochs, steps, batch = (4, 80, 128) if options.fast else (16, 64, 256)
     data = (
         DataLoader(TensorDataset(torus.sample(steps * batch, seed=1)), batch, shuffle=True),
         DataLoader(TensorDataset(held_out := torus.sample(2048, seed=2)), 512),
@@ -98,7 +87,7 @@ def main() -> None:
     for name, weight in OBJECTIVES.items():
         torch.manual_seed(0)  # the same flow, from the same start, with the same batches
         model = NormalizingFlowModule(
-            glow(torus.latent_dim, **size), weight, learning_rate=1e-2, jacobian_mode="reverse"
+            glow_flow(torus.latent_dim, **size), weight, learning_rate=1e-2, jacobian_mode="reverse"
         )
         progress = Progress(name, SHOWN)
         values[name], places[name] = train(
