@@ -38,7 +38,7 @@ bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
 docs: $(STAMP)
-	rm -rf docs/reference/generated
+	rm -rf docs/reference/generated docs/stories
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
@@ -46,4 +46,4 @@ docs-figures: $(STAMP)
 	$(BIN)/python docs/figures.py
 
 clean:
-	rm -rf .venv build dist *.egg-info docs/_build docs/reference/generated
+	rm -rf .venv build dist *.egg-info docs/_build docs/reference/generated docs/stories

@@ -14,6 +14,7 @@ import torchdisentangle
 
 sys.path.insert(0, str(Path(__file__).parent))
 import catalogue
+import story_pages
 
 project = "torchdisentangle"
 author = "The torchdisentangle developers"
@@ -106,6 +107,7 @@ def skip(app: Any, what: str, name: str, value: Any, skipped: bool, options: Any
 
 
 def setup(app: Any) -> None:
+    app.connect("builder-inited", story_pages.write_pages)
     app.connect("doctree-read", link_classes)
     app.connect("missing-reference", resolve)
     app.connect("autodoc-skip-member", skip)
