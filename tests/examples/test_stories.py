@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[2]
 FIGURES = {
     "torus": {"spectrum.png", "information.png", "curves.png"},
     "dependent_factors": {"scores.png"},
+    "topdis": {"overview.png"},
+    "total_correlation": {"overview.png", "latents_against_factors.png"},
 }
 
 
