@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -44,6 +45,9 @@ def draw_overview(runs: list[Run], best: Run, information: Tensor) -> Figure:
             reconstruction.scatter(table[:, 0], table[:, 2], s=sizes, alpha=0.3, **style)
             reconstruction.plot(*_means(table[:, [0, 2]], weights), color=colour, marker=marker, ms=4, lw=1.2)
         correlation.set(xscale="log", xlabel="total correlation (nats)", ylabel="MIG", ylim=(0, None))
+        correlation.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        correlation.xaxis.set_major_formatter("{x:g}")
+        correlation.xaxis.set_minor_formatter(NullFormatter())
         correlation.set_title("larger marks: larger weights")
         correlation.legend(loc="best", handletextpad=0.1)
         reconstruction.set(xlabel="reconstruction (nats)", ylim=correlation.get_ylim(), title="lines: means over seeds")
