@@ -16,6 +16,7 @@ from torchdisentangle.plots import BLUE, GREEN, ORANGE, figure_style, plot_trave
 
 LOOKS = {"beta-VAE": (BLUE, "o"), "beta-TCVAE": (ORANGE, "s"), "FactorVAE": (GREEN, "^")}
 STEPS = 9
+LEAST = 1e-3  # total correlation that is drawn; an estimate of none may be negative
 
 
 class Run(NamedTuple):
@@ -41,11 +42,11 @@ def draw_overview(runs: list[Run], best: Run, information: Tensor) -> Figure:
             weights = np.array([run.weight for run in found])
             sizes = 10 + 8 * np.unique(weights, return_inverse=True)[1]
             style: dict[str, Any] = {"color": colour, "marker": marker, "linewidths": 0}
-            correlation.scatter(table[:, 1], table[:, 2], s=sizes, alpha=0.8, **style, label=name)
+            correlation.scatter(table[:, 1].clip(LEAST), table[:, 2], s=sizes, alpha=0.8, **style, label=name)
             reconstruction.scatter(table[:, 0], table[:, 2], s=sizes, alpha=0.3, **style)
             reconstruction.plot(*_means(table[:, [0, 2]], weights), color=colour, marker=marker, ms=4, lw=1.2)
         correlation.set(xscale="log", xlabel="total correlation (nats)", ylabel="MIG", ylim=(0, None))
-        correlation.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        correlation.xaxis.set_major_locator(LogLocator())
         correlation.xaxis.set_major_formatter("{x:g}")
         correlation.xaxis.set_minor_formatter(NullFormatter())
         correlation.set_title("larger marks: larger weights")
