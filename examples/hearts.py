@@ -16,10 +16,11 @@ def hearts(scales: int = 6, positions: int = 16, columns: range | None = None) -
     return dataset.sub_grid(shape=2, x=range(positions) if columns is None else columns)
 
 
-def loaders(dataset: FactorDataset, batch_size: int = 128) -> dict[str, DataLoader]:
+def loaders(dataset: FactorDataset, batch_size: int = 128, passes: int = 1) -> dict[str, DataLoader]:
     """All images with the factors that vary, rendered once; for training in full shuffled batches.
 
-    They are few and known completely, so that training and validation data are the same.
+    They are few and known completely, so that training and validation data are the same; and so few that an epoch may
+    well be several passes over them.
     """
     factors = dataset.index_to_factors(torch.arange(len(dataset)))
     varying = [dataset.factor_index(name) for name in FACTORS]
@@ -29,6 +30,6 @@ def loaders(dataset: FactorDataset, batch_size: int = 128) -> dict[str, DataLoad
         return DataLoader(rows, batch_size=None, sampler=BatchSampler(order, size, drop_last))  # a slice at once
 
     return {
-        "train_dataloaders": batches(RandomSampler(rows), batch_size, drop_last=True),
+        "train_dataloaders": batches(RandomSampler(rows, num_samples=passes * len(rows)), batch_size, drop_last=True),
         "val_dataloaders": batches(SequentialSampler(rows), 512, drop_last=False),
     }

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
 from torch import Tensor
 
 from torchdisentangle.models import VAE
-from torchdisentangle.plots import BLUE, ORANGE, figure_style
+from torchdisentangle.plots import BLUE, GREEN, ORANGE, figure_style, plot_traversals
 
+LOOKS = {"beta-VAE": (BLUE, "o"), "beta-TCVAE": (ORANGE, "s"), "FactorVAE": (GREEN, "^")}
 STEPS = 9
+LEAST = 1e-3  # total correlation that is drawn; an estimate of none may be negative
 
 
 class Run(NamedTuple):
     """What is known of a trained model."""
 
     model: str
-    beta: float
+    weight: float
     seed: int
     reconstruction: float
     total_correlation: float
@@ -29,37 +34,41 @@ class Run(NamedTuple):
 def draw_overview(runs: list[Run], best: Run, information: Tensor) -> Figure:
     """MIG against total correlation and reconstruction; traversals of the best model, by information."""
     with figure_style():
-        figure = Figure(figsize=(7.2, 2.4), layout="constrained")
-        correlation, reconstruction, traversals = figure.subplots(1, 3, width_ratios=[1.15, 1, 1])
-        for name, colour, marker in (("beta-VAE", BLUE, "o"), ("beta-TCVAE", ORANGE, "s")):
+        figure = Figure(figsize=(8.2, 2.5), layout="constrained")
+        correlation, reconstruction, traversals = figure.subplots(1, 3, width_ratios=[1.15, 1, 1.2])
+        for name, (colour, marker) in LOOKS.items():
             found = [run for run in runs if run.model == name]
-            mig = [run.mig for run in found]
-            size = [12 + 8 * number for number in _ranks([run.beta for run in found])]
-            style = {"s": size, "color": colour, "marker": marker, "alpha": 0.8, "linewidths": 0}
-            correlation.scatter([run.total_correlation for run in found], mig, **style, label=name)
-            reconstruction.scatter([run.reconstruction for run in found], mig, **style)
+            table = np.array([run[3:6] for run in found])
+            weights = np.array([run.weight for run in found])
+            sizes = 10 + 8 * np.unique(weights, return_inverse=True)[1]
+            style: dict[str, Any] = {"color": colour, "marker": marker, "linewidths": 0}
+            correlation.scatter(table[:, 1].clip(LEAST), table[:, 2], s=sizes, alpha=0.8, **style, label=name)
+            reconstruction.scatter(table[:, 0], table[:, 2], s=sizes, alpha=0.3, **style)
+            reconstruction.plot(*_means(table[:, [0, 2]], weights), color=colour, marker=marker, ms=4, lw=1.2)
         correlation.set(xscale="log", xlabel="total correlation (nats)", ylabel="MIG", ylim=(0, None))
-        correlation.set_title("larger marks: larger beta")
-        correlation.legend(loc="best")
-        reconstruction.set(xlabel="reconstruction (nats)", ylim=correlation.get_ylim())
+        correlation.xaxis.set_major_locator(LogLocator())
+        correlation.xaxis.set_major_formatter("{x:g}")
+        correlation.xaxis.set_minor_formatter(NullFormatter())
+        correlation.set_title("larger marks: larger weights")
+        correlation.legend(loc="best", handletextpad=0.1)
+        reconstruction.set(xlabel="reconstruction (nats)", ylim=correlation.get_ylim(), title="lines: means over seeds")
         _draw_traversals(traversals, best, information.argsort(descending=True))
     return figure
 
 
-def _ranks(values: list[float]) -> list[int]:
-    return [sorted(set(values)).index(value) for value in values]
+def _means(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
+    """Means over seeds for each weight, in ascending order of the first column."""
+    means = np.stack([values[weights == weight].mean(0) for weight in np.unique(weights)])
+    return means[means[:, 0].argsort()].T
 
 
 @torch.no_grad()
 def _draw_traversals(ax: Any, best: Run, order: Tensor) -> None:
     """A row for each latent, which alone moves from -2 to 2."""
+    values = torch.linspace(-2, 2, STEPS)
     z = torch.zeros(len(order), STEPS, len(order))
     for row, latent in enumerate(order.tolist()):
-        z[row, :, latent] = torch.linspace(-2, 2, STEPS)
-    decoded = best.module.decode(z.flatten(0, 1))
-    size = decoded.shape[-1]
-    canvas = decoded.reshape(len(order), STEPS, size, size).permute(0, 2, 1, 3).reshape(len(order) * size, -1)
-    ax.imshow(canvas, cmap="gray", vmin=0, vmax=1, extent=(0, STEPS, len(order), 0))
-    ax.set(title=f"best: {best.model}, beta {best.beta:g}", xlabel="value of the latent", ylabel="latent")
-    ax.set_xticks([0.5, STEPS / 2, STEPS - 0.5], [-2, 0, 2])
-    ax.set_yticks([row + 0.5 for row in range(len(order))], order.tolist())
+        z[row, :, latent] = values
+    decoded = best.module.decode(z.flatten(0, 1)).unflatten(0, (len(order), STEPS))
+    plot_traversals(decoded, values, labels=order.tolist(), ax=ax)
+    ax.set_title(f"{best.model} of the highest MIG, {best.mig:.2f}")

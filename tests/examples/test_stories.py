@@ -23,6 +23,7 @@ FIGURES: dict[str, set[str]] = {
     "ensembles": {"similarity.png", "hot_spots.png", "circle.png"},
     "dependent_factors": {"scores.png"},
     "topology": {"scores.png"},
+    "total_correlation": {"overview.png", "latents_against_factors.png"},
     "topdis": {"overview.png"},
     "informativeness": {"ranking.png"},
     "probes": {"error.png"},
