@@ -29,7 +29,8 @@ class EvaluationCallback(L.Callback):
     that an error never ends a training: it is warned of, on all processes, and the epoch has no values.
 
     Args:
-        prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test.
+        prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
+            of one kind need different ones.
         every_n_epochs: evaluate in every so many epochs of a fit (validate and test always evaluate).
         figures: draw figures at every so many evaluations; ``True``: at each, ``False``: never.
         seed: of the callback's own random numbers.
@@ -140,7 +141,7 @@ class EvaluationCallback(L.Callback):
         figures: Mapping[str, Callable[[], Figure]] = {}
         with self._forgiven():
             scalars, figures = self.finish(trainer)
-        key = f"{self.prefix or ('test' if trainer.testing else 'val')}/{self.family}"
+        key = self._key(trainer)
         finite = {f"{key}/{name}": value.detach().float() for name, value in scalars.items() if value.isfinite()}
         pl_module.log_dict(finite, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes already
         if self.figures and self._evaluations % self.figures == 0 and trainer.is_global_zero:
@@ -203,12 +204,21 @@ class EvaluationCallback(L.Callback):
     def _attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Lightning advises sync_dist=True for every value logged on several processes; these are reduced already
         warnings.filterwarnings("ignore", message=rf".*recommended to use `self\.log\('\w+/{self.family}/")
+        others = [other for other in trainer.callbacks if isinstance(other, EvaluationCallback) and other is not self]
+        if self._key(trainer) in [other._key(trainer) for other in others]:  # Lightning would log averages of both
+            raise MisconfigurationException(
+                f"two callbacks log {self._key(trainer)}/...: give one of them another prefix, such as "
+                f"{type(self).__name__}(prefix='second')"
+            )
         with _misconfiguration():
             self.model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
             self.model.require(*self.abilities)
             if self.model.ready:
                 with undisturbed(pl_module):
                     self.rehearse(trainer, self.model)
+
+    def _key(self, trainer: L.Trainer) -> str:
+        return f"{self.prefix or ('test' if trainer.testing else 'val')}/{self.family}"
 
     def _due(self, trainer: L.Trainer) -> bool:
         return trainer.state.fn != "fit" or (trainer.current_epoch + 1) % self.every_n_epochs == 0

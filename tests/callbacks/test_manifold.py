@@ -351,6 +351,12 @@ def test_classes_of_an_unconditional_prior(make_trainer: MakeTrainer, tiny_vae: 
     fails_before_training(make_trainer(ManifoldEntropyCallback(8, classes=3)), tiny_vae, loader, "has no classes")
 
 
+def test_two_callbacks_with_the_same_keys(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
+    """Lightning would log the average of both values."""
+    callbacks = [ManifoldEntropyCallback(8), ManifoldEntropyCallback(8, source="posterior", prefix="val")]
+    fails_before_training(make_trainer(*callbacks), tiny_vae, loader, "two callbacks log val/manifold")
+
+
 @pytest.mark.parametrize(
     "settings", [{"num_samples": 0}, {"source": "nowhere"}, {"every_n_epochs": 0}, {"figures": -1}]
 )
