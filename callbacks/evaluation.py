@@ -109,6 +109,9 @@ class EvaluationCallback(L.Callback):
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._started = self._failed = False
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            with _misconfiguration():
+                self.loader(trainer)
 
     def on_validation_batch_end(
         self,
@@ -197,9 +200,15 @@ class EvaluationCallback(L.Callback):
         return model.encode(x, labels[rows.to(labels.device)])
 
     def loader(self, trainer: L.Trainer) -> Any:
-        """The data loader that this callback reads."""
-        loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
-        return CombinedLoader(loaders, "sequential").flattened[self.dataloader_idx]
+        """The data loader that this callback reads.
+
+        Raises:
+            ValueError: if there is none of that number.
+        """
+        loaders = CombinedLoader(trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders, "sequential")
+        if not 0 <= self.dataloader_idx < len(loaders.flattened):
+            raise ValueError(f"dataloader_idx={self.dataloader_idx}, but data loaders: {len(loaders.flattened)}")
+        return loaders.flattened[self.dataloader_idx]
 
     def _attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Lightning advises sync_dist=True for every value logged on several processes; these are reduced already

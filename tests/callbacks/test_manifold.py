@@ -343,6 +343,16 @@ def test_batches_without_the_key(make_trainer: MakeTrainer, tiny_vae: Any, loade
     fails_before_training(make_trainer(callback), tiny_vae, loader, "the batch has no tensor at 'image'")
 
 
+@pytest.mark.parametrize("dataloader_idx", [-1, 1])
+def test_a_data_loader_that_does_not_exist(
+    make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, dataloader_idx: int
+) -> None:
+    callback = ManifoldEntropyCallback(8, source="posterior", dataloader_idx=dataloader_idx)
+    fails_before_training(make_trainer(callback), tiny_vae, loader, "but data loaders: 1")
+    with pytest.raises(L.pytorch.utilities.exceptions.MisconfigurationException, match="but data loaders: 1"):
+        make_trainer(callback).validate(tiny_vae, loader, verbose=False)
+
+
 def test_partition_that_does_not_fit(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
     fails_before_training(make_trainer(ManifoldEntropyCallback(8, partition=[[0], [7]])), tiny_vae, loader, "3 latents")
 
