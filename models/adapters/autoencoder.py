@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from torchdisentangle.models.latent_model import LatentModel, Posterior, attribute, find_latent_dim
+from torchdisentangle.models.latent_model import LatentModel, Posterior, find_latent_dim, num_classes_of
 
 
 class AutoencoderModel(LatentModel):
@@ -47,7 +47,7 @@ def fits(module: nn.Module) -> bool:
 
 def adapt(module: nn.Module, *, latent_dim: int | None = None, num_classes: int | None = None) -> LatentModel:
     """Adapt a module with ``decode``."""
-    classes = attribute(module, "num_classes") if num_classes is None else num_classes
+    classes = num_classes_of(module, module.decode) if num_classes is None else num_classes  # type: ignore[operator]
     return AutoencoderModel(module, find_latent_dim(module, latent_dim), classes)
 
 
