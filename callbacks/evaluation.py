@@ -213,7 +213,8 @@ class EvaluationCallback(L.Callback):
     def _attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Lightning advises sync_dist=True for every value logged on several processes; these are reduced already
         warnings.filterwarnings("ignore", message=rf".*recommended to use `self\.log\('\w+/{self.family}/")
-        others = [other for other in trainer.callbacks if isinstance(other, EvaluationCallback) and other is not self]
+        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        others = [other for other in callbacks if isinstance(other, EvaluationCallback) and other is not self]
         if self._key(trainer) in [other._key(trainer) for other in others]:  # Lightning would log averages of both
             raise MisconfigurationException(
                 f"two callbacks log {self._key(trainer)}/...: give one of them another prefix, such as "
