@@ -29,7 +29,8 @@ class EvaluationCallback(L.Callback):
     that an error never ends a training: it is warned of, on all processes, and the epoch has no values.
 
     Args:
-        prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test.
+        prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
+            of one kind need different ones.
         every_n_epochs: evaluate in every so many epochs of a fit (validate and test always evaluate).
         figures: draw figures at every so many evaluations; ``True``: at each, ``False``: never.
         seed: of the callback's own random numbers.
@@ -108,6 +109,9 @@ class EvaluationCallback(L.Callback):
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._started = self._failed = False
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            with _misconfiguration():
+                self.loader(trainer)
 
     def on_validation_batch_end(
         self,
@@ -140,7 +144,7 @@ class EvaluationCallback(L.Callback):
         figures: Mapping[str, Callable[[], Figure]] = {}
         with self._forgiven():
             scalars, figures = self.finish(trainer)
-        key = f"{self.prefix or ('test' if trainer.testing else 'val')}/{self.family}"
+        key = self._key(trainer)
         finite = {f"{key}/{name}": value.detach().float() for name, value in scalars.items() if value.isfinite()}
         pl_module.log_dict(finite, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes already
         if self.figures and self._evaluations % self.figures == 0 and trainer.is_global_zero:
@@ -196,19 +200,35 @@ class EvaluationCallback(L.Callback):
         return model.encode(x, labels[rows.to(labels.device)])
 
     def loader(self, trainer: L.Trainer) -> Any:
-        """The data loader that this callback reads."""
-        loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
-        return CombinedLoader(loaders, "sequential").flattened[self.dataloader_idx]
+        """The data loader that this callback reads.
+
+        Raises:
+            ValueError: if there is none of that number.
+        """
+        loaders = CombinedLoader(trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders, "sequential")
+        if not 0 <= self.dataloader_idx < len(loaders.flattened):
+            raise ValueError(f"dataloader_idx={self.dataloader_idx}, but data loaders: {len(loaders.flattened)}")
+        return loaders.flattened[self.dataloader_idx]
 
     def _attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Lightning advises sync_dist=True for every value logged on several processes; these are reduced already
         warnings.filterwarnings("ignore", message=rf".*recommended to use `self\.log\('\w+/{self.family}/")
+        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        others = [other for other in callbacks if isinstance(other, EvaluationCallback) and other is not self]
+        if self._key(trainer) in [other._key(trainer) for other in others]:  # Lightning would log averages of both
+            raise MisconfigurationException(
+                f"two callbacks log {self._key(trainer)}/...: give one of them another prefix, such as "
+                f"{type(self).__name__}(prefix='second')"
+            )
         with _misconfiguration():
             self.model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
             self.model.require(*self.abilities)
             if self.model.ready:
                 with undisturbed(pl_module):
                     self.rehearse(trainer, self.model)
+
+    def _key(self, trainer: L.Trainer) -> str:
+        return f"{self.prefix or ('test' if trainer.testing else 'val')}/{self.family}"
 
     def _due(self, trainer: L.Trainer) -> bool:
         return trainer.state.fn != "fit" or (trainer.current_epoch + 1) % self.every_n_epochs == 0

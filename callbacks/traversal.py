@@ -93,13 +93,15 @@ class LatentTraversalCallback(EvaluationCallback):
     def _traverse(self, model: LatentModel, start: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, list[int]]:
         """Decoded data ``(latents, steps, *data_shape)``, the values in standard deviations, and which latents."""
         values = torch.linspace(-self.span, self.span, self.num_steps)
-        loc, scale = model.prior.loc[:1].to(start), model.prior.scale[:1].to(start)
         if labels is None and model.num_classes is not None:
             labels = torch.zeros(1, dtype=torch.int64, device=start.device)
+        prior = model.prior
+        row = int(labels) if labels is not None and len(prior.loc) > 1 else 0
+        loc, std = prior.loc[row].to(start), prior.standard_deviations()[row].to(start)
         decoded = []
         for latent in range(model.latent_dim):
             z = start.repeat(self.num_steps, 1)
-            z[:, latent] = loc[0, latent] + scale[0, latent] * values.to(start)
+            z[:, latent] = loc[latent] + std[latent] * values.to(start)
             data = model.decode(z) if labels is None else model.decode(z, labels.expand(self.num_steps))
             decoded.append(data.detach().float().cpu())
         data = torch.stack(decoded)

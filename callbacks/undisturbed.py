@@ -64,14 +64,26 @@ def _values_kept(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _full_precision(module: nn.Module) -> Iterator[None]:
-    half = [(tensor, tensor.data) for tensor in _tensors(module) if tensor.dtype in (torch.float16, torch.bfloat16)]
+    # a change of dtype in place would cut the hooks off by which distributed training averages the gradients
+    half = [
+        (submodule, name, tensor)
+        for submodule in module.modules()
+        for name, tensor in [*submodule._parameters.items(), *submodule._buffers.items()]
+        if tensor is not None and not is_lazy(tensor) and tensor.dtype in (torch.float16, torch.bfloat16)
+    ]
+    full = {id(tensor): _full(tensor) for _, _, tensor in half}  # tied weights stay tied
     try:
-        for tensor, data in half:
-            tensor.data = data.float()
+        for submodule, name, tensor in half:
+            setattr(submodule, name, full[id(tensor)])
         yield
     finally:
-        for tensor, data in half:
-            tensor.data = data
+        for submodule, name, tensor in half:
+            setattr(submodule, name, tensor)
+
+
+def _full(tensor: Tensor) -> Tensor:
+    value = tensor.detach().float()
+    return nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import singledispatch
 from importlib import import_module
+from inspect import signature
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -205,6 +206,23 @@ def attribute(module: nn.Module, name: str) -> Any:
     """A setting of a module, from its attributes or Lightning's ``hparams``; ``None`` if it has none."""
     value = getattr(module, name, None)
     return value if value is not None else dict(getattr(module, "hparams", None) or {}).get(name)
+
+
+def num_classes_of(module: nn.Module, decode: Callable[..., Any]) -> int | None:
+    """The attribute ``num_classes`` of a module that decodes conditionally; others may have it for a classifier.
+
+    Args:
+        module: the module.
+        decode: its method or network that decodes, which takes labels if it is conditional.
+
+    Returns:
+        The number of classes; ``None`` if the module has none, or its decoder takes the latents alone.
+    """
+    try:
+        signature(decode).bind("latents", "labels")
+    except TypeError:
+        return None
+    return attribute(module, "num_classes")
 
 
 def find_latent_dim(module: nn.Module, given: int | None) -> int:

@@ -80,3 +80,7 @@ class Prior(NamedTuple):
         """Entropy of each dimension in nats, ``(C, d)``."""
         constant = STANDARD_NORMAL_ENTROPY * (~self.uniform).to(self.scale)
         return self.scale.detach().log() + constant
+
+    def standard_deviations(self) -> Tensor:
+        r"""Standard deviation of each dimension, ``(C, d)``: of a uniform one, its width over :math:`\sqrt{12}`."""
+        return self.scale.detach() * torch.where(self.uniform, 12**-0.5, 1.0)

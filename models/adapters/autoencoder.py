@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from torchdisentangle.models.latent_model import LatentModel, Posterior, attribute, find_latent_dim
+from torchdisentangle.models.latent_model import LatentModel, Posterior, find_latent_dim, num_classes_of
 
 
 class AutoencoderModel(LatentModel):
@@ -45,9 +45,9 @@ def fits(module: nn.Module) -> bool:
     return callable(getattr(module, "decode", None))
 
 
-def adapt(module: nn.Module, *, latent_dim: int | None = None, num_classes: int | None = None) -> LatentModel:
+def adapt(module: Any, *, latent_dim: int | None = None, num_classes: int | None = None) -> LatentModel:
     """Adapt a module with ``decode``."""
-    classes = attribute(module, "num_classes") if num_classes is None else num_classes
+    classes = num_classes_of(module, module.decode) if num_classes is None else num_classes
     return AutoencoderModel(module, find_latent_dim(module, latent_dim), classes)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from torchdisentangle.models.latent_model import LatentModel, attribute, find_latent_dim
+from torchdisentangle.models.latent_model import LatentModel, find_latent_dim, num_classes_of
 
 _NAMES = ("generator", "decoder")
 
@@ -29,7 +29,7 @@ def fits(module: nn.Module) -> bool:
 
 def adapt(module: nn.Module, *, latent_dim: int | None = None, num_classes: int | None = None) -> LatentModel:
     """Adapt a module with a generator, which may know the number of latents in its stead."""
-    classes = attribute(module, "num_classes") if num_classes is None else num_classes
+    classes = num_classes_of(module, _generator(module).forward) if num_classes is None else num_classes
     try:
         size = find_latent_dim(module, latent_dim)
     except TypeError:

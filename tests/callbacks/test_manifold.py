@@ -343,12 +343,28 @@ def test_batches_without_the_key(make_trainer: MakeTrainer, tiny_vae: Any, loade
     fails_before_training(make_trainer(callback), tiny_vae, loader, "the batch has no tensor at 'image'")
 
 
+@pytest.mark.parametrize("dataloader_idx", [-1, 1])
+def test_a_data_loader_that_does_not_exist(
+    make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, dataloader_idx: int
+) -> None:
+    callback = ManifoldEntropyCallback(8, source="posterior", dataloader_idx=dataloader_idx)
+    fails_before_training(make_trainer(callback), tiny_vae, loader, "but data loaders: 1")
+    with pytest.raises(L.pytorch.utilities.exceptions.MisconfigurationException, match="but data loaders: 1"):
+        make_trainer(callback).validate(tiny_vae, loader, verbose=False)
+
+
 def test_partition_that_does_not_fit(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
     fails_before_training(make_trainer(ManifoldEntropyCallback(8, partition=[[0], [7]])), tiny_vae, loader, "3 latents")
 
 
 def test_classes_of_an_unconditional_prior(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
     fails_before_training(make_trainer(ManifoldEntropyCallback(8, classes=3)), tiny_vae, loader, "has no classes")
+
+
+def test_two_callbacks_with_the_same_keys(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
+    """Lightning would log the average of both values."""
+    callbacks = [ManifoldEntropyCallback(8), ManifoldEntropyCallback(8, source="posterior", prefix="val")]
+    fails_before_training(make_trainer(*callbacks), tiny_vae, loader, "two callbacks log val/manifold")
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,19 @@ def test_undisturbed_restores_after_an_error() -> None:
         fail()
     assert module[0].weight.dtype == torch.bfloat16
     assert module[1].training
+
+
+def test_undisturbed_keeps_the_hooks_of_distributed_training() -> None:
+    """DDP hooks the nodes that accumulate gradients, which a parameter loses when its dtype changes in place."""
+    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.LSTM(2, 2)).bfloat16()
+    module[1].weight = module[0].weight
+    accumulators = {name: p.expand_as(p).grad_fn.next_functions[0][0] for name, p in module.named_parameters()}
+    called = set()
+    for name, accumulator in accumulators.items():
+        accumulator.register_hook(lambda *_, name=name: called.add(name))
+    with undisturbed(module):
+        assert {p.dtype for p in module.parameters()} == {torch.float32}
+        assert module[1].weight is module[0].weight
+        assert module(torch.ones(4, 2))[0].dtype == torch.float32
+    module(torch.ones(4, 2, dtype=torch.bfloat16))[0].sum().backward()
+    assert called == accumulators.keys()

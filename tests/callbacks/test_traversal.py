@@ -11,14 +11,15 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch import nn
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from torchdisentangle.callbacks import LatentTraversalCallback
-from torchdisentangle.models import as_latent_model
+from torchdisentangle.models import LatentModel, Posterior, Prior, as_latent_model
 from torchdisentangle.plots import plot_traversals
 
 MakeTrainer = Callable[..., L.Trainer]
+UNIFORM = torch.tensor([False, True])
 
 
 def test_one_latent_moves_and_the_others_stay(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
@@ -37,6 +38,35 @@ def test_one_latent_moves_and_the_others_stay(make_trainer: MakeTrainer, tiny_va
                 torch.testing.assert_close(picture, model.decode(z)[0], rtol=1e-5, atol=1e-6)  # another batch size
     movement = data.flatten(2).std(1).square().sum(1)
     assert movement.tolist() == sorted(movement.tolist(), reverse=True)
+
+
+def test_steps_are_standard_deviations_of_the_datums_own_prior(make_trainer: MakeTrainer) -> None:
+    prior = Prior(torch.tensor([[0.0, 0.0], [5.0, 7.0]]), torch.tensor([[1.0, 2.0], [3.0, 4.0]]), UNIFORM)
+
+    class Identity(LatentModel):
+        def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
+            return Posterior(x)
+
+        def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+            return z
+
+        @property
+        def prior(self) -> Prior:
+            return prior
+
+    class Module(L.LightningModule):
+        def latent_model(self) -> LatentModel:
+            return Identity(self, 2, num_classes=2)
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None: ...
+
+    callback = LatentTraversalCallback(num_steps=3, span=2.0)
+    batch = TensorDataset(torch.zeros(4, 2), torch.ones(4, dtype=torch.int64))
+    make_trainer(callback).validate(Module(), DataLoader(batch, 4), verbose=False)
+    data, _, latents = callback._shown  # type: ignore[misc]
+    moved = {latent: data[row, :, latent] for row, latent in enumerate(latents)}
+    torch.testing.assert_close(moved[0], 5 + 2 * 3 * torch.tensor([-1.0, 0.0, 1.0]))
+    torch.testing.assert_close(moved[1], 7 + 2 * 4 / 12**0.5 * torch.tensor([-1.0, 0.0, 1.0]))
 
 
 def test_a_generator_starts_at_the_centre(make_trainer: MakeTrainer, loader: DataLoader) -> None:

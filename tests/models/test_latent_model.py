@@ -154,6 +154,23 @@ def test_labels_reach_conditional_models_only() -> None:
     assert as_latent_model(Decoder()).decode(z, labels).abs().max() == 0
 
 
+def test_classes_of_a_classifier_make_no_conditional_decoder() -> None:
+    """Many a module, or its hparams, has num_classes for something else than its decoder."""
+    for module in (Autoencoder(), Gan()):
+        module.num_classes = 10  # type: ignore[assignment]
+        model = as_latent_model(module)
+        assert model.num_classes is None
+        assert len(model.decode(torch.zeros(2, model.latent_dim))) == 2
+
+    class Conditional(Autoencoder):
+        num_classes = 3
+
+        def decode(self, z: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
+            return z + labels[:, None]
+
+    assert as_latent_model(Conditional()).num_classes == 3
+
+
 def test_registration() -> None:
     class Unusual(nn.Module):
         width = 4
