@@ -141,18 +141,18 @@ def format_matrix(names: Sequence[str], matrix: Tensor) -> str:
 def describe(
     ensemble: EnsembleComparison, spots: HotSpots, matrix: Tensor, information: Tensor, measure: Measure, unit: Unit
 ) -> str:
-    """Hot spots in words: their members, how similar these are, and how much they tell."""
+    """Hot spots in words: their members, how similar those of different runs are, and how much they tell."""
+    runs = [name.rpartition(":")[0] for name in ensemble.names]
     lines = []
     for label in range(int(spots.labels.max()) + 1):
-        members = (spots.labels == label).nonzero()[:, 0]
-        names = [ensemble.names[i] for i in members]
-        runs = len({name.rpartition(":")[0] for name in names})
-        within = matrix[members][:, members]
-        mean = (within.sum() - within.diagonal().sum()) / max(len(members) * (len(members) - 1), 1)
+        members = (spots.labels == label).nonzero()[:, 0].tolist()
+        across = [float(matrix[i, j]) for i in members for j in members if runs[i] != runs[j]]
+        similarity = (
+            f"mean {measure_label(measure, unit)} across runs {sum(across) / len(across):.2f}, " if across else ""
+        )
         lines.append(
-            f"hot spot {label}: {len(members)} channels of {runs} runs, "
-            f"mean {measure_label(measure, unit)} {mean:.2f}, "
-            f"information {information[members].mean():.2f} {unit}: {' '.join(names)}"
+            f"hot spot {label}: {len(members)} channels of {len({runs[i] for i in members})} runs, {similarity}"
+            f"information {information[members].mean():.2f} {unit}: {' '.join(ensemble.names[i] for i in members)}"
         )
     return "\n".join(lines) if lines else "no hot spots"
 
