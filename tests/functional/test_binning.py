@@ -78,6 +78,10 @@ def test_narrow_posteriors_become_hard_bins(dtype: torch.dtype) -> None:
     hard = torch.nn.functional.one_hot(F.assign_bins(mean, edges), 20).to(dtype)
     for log_variance in (-80.0, -1e6):
         torch.testing.assert_close(F.soft_bins(mean, torch.full_like(mean, log_variance), edges), hard)
+        on_edge, on_centre = (torch.full((1, 1), x, dtype=dtype) for x in (0.0, 0.5))
+        narrow = torch.full_like(on_edge, log_variance)
+        assert F.soft_bins(on_edge, narrow, torch.tensor([-1.0, 0.0, 1.0])).tolist() == [[[0, 0.5, 0.5, 0]]]
+        assert F.density_bins(on_centre, narrow, -2.0, 2.0, 4).tolist() == [[[0, 0, 1, 0]]]
 
 
 def test_soft_bins_are_differentiable() -> None:
