@@ -171,7 +171,12 @@ def test_compare_in_other_units_and_without_information(tmp_path: Path, capsys: 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["nowhere"], "holds none"), (["same.npz", "same.npz"], "given twice"), (["broken.npz"], "is no fingerprint")],
+    [
+        (["nowhere"], "holds none"),
+        (["same.npz", "same.npz"], "given twice"),
+        (["broken.npz"], "is no fingerprint"),
+        (["same.npz", "--min-samples", "0"], "min_samples must be at least 2"),
+    ],
 )
 def test_compare_says_what_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, arguments: list[str], message: str

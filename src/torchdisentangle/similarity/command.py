@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
     threshold = INFORMATIVE
     if arguments.threshold is not None:
         threshold = arguments.threshold * (NATS_PER_BIT if unit == "bits" else 1)
-    min_samples = arguments.min_samples or max(2, math.ceil(_SHARE * len(files)))
+    least = max(2, math.ceil(_SHARE * len(files)))
+    min_samples = least if arguments.min_samples is None else arguments.min_samples
     matrix = similarity_matrix(ensemble.comparison, measure, unit)
     for name, file in zip(names, files, strict=True):
         print(f"{name:16} {fingerprints[name]!r} from {file}")
