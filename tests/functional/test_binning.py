@@ -97,6 +97,9 @@ def test_densities_are_close_to_integrals_where_posteriors_are_wide() -> None:
     density = F.density_bins(mean, log_variance, -4.0, 4.0, 100)
     inner = slice(1, -1)  # the outer bins hold the tails, which the density spreads
     torch.testing.assert_close(density[..., inner], soft[..., inner], rtol=3e-3, atol=1e-5)
+    centres = np.linspace(-4, 4, 100, endpoint=False) + 0.04
+    by_scipy = norm.pdf(centres, mean.numpy()[..., None], np.exp(0.5 * log_variance.numpy())[..., None])
+    np.testing.assert_allclose(density.numpy(), by_scipy / by_scipy.sum(-1, keepdims=True), rtol=1e-12)
     far = F.density_bins(torch.tensor([[9.0, -9.0]]), torch.tensor([[-9.0, -9.0]]), -4.0, 4.0, 100)
     assert far.argmax(-1).tolist() == [[99, 0]]
     narrow = F.density_bins(torch.tensor([[0.03]]), torch.tensor([[2 * math.log(0.002)]]), -4.0, 4.0, 100)

@@ -182,7 +182,7 @@ def density_bins(
     """
     edges = equal_width_edges(low, high, num_bins).to(mean.device)
     width = (high - low) / num_bins
-    centres = low + (torch.arange(num_bins, device=mean.device) + 0.5) * width
+    centres = low + (torch.arange(num_bins, dtype=torch.float64, device=mean.device) + 0.5) * width
     log_density = -0.5 * (
         ((centres.to(mean) - mean[..., None]) * (-0.5 * log_variance.clamp(min=_NARROWEST)).exp()[..., None]).square()
         + log_variance[..., None]
