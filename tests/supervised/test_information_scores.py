@@ -295,6 +295,7 @@ def test_plots() -> None:
     _, ax = matrix.plot()
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["shape", "scale", "x"]
     assert ax.images[0].get_array().shape == (2, 3)
+    assert _filled(MutualInformationMatrix(), GRID[:, :1], GRID[:, :1]).plot()[1].images[0].get_array().shape == (1, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for build in SCORES:
