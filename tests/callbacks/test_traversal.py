@@ -98,6 +98,9 @@ def test_figures_of_images_and_of_curves(
     _, ax = plot_traversals(3 * torch.randn(2, 4, 3, 5, 5), [0, 1, 2, 3], labels=["a", "b"])
     assert ax.images[0].get_array().shape == (10, 20, 3)
     assert 0 <= ax.images[0].get_array().min() <= ax.images[0].get_array().max() <= 1
+    figure, ax = plot_traversals(torch.rand(1, 1, 1, 8, 8), [0.5])
+    figure.canvas.draw()
+    assert min(ax.get_window_extent().size) > 50  # pixels: a single image has room beside its labels
     _, grid = plot_traversals(torch.randn(6, 4, 7), [0, 1, 2, 3])
     assert sum(len(panel.lines) for panel in grid.flat) == 24
     with pytest.raises(ValueError, match="data must have shape"):

@@ -113,6 +113,15 @@ def test_separate_posteriors_reach_the_ceiling() -> None:
     assert float(sampled.compute()) == pytest.approx(math.log(100), abs=1e-9)
 
 
+@pytest.mark.parametrize("settings", [{}, {"estimator": "mss", "dataset_size": 64}])
+def test_posteriors_without_width_are_points(settings: dict[str, Any]) -> None:
+    mean = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    values = decomposed(mean, torch.full((64, 2), -2000.0), **settings)
+    assert values["mutual_information"] == pytest.approx(math.log(64), abs=1e-9)
+    assert values["total_correlation"] == pytest.approx(math.log(64), abs=1e-9)
+    assert sum(values[name] for name in NAMES) == pytest.approx(values["kl"], rel=1e-12)
+
+
 @given(st.permutations(range(40)), st.integers(1, 40), st.integers(0, 40))
 def test_any_split_gives_the_value_of_one_pass(order: list[int], size: int, cut: int) -> None:
     mean, log_variance = gaussians(40, 3, 0.4, 0.5)

@@ -78,6 +78,10 @@ def test_narrow_posteriors_become_hard_bins(dtype: torch.dtype) -> None:
     hard = torch.nn.functional.one_hot(F.assign_bins(mean, edges), 20).to(dtype)
     for log_variance in (-80.0, -1e6):
         torch.testing.assert_close(F.soft_bins(mean, torch.full_like(mean, log_variance), edges), hard)
+        on_edge, on_centre = (torch.full((1, 1), x, dtype=dtype) for x in (0.0, 0.5))
+        narrow = torch.full_like(on_edge, log_variance)
+        assert F.soft_bins(on_edge, narrow, torch.tensor([-1.0, 0.0, 1.0])).tolist() == [[[0, 0.5, 0.5, 0]]]
+        assert F.density_bins(on_centre, narrow, -2.0, 2.0, 4).tolist() == [[[0, 0, 1, 0]]]
 
 
 def test_soft_bins_are_differentiable() -> None:
@@ -93,6 +97,9 @@ def test_densities_are_close_to_integrals_where_posteriors_are_wide() -> None:
     density = F.density_bins(mean, log_variance, -4.0, 4.0, 100)
     inner = slice(1, -1)  # the outer bins hold the tails, which the density spreads
     torch.testing.assert_close(density[..., inner], soft[..., inner], rtol=3e-3, atol=1e-5)
+    centres = np.linspace(-4, 4, 100, endpoint=False) + 0.04
+    by_scipy = norm.pdf(centres, mean.numpy()[..., None], np.exp(0.5 * log_variance.numpy())[..., None])
+    np.testing.assert_allclose(density.numpy(), by_scipy / by_scipy.sum(-1, keepdims=True), rtol=1e-12)
     far = F.density_bins(torch.tensor([[9.0, -9.0]]), torch.tensor([[-9.0, -9.0]]), -4.0, 4.0, 100)
     assert far.argmax(-1).tolist() == [[99, 0]]
     narrow = F.density_bins(torch.tensor([[0.03]]), torch.tensor([[2 * math.log(0.002)]]), -4.0, 4.0, 100)

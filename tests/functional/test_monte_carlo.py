@@ -47,6 +47,13 @@ def test_information_of_spaces_against_quadrature() -> None:
     assert bound < expected
 
 
+@pytest.mark.parametrize("log_variance", [-80.0, -800.0, -1e30])
+def test_posteriors_narrower_than_rounding(log_variance: float) -> None:
+    mean = torch.tensor([[-50.0], [50.0]]).double()
+    estimate = F.space_information(mean, torch.full_like(mean, log_variance), num_samples=50)
+    assert estimate.value == pytest.approx(math.log(2), abs=1e-12)
+
+
 def test_hard_clusters() -> None:
     mean = torch.arange(16.0)[:, None] * 100
     rows, columns = (mean / 400).floor() * 400, (mean / 100) % 4 * 100

@@ -184,3 +184,4 @@ def test_interpretability_of_two_copies_and_of_an_unrelated_factor() -> None:
     entropy = 0.5 * math.log(2 * math.pi * math.e) - 2 - math.log(WIDTH)
     joint = entropy + 0.5 * math.log(1 + WIDTH**2 / (12 * math.exp(-4))) + math.log(5)
     assert float(factors["jemmig"][0]) == pytest.approx(joint, abs=5e-3)  # H(z, y): no gap
+    assert metric.plot()[1].images[0].get_array().shape == (2, 2)

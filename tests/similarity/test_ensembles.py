@@ -140,6 +140,22 @@ def test_compare_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture
     torch.testing.assert_close(matrix.diagonal(), alive.float())  # a dead channel has nothing in common with itself
 
 
+def test_compare_prints_the_similarity_across_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Within each run two equal channels, NMI 1; across runs nearly none: that is what a reader must see."""
+    generator = torch.Generator().manual_seed(0)
+    paths = []
+    for run in ("a", "b"):
+        mean = torch.randn(NUM_POINTS, 1, generator=generator).double().expand(-1, 2)
+        paths.append(str(Fingerprint(mean, torch.full_like(mean, -3.0), torch.arange(NUM_POINTS)).save(tmp_path / run)))
+    across = compare_fingerprints({path: Fingerprint.load(path) for path in paths}).comparison
+    nmi = float(across.normalized_mutual_information[0, 2])
+    assert nmi < 0.2
+    assert main(["compare", *paths, "--output", str(tmp_path), "--min-samples", "4"]) == 0
+    assert f"4 channels of 2 runs, mean NMI across runs {nmi:.2f}, information" in capsys.readouterr().out
+    assert main(["compare", paths[0], "--output", str(tmp_path)]) == 0
+    assert "2 channels of 1 runs, information" in capsys.readouterr().out
+
+
 def test_compare_in_other_units_and_without_information(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run = ensemble()["run0"]
     dead = Fingerprint(torch.zeros(5, 2), torch.zeros(5, 2), torch.arange(5))
@@ -155,7 +171,12 @@ def test_compare_in_other_units_and_without_information(tmp_path: Path, capsys: 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["nowhere"], "holds none"), (["same.npz", "same.npz"], "given twice"), (["broken.npz"], "is no fingerprint")],
+    [
+        (["nowhere"], "holds none"),
+        (["same.npz", "same.npz"], "given twice"),
+        (["broken.npz"], "is no fingerprint"),
+        (["same.npz", "--min-samples", "0"], "min_samples must be at least 2"),
+    ],
 )
 def test_compare_says_what_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, arguments: list[str], message: str

@@ -75,6 +75,8 @@ def test_other_data_are_refused() -> None:
         fingerprint().at(torch.tensor([5, 6]))
     with pytest.raises(ValueError, match="occurs twice"):
         Fingerprint(MEAN, MEAN, torch.zeros(9, dtype=torch.int64))
+    with pytest.raises(ValueError, match="must be finite"):  # or its channels would pass for dead ones
+        Fingerprint(MEAN, torch.full_like(MEAN, float("nan")), INDEX)
     with pytest.raises(ValueError, match="index must be integers"):
         Fingerprint(MEAN, MEAN, torch.arange(8))
     with pytest.raises(ValueError, match="labels must have shape"):

@@ -201,5 +201,8 @@ def test_figures() -> None:
         metric._to_sync = False
         figure, _ = metric.plot(values[name])
         assert isinstance(figure, Figure)
+    single = ChannelSimilarity(num_points=20)
+    single.update(MEAN[:, :1], LOG_VARIANCE[:, :1])
+    assert isinstance(single.plot()[0], Figure)  # though its matrix is a single number
     figure, axes = values["fingerprint"].plot()
     assert [ax.get_title() for ax in axes] == [str(i) for i in values["information"].argsort(descending=True).tolist()]

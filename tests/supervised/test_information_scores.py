@@ -140,6 +140,13 @@ def test_codes_without_information() -> None:
             abs=1e-12,  # a code that knows nothing counts as 0 in Modularity only
         )
     assert value_of(JEMMIG(binning="hard", edges="data"), constant, GRID) == pytest.approx(math.log(60) / 3)
+    uneven = independent_factors(
+        (7, 7, 7), 997, seed=1
+    )  # whose frequencies round: codes that know nothing are not seen by it
+    for build in (MIGSup, Modularity):
+        metric = _filled(build(), torch.cat([uneven, constant[:1].expand(997, 2)], 1), uneven)
+        assert metric.per_code()[3:].tolist() == [0, 0]
+        assert float(metric.compute()) == pytest.approx(0.6 if build is Modularity else 1.0, abs=0.05)
 
 
 def test_single_codes_and_factors() -> None:
@@ -288,6 +295,7 @@ def test_plots() -> None:
     _, ax = matrix.plot()
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["shape", "scale", "x"]
     assert ax.images[0].get_array().shape == (2, 3)
+    assert _filled(MutualInformationMatrix(), GRID[:, :1], GRID[:, :1]).plot()[1].images[0].get_array().shape == (1, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for build in SCORES:

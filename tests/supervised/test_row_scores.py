@@ -140,6 +140,9 @@ def test_published_forms() -> None:
     svc = value_of(DiscreteSAP("svc", rescale=False), CODES["perfect"])
     assert 0.1 < svc < 0.5
     assert abs(value_of(DiscreteSAP("svc", rescale=False), 0.1 * CODES["perfect"]) - svc) > 0.03
+    few = torch.cat([CODES["perfect"][:100, :1], CODES["noise"][:100, :1]], 1)
+    assert value_of(DiscreteSAP(), few, FACTORS[:100, :1]) <= 1  # a second code below chance is no credit
+    assert value_of(DiscreteSAP(), 1e-9 * CODES["perfect"]) == value_of(DiscreteSAP(), CODES["perfect"])
     raw = value_of(DiscreteSAP(rescale=False), CODES["perfect"])
     assert raw == pytest.approx(0.8 * value_of(DiscreteSAP(), CODES["perfect"]).item())
     plain = value_of(Explicitness(rescale=False), CODES["noise"])

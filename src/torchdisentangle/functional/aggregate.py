@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.gaussian import NARROWEST
+
 _BLOCK_BYTES = {"cpu": 2**21}  # what fits a core's cache; elsewhere what keeps a device busy
 _BLOCK_BYTES_ELSEWHERE = 2**27
 _ROWS_AT_LEAST = 256
@@ -136,7 +138,7 @@ class _RowBlock:
     def __init__(
         self, mean: Tensor, log_variance: Tensor, log_weights: Tensor | None, factors: Tensor | None, rows: slice
     ) -> None:
-        mean, log_variance = mean.double().mT, log_variance.double().mT
+        mean, log_variance = mean.double().mT, log_variance.double().mT.clamp(min=NARROWEST)
         self.inverse_std = (-0.5 * log_variance).exp().contiguous()
         self.mean = mean.contiguous()
         self.peak = (-0.5 * (log_variance + math.log(2 * math.pi))).contiguous()

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-_NARROWEST = -1000.0  # log-variance below which 1 / sigma would overflow
+_NARROWEST = -170.0  # log-variance below which 1 / sigma would overflow in float32
 _LOWEST_PEAK = 1e-5  # density at the nearest centre below which a posterior is narrower than its bin
 
 
@@ -182,9 +182,9 @@ def density_bins(
     """
     edges = equal_width_edges(low, high, num_bins).to(mean.device)
     width = (high - low) / num_bins
-    centres = low + (torch.arange(num_bins, device=mean.device) + 0.5) * width
+    centres = low + (torch.arange(num_bins, dtype=torch.float64, device=mean.device) + 0.5) * width
     log_density = -0.5 * (
-        (centres.to(mean) - mean[..., None]).square() * (-log_variance.clamp(min=_NARROWEST)).exp()[..., None]
+        ((centres.to(mean) - mean[..., None]) * (-0.5 * log_variance.clamp(min=_NARROWEST)).exp()[..., None]).square()
         + log_variance[..., None]
         + math.log(2 * math.pi)
     )

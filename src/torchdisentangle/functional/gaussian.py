@@ -8,6 +8,8 @@ from torch import Tensor
 
 LOG_TWO_PI = math.log(2 * math.pi)
 
+NARROWEST = -300.0  # log-variance below which densities stay as they are, so that no square of a distance overflows
+
 
 def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     r"""Log-density of each dimension of diagonal Gaussians.
@@ -27,6 +29,7 @@ def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tenso
         >>> gaussian_log_density(torch.zeros(1), torch.ones(1), torch.zeros(1))
         tensor([-1.4189])
     """
+    log_variance = log_variance.clamp(min=NARROWEST)
     standardised = (z - mean) * (-0.5 * log_variance).exp()
     return -0.5 * (standardised.square() + log_variance + LOG_TWO_PI)
 

@@ -15,6 +15,8 @@ from torch import Tensor
 
 BiasCorrection = Literal["miller_madow", "permutation"]
 
+_ROUNDING = 16.0  # units in the last place of 1: less information is the rounding of a table of independent variables
+
 
 def entropy(counts: Tensor, miller_madow: bool = False) -> Tensor:
     r"""Entropy of a discrete variable.
@@ -82,7 +84,7 @@ def mutual_information(joint: Tensor, bias_correction: BiasCorrection | None = N
         bias_correction: which correction; ``None``: the plug-in estimate.
 
     Returns:
-        ``(...)`` in nats, at least 0.
+        ``(...)`` in nats, at least 0; exactly 0 for a table of independent variables, such as one with a constant.
 
     Raises:
         ValueError: for an unknown correction.
@@ -98,7 +100,8 @@ def mutual_information(joint: Tensor, bias_correction: BiasCorrection | None = N
     """
     p, n = _normalised(joint, dim=(-2, -1))
     independent = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
-    value = (_p_log(p, p) - _p_log(p, independent)).sum((-2, -1)).clamp(min=0)
+    value = (_p_log(p, p) - _p_log(p, independent)).sum((-2, -1))
+    value = torch.where(value > _ROUNDING * torch.finfo(value.dtype).eps, value, 0.0)
     if bias_correction is None:
         return value
     if bias_correction == "miller_madow":

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from torchdisentangle.functional.bhattacharyya import check_posteriors
 from torchdisentangle.functional.channels import normalized_mutual_information, variation_of_information
+from torchdisentangle.functional.gaussian import NARROWEST
 
 _BLOCK = 2**20  # pairs of a sample and a point that are held at once
 
@@ -155,16 +156,15 @@ class _Densities(NamedTuple):
 class _Space:
     def __init__(self, mean: Tensor, log_variance: Tensor) -> None:
         check_posteriors(mean, log_variance)
-        self.mean, self.log_std = mean.double(), 0.5 * log_variance.double()
+        self.mean, self.log_std = mean.double(), 0.5 * log_variance.double().clamp(min=NARROWEST)
 
     def draw(self, rows: Tensor, generator: torch.Generator) -> _Densities:
-        mean, log_std = self.mean[rows], self.log_std[rows]
-        noise = torch.randn(mean.shape, generator=generator, dtype=torch.float64).to(mean.device)
-        codes = mean + log_std.exp() * noise
+        mean, std = self.mean[rows], self.log_std[rows].exp()
+        codes = mean + std * torch.randn(mean.shape, generator=generator, dtype=torch.float64).to(mean.device)
         densities = -self.log_std.sum(1).expand(len(codes), -1)
         for code, centre, scale in zip(codes.T, self.mean.T, self.log_std.T, strict=True):  # never (S, N, d) at once
             densities = densities - 0.5 * ((code[:, None] - centre) * (-scale).exp()).square()
-        return _Densities(-log_std.sum(1) - 0.5 * noise.square().sum(1), densities)
+        return _Densities(densities.gather(1, rows[:, None])[:, 0], densities)  # of the code, which rounding has moved
 
 
 def _sampled(

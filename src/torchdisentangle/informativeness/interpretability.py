@@ -8,8 +8,9 @@ from torch import Tensor
 
 from torchdisentangle.functional.information_gap import jemmig, mutual_information_gap, normalized_jemmig
 from torchdisentangle.functional.posterior_bins import DEFAULT_BINS, DEFAULT_BOUNDS
+from torchdisentangle.plots import plot_factor_matrix
 from torchdisentangle.statistics.counts import Ends
-from torchdisentangle.supervised.information import Information, InformationMetric
+from torchdisentangle.supervised.information import Information, InformationMetric, factor_labels
 
 
 class Interpretability(InformationMetric):
@@ -68,6 +69,14 @@ class Interpretability(InformationMetric):
         with self.reduced():
             values = self._of_factors(self.information())
             return {name: self.over_all_factors(value) for name, value in values.items()}
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Heatmap of the mutual information that the scores are read from; given scores of one name, over steps."""
+        if val is not None:
+            return super().plot(val, ax)
+        with self.reduced():
+            matrix = self.over_all_factors(self.information().mutual)
+        return plot_factor_matrix(matrix, factor_labels(self.factor_names, matrix.shape[1]), ax=ax)
 
     def _of_factors(self, information: Information) -> dict[str, Tensor]:
         entropy = information.factor_entropy

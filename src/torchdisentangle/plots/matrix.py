@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from torchdisentangle.plots.style import Plot, Values, as_array, as_vector, figure_of, styled, thinned
+from torchdisentangle.plots.style import Plot, Values, as_matrix, as_vector, figure_of, styled, thinned
 
 
 @styled
@@ -48,9 +48,7 @@ def plot_pairwise(
         >>> [tick.get_text() for tick in ax.get_xticklabels()]
         ['1', '0']
     """
-    values = as_array(matrix)
-    if values.ndim != 2:
-        raise ValueError(f"a matrix is needed, got shape {values.shape}")
+    values = as_matrix(matrix)
     rows = list(range(values.shape[0])) if row_labels is None else list(row_labels)
     columns = list(range(values.shape[1])) if column_labels is None else list(column_labels)
     symmetric = square and values.shape[0] == values.shape[1] and np.allclose(np.diag(values), 0)

@@ -20,6 +20,7 @@ from torchdisentangle.plots.style import (
     Plot,
     Values,
     as_array,
+    as_matrix,
     as_vector,
     figure_of,
     styled,
@@ -62,8 +63,8 @@ def plot_similarity(
         >>> above.get_ylabel()
         'reachability'
     """
-    values = as_array(matrix)
-    if values.ndim != 2 or 0 in values.shape:
+    values = as_matrix(matrix)
+    if 0 in values.shape:
         raise ValueError(f"a matrix is needed, got shape {values.shape}")
     rows = list(range(len(values))) if row_labels is None else list(row_labels)
     default = rows if len(rows) == values.shape[1] else range(values.shape[1])

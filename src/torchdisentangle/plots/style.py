@@ -68,6 +68,14 @@ def as_array(values: Any) -> NDArray:
     return np.asarray(values, dtype=float)
 
 
+def as_matrix(values: Any) -> NDArray:
+    matrix = as_array(values)
+    matrix = matrix.reshape(1, 1) if matrix.ndim == 0 else matrix  # torchmetrics makes a number of a single entry
+    if matrix.ndim != 2:
+        raise ValueError(f"a matrix is needed, got shape {matrix.shape}")
+    return matrix
+
+
 def as_vector(values: Any, name: str) -> NDArray:
     vector = as_array(values)
     if vector.ndim != 1 or vector.size == 0:

@@ -63,7 +63,7 @@ def _images(data: NDArray, steps: NDArray, names: list[str], ax: Axes | None) ->
     low, high = float(canvas.min()), float(canvas.max())
     if low < 0 or high > 1:  # data that are not in [0, 1] are stretched to it
         canvas = (canvas - low) / max(high - low, 1e-12)
-    size = (min(0.5 * columns, 6.4), min(0.5 * rows * height / width, 8.0) + 0.5)
+    size = (min(max(0.5 * columns, 2.0), 6.4), min(max(0.5 * rows * height / width, 1.0), 8.0) + 0.5)
     figure = Figure(figsize=size, layout="constrained") if ax is None else figure_of(ax)
     ax = figure.subplots() if ax is None else ax
     picture = canvas[..., 0] if channels == 1 else canvas

@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
     threshold = INFORMATIVE
     if arguments.threshold is not None:
         threshold = arguments.threshold * (NATS_PER_BIT if unit == "bits" else 1)
-    min_samples = arguments.min_samples or max(2, math.ceil(_SHARE * len(files)))
+    least = max(2, math.ceil(_SHARE * len(files)))
+    min_samples = least if arguments.min_samples is None else arguments.min_samples
     matrix = similarity_matrix(ensemble.comparison, measure, unit)
     for name, file in zip(names, files, strict=True):
         print(f"{name:16} {fingerprints[name]!r} from {file}")
@@ -141,18 +142,18 @@ def format_matrix(names: Sequence[str], matrix: Tensor) -> str:
 def describe(
     ensemble: EnsembleComparison, spots: HotSpots, matrix: Tensor, information: Tensor, measure: Measure, unit: Unit
 ) -> str:
-    """Hot spots in words: their members, how similar these are, and how much they tell."""
+    """Hot spots in words: their members, how similar those of different runs are, and how much they tell."""
+    runs = [name.rpartition(":")[0] for name in ensemble.names]
     lines = []
     for label in range(int(spots.labels.max()) + 1):
-        members = (spots.labels == label).nonzero()[:, 0]
-        names = [ensemble.names[i] for i in members]
-        runs = len({name.rpartition(":")[0] for name in names})
-        within = matrix[members][:, members]
-        mean = (within.sum() - within.diagonal().sum()) / max(len(members) * (len(members) - 1), 1)
+        members = (spots.labels == label).nonzero()[:, 0].tolist()
+        across = [float(matrix[i, j]) for i in members for j in members if runs[i] != runs[j]]
+        similarity = (
+            f"mean {measure_label(measure, unit)} across runs {sum(across) / len(across):.2f}, " if across else ""
+        )
         lines.append(
-            f"hot spot {label}: {len(members)} channels of {runs} runs, "
-            f"mean {measure_label(measure, unit)} {mean:.2f}, "
-            f"information {information[members].mean():.2f} {unit}: {' '.join(names)}"
+            f"hot spot {label}: {len(members)} channels of {len({runs[i] for i in members})} runs, {similarity}"
+            f"information {information[members].mean():.2f} {unit}: {' '.join(ensemble.names[i] for i in members)}"
         )
     return "\n".join(lines) if lines else "no hot spots"
 

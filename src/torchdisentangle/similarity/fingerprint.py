@@ -32,7 +32,7 @@ class Fingerprint:
         step: of the training, if it was made in one.
 
     Raises:
-        ValueError: if the shapes do not fit or a point occurs twice.
+        ValueError: if the shapes do not fit, a value is NaN or infinite, or a point occurs twice.
 
     Example:
         >>> fingerprint = Fingerprint(torch.tensor([[0.0], [2.0]]), torch.zeros(2, 1), torch.tensor([7, 3]))
@@ -52,6 +52,8 @@ class Fingerprint:
         step: int | None = None,
     ) -> None:
         check_posteriors(mean, log_variance)
+        if not (mean.isfinite().all() and log_variance.isfinite().all()):
+            raise ValueError("mean and log_variance must be finite")
         if index.shape != (len(mean),) or index.is_floating_point():
             raise ValueError(f"index must be integers of shape ({len(mean)},), got {tuple(index.shape)}")
         if len(index.unique()) != len(index):

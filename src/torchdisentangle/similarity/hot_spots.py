@@ -46,8 +46,11 @@ def find_hot_spots(
     clipped at 0, or :math:`-\log \mathrm{NMI}` with NMI clipped at :math:`10^{-4}`; the diagonal is 0. Clusters are
     extracted by the steepness ``xi`` of the reachability.
 
-    A caveat: this extraction gives lone channels that the clustering reaches right after a hot spot to the hot spot, so
-    look at the matrix, or at the reachability, before relying on its members.
+    Two caveats. The extraction gives lone channels that the clustering reaches right after a hot spot to the hot spot,
+    so look at the matrix, or at the reachability, before relying on its members. And steepness is relative: channels
+    that share nothing are clustered by their differences of chance, so that shuffled data have hot spots, too. Believe
+    one only if the NMI of its channels of different models is well above that of independent ones, which follows from
+    fingerprints whose points are shuffled.
 
     Args:
         comparison: of the channels of all models with themselves.

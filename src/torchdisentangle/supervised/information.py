@@ -207,6 +207,6 @@ class MutualInformationMatrix(InformationMetric):
 
     def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
         """Heatmap of codes and factors."""
-        value = self.compute() if val is None else val
+        value = torch.atleast_2d(self.compute() if val is None else val)
         label = "mutual information / H(factor)" if self.normalize else "mutual information (nats)"
         return plot_factor_matrix(value, factor_labels(self.factor_names, value.shape[1]), ax=ax, label=label)
