@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -349,3 +351,12 @@ def test_forward() -> None:
             fresh.reset()
             assert twin(codes, factors).item() == pytest.approx(value_of(fresh, codes, factors).item(), rel=1e-12)
         assert twin.compute().item() == pytest.approx(value_of(score, PERFECT + NOISE).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("build", [SAP, DiscreteSAP, IRS, partial(DCI, num_trees=5)])
+def test_what_compute_gives_can_be_drawn(build: Callable[..., Any]) -> None:
+    metric = build()
+    value = value_of(metric, CODES["perfect"])
+    _, ax = metric.plot(value)
+    expected = list(value.values()) if isinstance(value, dict) else [value]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), expected)

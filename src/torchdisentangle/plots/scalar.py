@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ from torchdisentangle.plots.style import BLUE, FEW, Plot, as_array, figure_of, s
 
 @styled
 def plot_scalar(value: Any, standard_error: Any = None, *, ax: Axes | None = None, label: str = "value (nats)") -> Plot:
-    """A value with two standard errors, or a list of values over steps.
+    """A value with two standard errors, a list of values over steps, or several values by name.
 
     Args:
-        value: a number, or a sequence of them.
+        value: a number, a sequence of them, or a mapping from names to them.
         standard_error: of a number.
         ax: where to draw; ``None``: a new figure.
         label: of the vertical axis.
@@ -28,19 +28,26 @@ def plot_scalar(value: Any, standard_error: Any = None, *, ax: Axes | None = Non
         The figure and its axes.
 
     Raises:
-        ValueError: if ``value`` is neither a number nor a sequence of numbers.
+        ValueError: if ``value`` is none of these.
 
     Example:
         >>> figure, ax = plot_scalar([3.0, 2.0, 1.5], label="total correlation (nats)")
         >>> ax.get_xlabel()
         'step'
     """
-    values = np.array([float(v) for v in value]) if isinstance(value, Sequence) else as_array(value).reshape(-1)
-    if values.size == 0 or (not isinstance(value, Sequence) and values.size > 1):
+    names = list(value) if isinstance(value, Mapping) else None
+    several = list(value.values()) if isinstance(value, Mapping) else value
+    values = np.array([float(v) for v in several]) if isinstance(several, Sequence) else as_array(several).reshape(-1)
+    if values.size == 0 or (not isinstance(several, Sequence) and values.size > 1):
         raise ValueError("a number or a sequence of numbers is needed")
     figure = Figure(figsize=(3.2, 2.4), layout="constrained") if ax is None else figure_of(ax)
     ax = figure.subplots() if ax is None else ax
-    if len(values) == 1:
+    if names is not None:
+        ax.plot(names, values, "o", color=BLUE, ms=4)
+        ax.margins(x=0.2)
+        ax.set(ylabel=label)
+        ax.tick_params(axis="x", rotation=45)
+    elif len(values) == 1:
         error = 0.0 if standard_error is None else float(standard_error)
         ax.errorbar([0], values, yerr=2 * error if math.isfinite(error) else None, fmt="o", color=BLUE, ms=4, capsize=3)
         ax.set(xticks=[], ylabel=label)

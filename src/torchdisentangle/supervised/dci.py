@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.importance import dci_completeness, dci_disentanglement
-from torchdisentangle.plots.supervised import plot_factor_matrix
 from torchdisentangle.statistics.factors import continuous_columns
 from torchdisentangle.supervised.estimators import PREDICTORS, Predictor, make_predictor, require_sklearn
 from torchdisentangle.supervised.row_metric import RowMetric
@@ -77,6 +76,8 @@ class DCI(RowMetric):
                 [0., 1.]], dtype=torch.float64)
     """
 
+    matrix_label = "importance"
+
     def __init__(
         self,
         predictor: Predictor = "random_forest",
@@ -112,10 +113,6 @@ class DCI(RowMetric):
         """Accuracy, or coefficient of determination, of each factor, ``(F,)``."""
         with self.reduced():
             return self.once(self._fit).informativeness
-
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
-        """Heatmap of the importances."""
-        return plot_factor_matrix(self.matrix() if val is None else val, self.factor_names, ax=ax, label="importance")
 
     def _fit(self) -> Fit:
         codes, factors = self.rows

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.plots import plot_scalar
+from torchdisentangle.plots import plot_factor_matrix, plot_scalar
 from torchdisentangle.supervised.information import factor_labels
 
 
@@ -27,6 +27,8 @@ class FactorScores(Metric):
     is_differentiable: bool | None = False
     higher_is_better: bool | None = True
     why_unscored: ClassVar[str] = "too few values"
+    matrix_label: ClassVar[str] = ""
+    """What the entries of ``matrix()`` are, where a score is read from one over codes and factors."""
 
     def __init__(self, factor_names: Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -63,5 +65,9 @@ class FactorScores(Metric):
         return per_factor[self.scored(per_factor)].mean()
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """The value, or given values over steps."""
-        return plot_scalar(self.compute() if val is None else val, ax=ax, label=type(self).__name__)
+        """Heatmap of the matrix that the score is read from, if there is one, else the score; or what is given."""
+        if val is None:
+            val = self.matrix() if self.matrix_label else self.compute()  # type: ignore[operator]
+        if isinstance(val, Tensor) and val.ndim == 2:
+            return plot_factor_matrix(val, self.factor_names, ax=ax, label=self.matrix_label)
+        return plot_scalar(val, ax=ax, label=type(self).__name__)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from torch import Tensor
 
 from torchdisentangle.functional.intervention import interventional_robustness, irs_score, maximal_deviation
-from torchdisentangle.plots.supervised import plot_factor_matrix
 from torchdisentangle.supervised.row_metric import RowMetric
 
 
@@ -53,6 +52,7 @@ class IRS(RowMetric):
     """
 
     interventional = True
+    matrix_label = "robustness"
 
     def __init__(
         self, quantile: float = 0.99, mode: Literal["consistent", "reference"] = "consistent", **kwargs: Any
@@ -74,10 +74,6 @@ class IRS(RowMetric):
         """Robustness of each code with respect to each factor, ``(D, F)``; NaN for a factor that cannot be scored."""
         with self.reduced():
             return self.once(self._matrix)
-
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
-        """Heatmap of the robustness."""
-        return plot_factor_matrix(self.matrix() if val is None else val, self.factor_names, ax=ax, label="robustness")
 
     def _matrix(self) -> Tensor:
         codes, factors = self.rows

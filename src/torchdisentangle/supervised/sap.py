@@ -10,7 +10,6 @@ from torch import Tensor
 
 from torchdisentangle.functional.intervention import above_chance
 from torchdisentangle.functional.predictability import predictability_gap, squared_correlation
-from torchdisentangle.plots.supervised import plot_factor_matrix
 from torchdisentangle.statistics.moments import CodeFactorMomentStatistic
 from torchdisentangle.supervised.estimators import CLASSIFIERS, Classifier, make_classifier, require_sklearn
 from torchdisentangle.supervised.factor_scores import FactorScores
@@ -50,6 +49,8 @@ class SAP(FactorScores, CodeFactorMomentStatistic):
         tensor(1., dtype=torch.float64)
     """
 
+    matrix_label = "squared correlation"
+
     def __init__(self, factor_names: Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(factor_names=factor_names, **kwargs)
 
@@ -65,12 +66,6 @@ class SAP(FactorScores, CodeFactorMomentStatistic):
     def per_factor(self) -> Tensor:
         """The gap of each factor, ``(F,)``."""
         return predictability_gap(self.matrix())
-
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
-        """Heatmap of the squared correlations."""
-        return plot_factor_matrix(
-            self.matrix() if val is None else val, self.factor_names, ax=ax, label="squared correlation"
-        )
 
     def _matrix(self) -> Tensor:
         if self.num_rows < 2:
@@ -119,6 +114,8 @@ class DiscreteSAP(RowMetric):
         tensor(True)
     """
 
+    matrix_label = "accuracy"
+
     def __init__(self, classifier: Classifier = "tree", rescale: bool = True, **kwargs: Any) -> None:
         require_sklearn("DiscreteSAP")
         if classifier not in CLASSIFIERS:
@@ -134,10 +131,6 @@ class DiscreteSAP(RowMetric):
         """Test accuracies ``(D, F)``, rescaled if asked for; NaN for a factor that cannot be scored."""
         with self.reduced():
             return self.once(self._matrix)
-
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
-        """Heatmap of the accuracies."""
-        return plot_factor_matrix(self.matrix() if val is None else val, self.factor_names, ax=ax, label="accuracy")
 
     def _matrix(self) -> Tensor:
         codes, factors = self.rows
