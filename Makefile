@@ -21,7 +21,7 @@ example-%: $(STAMP)
 	$(BIN)/python examples/$(subst -,_,$*)/main.py $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)  # the two workers take a core each
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
