@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import math
-import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+
+from torchdisentangle.datasets.stored import array_after_header, read_unzipped
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 SUBSETS = ("digits", "letters", "balanced", "byclass", "bymerge", "mnist")
@@ -123,22 +122,14 @@ def read_idx(path: str | Path) -> np.ndarray:
     Reference:
         LeCun, Cortes & Burges, *The MNIST database of handwritten digits*, 1998, file formats.
     """
-    data = Path(path).read_bytes()
-    if Path(path).suffix == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path} cannot be unzipped: {error}") from error
+    data = read_unzipped(path)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in IDX_TYPES:
         raise ValueError(f"{path} is not an IDX file: it begins with {data[:4].hex(' ') or 'nothing'}")
     start = 4 + 4 * data[3]
     if len(data) < start:
         raise ValueError(f"{path} should have {data[3]} dimensions, but ends after {len(data)} bytes")
     shape = tuple(int(size) for size in np.frombuffer(data[4:start], ">u4"))
-    dtype = np.dtype(IDX_TYPES[data[2]])
-    if len(data) - start != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{path} should hold {shape} values of {dtype}, but has {len(data) - start} bytes of them")
-    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+    return array_after_header(path, data, start, shape, np.dtype(IDX_TYPES[data[2]]))
 
 
 def check_split(split: str) -> None:

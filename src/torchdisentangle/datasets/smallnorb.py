@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import math
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from torchdisentangle.datasets.stored import StoredFactorDataset, grid_of_labels, resized
+from torchdisentangle.datasets.stored import (
+    StoredFactorDataset,
+    array_after_header,
+    grid_of_labels,
+    read_unzipped,
+    resized,
+)
 
 MATRIX_TYPES = {
     0x1E3D4C51: "<f4",
@@ -87,19 +91,14 @@ def read_matrix(path: str | Path) -> np.ndarray:
     Reference:
         LeCun, Huang and Bottou, *The small NORB dataset*, version 1.0, 2005, file format.
     """
-    data = Path(path).read_bytes()
-    if Path(path).suffix == ".gz":
-        data = gzip.decompress(data)
+    data = read_unzipped(path)
     header = np.frombuffer(data, "<i4", min(len(data) // 4, 2))
     if len(header) < 2 or int(header[0]) not in MATRIX_TYPES:
         raise ValueError(f"{path} is not a binary matrix of NORB")
     ndim = int(header[1])
     start = 8 + 4 * max(3, ndim)  # unused dimensions of vectors and matrices are written all the same
     shape = tuple(int(size) for size in np.frombuffer(data[8:start], "<i4")[:ndim])
-    dtype = np.dtype(MATRIX_TYPES[int(header[0])])
-    if len(data) - start != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{path} should hold {shape} values of {dtype}, but has {len(data) - start} bytes of them")
-    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+    return array_after_header(path, data, start, shape, np.dtype(MATRIX_TYPES[int(header[0])]))
 
 
 def _find(path: str | Path, part: str, kind: str) -> Path:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -110,6 +113,50 @@ def read_npz(path: str | Path, *names: str) -> list[np.ndarray]:
         if missing:
             raise ValueError(f"{path} has no array {missing[0]!r}, only {archive.files}")
         return [archive[name] for name in names]
+
+
+def read_unzipped(path: str | Path) -> bytes:
+    """The bytes of a file, unzipped if its name ends in ``.gz``.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        ValueError: if it cannot be unzipped.
+    """
+    data = Path(path).read_bytes()
+    if Path(path).suffix != ".gz":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be unzipped: {error}") from error
+
+
+def array_after_header(
+    path: str | Path, data: bytes, start: int, shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    """The array that follows a header.
+
+    Args:
+        path: of the file, for the message.
+        data: all of its bytes.
+        start: where the header ends.
+        shape: that the header tells.
+        dtype: likewise.
+
+    Returns:
+        The array, not to be written to.
+
+    Raises:
+        ValueError: if there are fewer or more bytes than the header tells.
+    """
+    if len(data) - start != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{path} should hold {shape} values of {dtype}, but has {len(data) - start} bytes of them")
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:
