@@ -130,6 +130,13 @@ def table(columns: Mapping[str, Mapping[str, float]], names: Iterable[str]) -> s
     return "\n".join(lines)
 
 
+def print_places(places: Mapping[str, Mapping[str, str]], width: int) -> None:
+    """Where each run was written, as :func:`train` tells it, beside its name in a column of some width."""
+    for name, where in places.items():
+        for what, path in where.items():
+            print(f"{name + ': ' + what:{width}} {path}")
+
+
 def conclude(findings: Mapping[str, bool]) -> None:
     """Print whether each finding holds, ``PASS`` if all do, else ``FAIL``, and exit with 0 or 1."""
     print()

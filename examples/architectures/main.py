@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
 from analysis import Found, found_in, measure
-from common import CosineLearningRate, Progress, arguments, conclude, train
+from common import CosineLearningRate, Progress, arguments, conclude, print_places, train
 from figures import draw_hidden, draw_pairwise, draw_spectra
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -105,9 +105,7 @@ def main() -> None:
     draw_pairwise(first).savefig(folder / "pairwise.png", dpi=150)
     draw_hidden(first["GIN"], TOP).savefig(folder / "hidden.png", dpi=170)
     print(f"\n{summary}\n")
-    for name, where in places.items():
-        for what, path in where.items():
-            print(f"{name + ': ' + what:28} {path}")
+    print_places(places, 28)
     print(f"{'figures':28} {folder}/spectra.png, pairwise.png, hidden.png\nDone in {time.time() - start:.0f} s.")
     conclude(findings(runs, trained=not options.fast))
 

@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
 import torch
-from common import Progress, arguments, table, train
+from common import Progress, arguments, print_places, table, train
 from overview import draw_overview
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -71,9 +71,7 @@ def main() -> None:
     torch.manual_seed(0)
     draw_overview(models["digits"], models["moons"]).savefig(folder / "overview.png", dpi=200)
     print(f"\n{summary}\n")
-    for name, where in places.items():
-        for what, path in where.items():
-            print(f"{name + ': ' + what:28} {path}")
+    print_places(places, 28)
     print(f"{'overview figure':28} {folder / 'overview.png'}\n{'summary table':28} {folder / 'summary.md'}")
     print(f"\nDone in {time.time() - start:.0f} s.")
 

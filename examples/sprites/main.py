@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
-from common import Progress, arguments, conclude, table, train
+from common import Progress, arguments, conclude, print_places, table, train
 from overview import draw_overview
 
 from torchdisentangle.callbacks import DisentanglementCallback, ELBODecompositionCallback, ManifoldEntropyCallback
@@ -66,9 +66,7 @@ def main() -> None:
     (folder / "summary.md").write_text(summary + "\n")
     draw_overview(models, data).savefig(folder / "overview.png", dpi=200)
     print(f"\n{summary}\n")
-    for name, where in places.items():
-        for what, path in where.items():
-            print(f"{name + ': ' + what:32} {path}")
+    print_places(places, 32)
     print(f"{'overview figure':32} {folder / 'overview.png'}\n{'summary table':32} {folder / 'summary.md'}")
     print(f"\nDone in {time.time() - start:.0f} s.")
     ours, theirs = (values[name]["val/reconstruction"] for name in ("beta-TCVAE", "beta-VAE"))

@@ -19,7 +19,7 @@ from typing import NamedTuple
 sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
-from common import CosineLearningRate, Progress, arguments, conclude, table, train
+from common import CosineLearningRate, Progress, arguments, conclude, print_places, table, train
 from figures import draw_curves, draw_information, draw_spectra
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -119,9 +119,7 @@ def main() -> None:
     draw_information(truth, recovered).savefig(folder / "information.png", dpi=200)
     draw_curves(curves, float(truth.sum())).savefig(folder / "curves.png", dpi=200)
     print(f"\n{summary}\n\nTrue total entropy: {float(truth.sum()):.3f} nats\n")
-    for name, where in places.items():
-        for what, path in where.items():
-            print(f"{name + ': ' + what:42} {path}")
+    print_places(places, 42)
     print(f"{'figures':42} {folder}/spectrum.png, information.png, curves.png")
     print(f"\nDone in {time.time() - start:.0f} s.")
     conclude(findings(truth, values, *recovered.values()))

@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
 import torch
-from common import CosineLearningRate, Progress, arguments, conclude, table, train
+from common import CosineLearningRate, Progress, arguments, conclude, print_places, table, train
 from figures import Representation, draw_curves, draw_representations
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -120,9 +120,7 @@ def main() -> None:
     draw_representations(representations).savefig(folder / "representations.png", dpi=160)
     draw_curves(curves).savefig(folder / "curves.png", dpi=200)
     print(f"\n{summary}\n")
-    for name, where in places.items():
-        for what, path in where.items():
-            print(f"{name + ': ' + what:42} {path}")
+    print_places(places, 42)
     print(f"{'figures':42} {folder}/representations.png, curves.png\n\nDone in {time.time() - start:.0f} s.")
     conclude(findings(values, representations, *(FAST if options.fast else FULL)))
 
