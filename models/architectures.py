@@ -210,13 +210,13 @@ def _alternating_couplings(
 ) -> Iterator[nn.Module]:
     """Couplings of random halves of some coordinates, each half given the other half and what is given."""
     halves: list[list[int]] = []
-    for _ in range(num_blocks):
-        if not halves:
+    for block in range(num_blocks):
+        if block % 2 == 0:
             order = torch.randperm(len(coordinates)).tolist()
             halves = [[coordinates[i] for i in part] for part in (order[::2], order[1::2])]
-            other, changed = halves
         else:
-            changed, other, halves = other, changed, []
+            halves.reverse()
+        other, changed = halves
         known = [*given, *other]
         network = nf.nets.MLP([len(known), hidden, hidden, 2 * len(changed)], init_zeros=True)
         yield SubsetAffineCoupling(changed, known, network, volume_preserving)

@@ -60,7 +60,7 @@ def decoder_jacobian(
         chunk_size: samples at a time, whatever memory they take; ``"auto"``: as many as fit the budget and are fast.
         memory_budget: bytes that the tensors made on the way may hold at once, the result itself not counted.
         compile: have ``torch.compile`` fuse the products of forward mode, under ``torch.no_grad()``. Compiling takes
-            ten seconds to a minute for each decoder and number of samples, so it pays over many calls. What cannot be
+            seconds to a minute for each decoder and number of samples, so it pays over many calls. What cannot be
             compiled is computed as ever, after a warning.
         check: make sure that rows are decoded independently of each other, and that the decoder is connected to its
             latents.
@@ -137,8 +137,7 @@ def decoder_jacobian_chunks(
         slice(3, 5, None) (2, 2, 2)
     """
     _validate(z, labels, mode, chunk_size, memory_budget)
-    engine = _Engine(decode, z, labels, chunk_size, memory_budget)
-    engine.compile = compile and not torch.is_grad_enabled()
+    engine = _Engine(decode, z, labels, chunk_size, memory_budget, compile)
     engine.begin(mode)
     yield from engine.pieces(check)
 
@@ -152,13 +151,19 @@ class _Engine:
     num_rows: int  # at a time
     num_directions: int  # at a time
     footprint: Footprint  # of the decoder on two rows
-    compile = False
 
     def __init__(
-        self, decode: Decoder, z: Tensor, labels: Tensor | None, chunk_size: ChunkSize, memory_budget: int
+        self,
+        decode: Decoder,
+        z: Tensor,
+        labels: Tensor | None,
+        chunk_size: ChunkSize,
+        memory_budget: int,
+        compile: bool = False,
     ) -> None:
         self.decode, self.chunk_size = decode, len(z) if chunk_size == "auto" else chunk_size
         self.differentiable = torch.is_grad_enabled()
+        self.compile = compile and not self.differentiable
         self.budget = memory_budget if chunk_size == "auto" and not self.differentiable else None
         self.z = _usable(z, self.differentiable)
         self.labels = None if labels is None else _usable(labels, self.differentiable)
