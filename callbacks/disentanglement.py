@@ -20,7 +20,7 @@ from torchmetrics.utilities import rank_zero_warn
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.datasets import FactorDataset, intervention_factors
-from torchdisentangle.functional.hashing import hashed_normal
+from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.models import LatentModel
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.supervised import CodeFactorSample

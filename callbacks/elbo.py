@@ -15,7 +15,7 @@ from torch import Tensor
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.elbo import CodeMutualInformation, ELBODecomposition, elbo_metrics
-from torchdisentangle.functional.elbo import ELBOTerms
+from torchdisentangle.functional.elbo.decomposition import ELBOTerms
 from torchdisentangle.models import LatentModel
 from torchdisentangle.plots import plot_elbo_decomposition, plot_latent_kl, plot_pairwise
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.rows import RowPositions
-from torchdisentangle.functional.posterior_bins import informative_latents
+from torchdisentangle.functional.informativeness.quantization import informative_latents
 from torchdisentangle.informativeness import MISJED, PairwiseMutualInformation, Separability, informativeness_metrics
 from torchdisentangle.models import LatentModel
 from torchdisentangle.plots import plot_independence, plot_informativeness

@@ -18,10 +18,10 @@ from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.latents import LatentSamples, posterior_noise, prior_samples
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.functional import decoder_jacobian_chunks, probed_jacobian_chunks
-from torchdisentangle.functional.jacobian import DEFAULT_MEMORY_BUDGET
-from torchdisentangle.functional.manifold import check_partition
-from torchdisentangle.functional.probes import DEFAULT_NUM_PROBES
-from torchdisentangle.functional.wishart import MIN_PROBES
+from torchdisentangle.functional.manifold.entropy import check_partition
+from torchdisentangle.functional.manifold.jacobian import DEFAULT_MEMORY_BUDGET
+from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
+from torchdisentangle.functional.manifold.wishart import MIN_PROBES
 from torchdisentangle.manifold import ManifoldTotalCorrelation, manifold_metrics
 from torchdisentangle.manifold.summary import ManifoldSummary
 from torchdisentangle.models import LatentModel

@@ -19,7 +19,7 @@ from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import curve_step
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.functional import ChannelComparison, compare_posteriors, compare_with_labels, match_latents
-from torchdisentangle.functional.channels import INFORMATIVE
+from torchdisentangle.functional.similarity.channels import INFORMATIVE
 from torchdisentangle.models import LatentModel
 from torchdisentangle.plots import plot_similarity
 from torchdisentangle.similarity import (

@@ -13,8 +13,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
-from torchdisentangle.functional.submanifold import conditional_latents
-from torchdisentangle.functional.witness import import_gudhi
+from torchdisentangle.functional.topology.submanifold import conditional_latents
+from torchdisentangle.functional.topology.witness import import_gudhi
 from torchdisentangle.models import LatentModel
 from torchdisentangle.plots import plot_coclustering, plot_living_times
 from torchdisentangle.topology import ManifoldTopologyScore, RandomConvEmbedding

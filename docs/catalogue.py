@@ -71,7 +71,8 @@ def home(value: Any) -> str:
         ('torchdisentangle.ManifoldEntropy', 'torchdisentangle.manifold.base.ManifoldMetric')
     """
     module = value.__module__
-    for place in (ROOT, module.rpartition(".")[0] or module):
+    parts = module.split(".")
+    for place in (".".join(parts[:length]) for length in range(1, max(len(parts), 2))):
         if value.__name__ in getattr(import_module(place), "__all__", ()):
             return f"{place}.{value.__name__}"
     return f"{module}.{value.__name__}"

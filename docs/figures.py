@@ -25,8 +25,8 @@ import torchdisentangle as td
 from torchdisentangle.callbacks import ELBODecompositionCallback, ManifoldEntropyCallback
 from torchdisentangle.datasets import joint_distribution
 from torchdisentangle.functional import channel_information, conditional_latents, decoder_jacobian
-from torchdisentangle.functional.bhattacharyya import bhattacharyya_coefficients
-from torchdisentangle.functional.witness import living_times_of_draws
+from torchdisentangle.functional.similarity.bhattacharyya import bhattacharyya_coefficients
+from torchdisentangle.functional.topology.witness import living_times_of_draws
 from torchdisentangle.models import BetaVAE, DigitsDataModule
 from torchdisentangle.plots import (
     BLUE,

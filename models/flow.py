@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from torchdisentangle.functional import decoder_jacobian, gram_matrix, manifold_total_correlation
-from torchdisentangle.functional.jacobian import JacobianMode
+from torchdisentangle.functional.manifold.jacobian import JacobianMode
 from torchdisentangle.models.base import GenerativeModule, check_weights
 from torchdisentangle.models.latent_model import LatentModel, as_latent_model
 

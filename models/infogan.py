@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from torchdisentangle.functional.gaussian import gaussian_log_density
+from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
 from torchdisentangle.models.base import GenerativeModule, check_weights
 from torchdisentangle.models.latent_model import LatentModel, Posterior
 from torchdisentangle.models.networks import Network, decoder, encoder, frozen, lipschitz

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
-from torchdisentangle.functional.gaussian import gaussian_kl
+from torchdisentangle.functional.elbo.gaussian import gaussian_kl
 from torchdisentangle.models.base import GenerativeModule
 from torchdisentangle.models.networks import Network, decoder, encoder, mean_and_log_variance
 

@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from torchdisentangle.functional import decoder_jacobian, gram_matrix, probed_jacobian
-from torchdisentangle.functional.gram import log_column_norms
-from torchdisentangle.functional.manifold_pairs import pairwise_of_samples
+from torchdisentangle.functional.manifold.gram import log_column_norms
+from torchdisentangle.functional.manifold.pairs import pairwise_of_samples
 from torchdisentangle.models import as_latent_model, real_nvp
 from torchdisentangle.plots import BLUE, GREEN, GREY, ORANGE, figure_style
 

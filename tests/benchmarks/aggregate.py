@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
-from torchdisentangle.functional.elbo import adjusted_to_kl, elbo_terms
-from torchdisentangle.functional.gaussian import gaussian_kl, gaussian_log_density
-from torchdisentangle.functional.memory import PeakMemory
+from torchdisentangle.functional.elbo.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.elbo.decomposition import adjusted_to_kl, elbo_terms
+from torchdisentangle.functional.elbo.gaussian import gaussian_kl, gaussian_log_density
+from torchdisentangle.functional.manifold.decoder_memory import PeakMemory
 
 NUM_LATENTS = 10
 

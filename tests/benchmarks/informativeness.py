@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.aggregate import aggregate_log_sums
-from torchdisentangle.functional.posterior_bins import informativeness
-from torchdisentangle.functional.separation import pairwise_information
+from torchdisentangle.functional.elbo.aggregate import aggregate_log_sums
+from torchdisentangle.functional.informativeness.quantization import informativeness
+from torchdisentangle.functional.informativeness.separation import pairwise_information
 
 
 def posteriors(num_rows: int, num_latents: int, sigma: float = 0.5) -> tuple[Tensor, Tensor, Tensor]:

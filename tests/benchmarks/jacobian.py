@@ -24,8 +24,8 @@ from torchdisentangle.functional import (
     gram_matrix,
     manifold_pairwise_mutual_information,
 )
-from torchdisentangle.functional.jacobian import ChunkSize
-from torchdisentangle.functional.memory import PeakMemory
+from torchdisentangle.functional.manifold.decoder_memory import PeakMemory
+from torchdisentangle.functional.manifold.jacobian import ChunkSize
 from torchdisentangle.manifold import manifold_metrics
 from torchdisentangle.models import spline_flow
 from torchdisentangle.models.networks import decoder

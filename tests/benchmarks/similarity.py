@@ -15,7 +15,7 @@ from torchdisentangle.functional import (
     compare_posteriors,
     joint_information,
 )
-from torchdisentangle.functional.memory import PeakMemory
+from torchdisentangle.functional.manifold.decoder_memory import PeakMemory
 
 CHANNELS, POINTS = 200, 1000
 LOOPED, ROWS = 20, 20  # pairs, and rows of points, that are timed and scaled to all

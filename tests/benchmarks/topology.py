@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from torchdisentangle.functional.witness import living_times_of_draws
+from torchdisentangle.functional.topology.witness import living_times_of_draws
 
 
 def tables() -> Iterator[str]:

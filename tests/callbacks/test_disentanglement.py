@@ -28,7 +28,7 @@ from torchdisentangle import (
 )
 from torchdisentangle.callbacks import DisentanglementCallback
 from torchdisentangle.datasets import FactorDataset, intervention_factors
-from torchdisentangle.functional.hashing import hashed_normal
+from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.models import BetaVAE
 
 MakeTrainer = Callable[..., L.Trainer]

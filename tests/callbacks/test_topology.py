@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from torchdisentangle.callbacks import ManifoldTopologyCallback
-from torchdisentangle.functional.submanifold import conditional_latents
+from torchdisentangle.functional.topology.submanifold import conditional_latents
 from torchdisentangle.models import as_latent_model
 from torchdisentangle.topology import ManifoldTopologyScore
 

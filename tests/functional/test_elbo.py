@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from torchdisentangle import functional as F
-from torchdisentangle.functional.elbo import adjusted_to_kl, minibatch_log_weights
+from torchdisentangle.functional.elbo.decomposition import adjusted_to_kl, minibatch_log_weights
 
 GENERATOR = torch.Generator().manual_seed(0)
 MEAN = torch.randn(7, 3, generator=GENERATOR).double()

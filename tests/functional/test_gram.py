@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from torchdisentangle.functional import gram_matrix, log_column_norms, log_volume, tangent_correlation
-from torchdisentangle.functional.gram import (
+from torchdisentangle.functional.manifold.gram import (
     DEAD_NORM,
     MAX_PAIRWISE,
     SATURATION,

@@ -14,7 +14,7 @@ from sklearn.metrics.cluster import expected_mutual_information as sklearn_expec
 from torch import Tensor
 
 from torchdisentangle import functional as F
-from torchdisentangle.functional.counts import joint_counts, joint_weights
+from torchdisentangle.functional.supervised.joint_counts import joint_counts, joint_weights
 
 LOG2, LOG3 = math.log(2), math.log(3)
 

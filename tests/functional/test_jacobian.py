@@ -18,7 +18,7 @@ from torchdisentangle.functional import (
     gram_matrix,
     manifold_total_correlation,
 )
-from torchdisentangle.functional.jacobian import ChunkSize
+from torchdisentangle.functional.manifold.jacobian import ChunkSize
 
 Mode = Literal["auto", "forward", "reverse"]
 Case = tuple[Callable[..., Tensor], Tensor, Tensor | None]  # a decoder, latents, and labels where it takes them

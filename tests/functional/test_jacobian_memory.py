@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from torchdisentangle.functional import decoder_jacobian, decoder_jacobian_chunks
-from torchdisentangle.functional.memory import PeakMemory
+from torchdisentangle.functional.manifold.decoder_memory import PeakMemory
 
 Mode = Literal["forward", "reverse"]
 

@@ -22,7 +22,7 @@ from torchdisentangle.functional import (
     manifold_total_correlation,
     principal_spectrum,
 )
-from torchdisentangle.functional.gram import DEAD_NORM, MAX_PAIRWISE
+from torchdisentangle.functional.manifold.gram import DEAD_NORM, MAX_PAIRWISE
 
 NORMAL_ENTROPY = 1.4189385332046727  # (1 + log 2 pi) / 2
 DEAD_ENTROPY = NORMAL_ENTROPY + math.log(DEAD_NORM)

@@ -16,7 +16,7 @@ from torchdisentangle.functional import (
     manifold_pairwise_mutual_information,
     match_latents,
 )
-from torchdisentangle.functional.gram import MAX_PAIRWISE
+from torchdisentangle.functional.manifold.gram import MAX_PAIRWISE
 
 # Means over a few samples of logarithms of Gram matrices with condition numbers of at most some thousands: each
 # entry carries about 2^-53, which the inverse inside a determinant amplifies by the condition number.

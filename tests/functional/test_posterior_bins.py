@@ -14,13 +14,13 @@ from scipy.stats import norm
 from torch import Tensor
 
 from torchdisentangle.functional import informativeness, misjed, quantize_posterior
-from torchdisentangle.functional.information import entropy, mutual_information
-from torchdisentangle.functional.posterior_bins import (
+from torchdisentangle.functional.informativeness.quantization import (
     LatentEntropies,
     mutual_information_of,
     pairwise_bin_sums,
     symmetric_matrix,
 )
+from torchdisentangle.functional.supervised.information import entropy, mutual_information
 
 WIDTH = 8 / 100
 

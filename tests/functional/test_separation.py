@@ -21,7 +21,7 @@ from torchdisentangle.functional import (
     pairwise_information,
     separability,
 )
-from torchdisentangle.functional.separation import information_shares, mean_of_top, wsepin_influence
+from torchdisentangle.functional.informativeness.separation import information_shares, mean_of_top, wsepin_influence
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
 
@@ -110,7 +110,7 @@ def test_pairs_far_from_all_rows_do_not_underflow() -> None:
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     z, mean, log_variance = posteriors(50, 3)
     whole = pairwise_information(z, mean, log_variance)
-    monkeypatch.setattr("torchdisentangle.functional.separation._BLOCK", 40)
+    monkeypatch.setattr("torchdisentangle.functional.informativeness.separation._BLOCK", 40)
     torch.testing.assert_close(pairwise_information(z, mean, log_variance), whole, rtol=1e-12, atol=1e-12)
 
 

@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import chi2, wishart
 
-from torchdisentangle.functional.wishart import log_volume_bias, pairwise_bias
+from torchdisentangle.functional.manifold.wishart import log_volume_bias, pairwise_bias
 
 
 @pytest.mark.parametrize("num_probes", [2, 3, 8, 100])

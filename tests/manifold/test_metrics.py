@@ -22,8 +22,8 @@ from torchdisentangle import (
     manifold_metrics,
 )
 from torchdisentangle import functional as F
-from torchdisentangle.functional.gram import DEAD_NORM, MAX_PAIRWISE
-from torchdisentangle.functional.manifold import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.gram import DEAD_NORM, MAX_PAIRWISE
 from torchdisentangle.manifold.base import ManifoldMetric
 
 JACOBIANS = torch.randn(40, 7, 4, generator=torch.Generator().manual_seed(1)).double()

@@ -24,9 +24,9 @@ from torchdisentangle import (
     manifold_metrics,
 )
 from torchdisentangle import functional as F
-from torchdisentangle.functional.blocks import row_blocks
-from torchdisentangle.functional.gram import DEAD_NORM, MAX_PAIRWISE
-from torchdisentangle.functional.manifold import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.gram import DEAD_NORM, MAX_PAIRWISE
+from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.manifold.base import linfoot
 from torchdisentangle.statistics.classes import Estimate
 

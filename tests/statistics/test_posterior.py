@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from torchdisentangle import StatisticCollection
-from torchdisentangle.functional.aggregate import aggregate_log_sums
+from torchdisentangle.functional.elbo.aggregate import aggregate_log_sums
 from torchdisentangle.statistics import aggregate
 from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 

@@ -15,7 +15,7 @@ from scipy.stats import binomtest, kstest
 from torch import Tensor
 
 from torchdisentangle import StatisticCollection
-from torchdisentangle.functional.hashing import hash_index, hashed_normal
+from torchdisentangle.functional.row_hash import hash_index, hashed_normal
 from torchdisentangle.statistics.sample import SampleStatistic
 
 ROWS = torch.randn(53, 3, generator=torch.Generator().manual_seed(0))

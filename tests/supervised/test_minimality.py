@@ -13,7 +13,7 @@ from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
 from torchdisentangle import StatisticCollection
-from torchdisentangle.functional.minimality import minimality, sufficiency
+from torchdisentangle.functional.supervised.minimality import minimality, sufficiency
 from torchdisentangle.supervised import (
     Minimality,
     MutualInformationGap,

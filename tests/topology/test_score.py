@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from torchdisentangle import StatisticCollection
-from torchdisentangle.functional.submanifold import conditional_latents
+from torchdisentangle.functional.topology.submanifold import conditional_latents
 from torchdisentangle.topology import (
     GeometryScore,
     ManifoldTopologyScore,

@@ -8,13 +8,13 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.elbo import (
+from torchdisentangle.functional.elbo.decomposition import (
     MinibatchEstimator,
     adjusted_to_kl,
     elbo_terms,
     minibatch_log_densities,
 )
-from torchdisentangle.functional.hashing import hash_index, hashed_normal
+from torchdisentangle.functional.row_hash import hash_index, hashed_normal
 from torchdisentangle.statistics.classes import Estimate, standard_error
 from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 
@@ -28,12 +28,12 @@ class ELBOMetric(PosteriorSampleStatistic):
       does not depend on batches or processes. With more than ``max_rows`` rows, all but a uniform sample of that size
       is left out of the mixture, whose mutual information is then at most :math:`\log` ``max_rows``.
     - ``"mss"``, ``"mws"``: averages of minibatch estimates as they are used in training, see
-      :func:`~torchdisentangle.functional.elbo.minibatch_log_weights`. They depend on the batch size; ``"mss"`` is
-      roughly right, ``"mws"`` is off by multiples of :math:`\log N`. A batch of a single row has no ``"mss"`` estimate:
+      :func:`~torchdisentangle.functional.elbo.decomposition.minibatch_log_weights`. They depend on the batch size;
+      ``"mss"`` is roughly right, ``"mws"`` is off by multiples of :math:`\log N`. A batch of a single row has no ``"mss"`` estimate:
       it is left out and counted in ``num_skipped``. Each batch costs :math:`b^2 d`.
 
     For every estimator the three terms add to the analytic KL divergence of all rows: what sampling leaves over is
-    shared out by regression, see :func:`~torchdisentangle.functional.elbo.adjusted_to_kl`.
+    shared out by regression, see :func:`~torchdisentangle.functional.elbo.decomposition.adjusted_to_kl`.
 
     Args:
         estimator: as above.

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.binning import assign_bins, equal_width_edges, normal_quantile_edges
-from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
-from torchdisentangle.functional.counts import joint_counts
-from torchdisentangle.functional.information import mutual_information
+from torchdisentangle.functional.elbo.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
+from torchdisentangle.functional.supervised.binning import assign_bins, equal_width_edges, normal_quantile_edges
+from torchdisentangle.functional.supervised.information import mutual_information
+from torchdisentangle.functional.supervised.joint_counts import joint_counts
 from torchdisentangle.plots import plot_pairwise, plot_scalar
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.code_moments import CodeMomentStatistic, finite_codes

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from torchdisentangle.elbo.base import ELBOMetric
-from torchdisentangle.functional.elbo import ELBOTerms
+from torchdisentangle.functional.elbo.decomposition import ELBOTerms
 from torchdisentangle.plots import plot_elbo_decomposition, plot_scalar
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torchdisentangle.functional.posterior_bins import DEFAULT_BINS, DEFAULT_BOUNDS, BinMode
+from torchdisentangle.functional.informativeness.quantization import DEFAULT_BINS, DEFAULT_BOUNDS, BinMode
 from torchdisentangle.informativeness.informativeness import Informativeness
 from torchdisentangle.informativeness.misjed import MISJED
 from torchdisentangle.informativeness.pairwise import PairwiseMutualInformation

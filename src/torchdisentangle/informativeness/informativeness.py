@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.gaussian import gaussian_log_density
-from torchdisentangle.functional.posterior_bins import mutual_information_of, rank_latents
+from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
+from torchdisentangle.functional.informativeness.quantization import mutual_information_of, rank_latents
 from torchdisentangle.informativeness.estimator import EstimatedMetric
 from torchdisentangle.plots import plot_informativeness
 from torchdisentangle.statistics.classes import standard_error

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from torchdisentangle.functional.information_gap import jemmig, mutual_information_gap, normalized_jemmig
-from torchdisentangle.functional.posterior_bins import DEFAULT_BINS, DEFAULT_BOUNDS
+from torchdisentangle.functional.informativeness.quantization import DEFAULT_BINS, DEFAULT_BOUNDS
+from torchdisentangle.functional.supervised.information_gap import jemmig, mutual_information_gap, normalized_jemmig
 from torchdisentangle.plots import plot_factor_matrix
 from torchdisentangle.statistics.counts import Ends
 from torchdisentangle.supervised.information import Information, InformationMetric, factor_labels

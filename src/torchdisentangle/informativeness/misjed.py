@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.information import entropy
-from torchdisentangle.functional.posterior_bins import (
+from torchdisentangle.functional.informativeness.quantization import (
     DEFAULT_BINS,
     DEFAULT_BOUNDS,
     BinMode,
@@ -18,6 +17,7 @@ from torchdisentangle.functional.posterior_bins import (
     quantized_blocks,
     rank_latents,
 )
+from torchdisentangle.functional.supervised.information import entropy
 from torchdisentangle.plots import plot_independence
 from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 from torchdisentangle.statistics.posterior_bins import check_bins

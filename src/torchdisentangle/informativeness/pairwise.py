@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.information import mutual_information
-from torchdisentangle.functional.posterior_bins import rank_latents, symmetric_matrix
-from torchdisentangle.functional.separation import pairwise_information
+from torchdisentangle.functional.informativeness.quantization import rank_latents, symmetric_matrix
+from torchdisentangle.functional.informativeness.separation import pairwise_information
+from torchdisentangle.functional.supervised.information import mutual_information
 from torchdisentangle.informativeness.estimator import EstimatedMetric
 from torchdisentangle.plots import plot_independence
 from torchdisentangle.statistics.classes import Estimate, mean_estimate

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.gaussian import gaussian_log_density
-from torchdisentangle.functional.separation import (
+from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
+from torchdisentangle.functional.informativeness.separation import (
     LatentInformation,
     latent_information,
     mean_of_top,

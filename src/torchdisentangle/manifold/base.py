@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.manifold import STANDARD_NORMAL_ENTROPY, prior_entropies
+from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY, prior_entropies
 from torchdisentangle.statistics.classes import Estimate
 from torchdisentangle.statistics.jacobian import DecoderJacobianStatistic
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.manifold import EntropicDecomposition, check_partition
+from torchdisentangle.functional.manifold.entropy import EntropicDecomposition, check_partition
 from torchdisentangle.manifold.base import ManifoldMetric, scaled
 from torchdisentangle.plots import plot_decomposition, plot_scalar, plot_spectrum
 from torchdisentangle.statistics.classes import Estimate, over_classes

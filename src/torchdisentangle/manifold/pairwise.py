@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.manifold_pairs import match_latents
+from torchdisentangle.functional.manifold.pairs import match_latents
 from torchdisentangle.manifold.base import ManifoldMetric, linfoot
 from torchdisentangle.plots import plot_pairwise
 from torchdisentangle.statistics.classes import Estimate, mean_estimate

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.spectrum import active_latents, effective_dimension
+from torchdisentangle.functional.manifold.spectrum import active_latents, effective_dimension
 from torchdisentangle.manifold.base import ManifoldMetric
 from torchdisentangle.plots import plot_jacobian_columns
 from torchdisentangle.statistics.classes import Estimate, over_classes

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchdisentangle.functional.channels import INFORMATIVE, NATS_PER_BIT
+from torchdisentangle.functional.similarity.channels import INFORMATIVE, NATS_PER_BIT
 from torchdisentangle.plots import plot_similarity
 from torchdisentangle.similarity.ensemble import EnsembleComparison, compare_fingerprints
 from torchdisentangle.similarity.fingerprint import Fingerprint, find_fingerprint

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.bhattacharyya import bhattacharyya_coefficients, check_posteriors
-from torchdisentangle.functional.channels import channel_information
+from torchdisentangle.functional.similarity.bhattacharyya import bhattacharyya_coefficients, check_posteriors
+from torchdisentangle.functional.similarity.channels import channel_information
 from torchdisentangle.plots import plot_coefficients
 
 _FORMAT = 1

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.channels import (
+from torchdisentangle.functional.similarity.channels import (
     ChannelComparison,
     compare_posteriors,
     compare_with_labels,

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.elbo.aggregate import AggregateLogSums, aggregate_log_sums
 
 
 def shared_aggregate_log_sums(

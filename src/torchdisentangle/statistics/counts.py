@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.binning import (
+from torchdisentangle.functional.row_blocks import row_blocks
+from torchdisentangle.functional.supervised.binning import (
     assign_bins,
     assign_equal_bins,
     density_bins,
@@ -17,8 +18,7 @@ from torchdisentangle.functional.binning import (
     normal_quantile_edges,
     soft_bins,
 )
-from torchdisentangle.functional.blocks import row_blocks
-from torchdisentangle.functional.counts import joint_counts, joint_weights
+from torchdisentangle.functional.supervised.joint_counts import joint_counts, joint_weights
 from torchdisentangle.statistics.sample import SampleStatistic
 
 Ends = tuple[Tensor | Sequence[float] | float, Tensor | Sequence[float] | float]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.hashing import hash_index
+from torchdisentangle.functional.row_hash import hash_index
 from torchdisentangle.statistics.sample import SampleStatistic
 
 

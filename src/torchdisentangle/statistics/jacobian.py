@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.blocks import row_blocks
-from torchdisentangle.functional.gram import (
+from torchdisentangle.functional.manifold.entropy import check_index_set
+from torchdisentangle.functional.manifold.gram import (
     MAX_PAIRWISE,
     dead_latents,
     log_column_norms,
@@ -20,10 +20,10 @@ from torchdisentangle.functional.gram import (
     rescale_jacobian,
     tangent_correlation,
 )
-from torchdisentangle.functional.manifold import check_index_set
-from torchdisentangle.functional.manifold_pairs import cross_pairwise_of_samples
-from torchdisentangle.functional.probes import DEFAULT_NUM_PROBES
-from torchdisentangle.functional.wishart import MIN_PROBES
+from torchdisentangle.functional.manifold.pairs import cross_pairwise_of_samples
+from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
+from torchdisentangle.functional.manifold.wishart import MIN_PROBES
+from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.statistics.classes import ClassMeanStatistic, Estimate, mean_estimate, standard_error
 
 DataScale = Tensor | Sequence[float] | float | None

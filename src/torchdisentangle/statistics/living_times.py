@@ -8,8 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.living_times import quantile_function
-from torchdisentangle.functional.witness import living_times_of_draws
+from torchdisentangle.functional.topology.living_times import quantile_function
+from torchdisentangle.functional.topology.witness import living_times_of_draws
 from torchdisentangle.statistics.base import Statistic
 
 Mode = Literal["wasserstein", "reference"]

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
-from torchdisentangle.functional.gaussian import gaussian_kl
-from torchdisentangle.functional.hashing import hashed_normal
+from torchdisentangle.functional.elbo.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.elbo.gaussian import gaussian_kl
+from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.statistics.aggregate import shared_aggregate_log_sums
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.sample import SampleStatistic

@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchdisentangle.functional.information import entropy
-from torchdisentangle.functional.posterior_bins import (
+from torchdisentangle.functional.informativeness.quantization import (
     DEFAULT_BINS,
     DEFAULT_BOUNDS,
     BinMode,
@@ -17,6 +16,7 @@ from torchdisentangle.functional.posterior_bins import (
     pairwise_bin_sums,
     quantized_blocks,
 )
+from torchdisentangle.functional.supervised.information import entropy
 from torchdisentangle.statistics.posterior import PosteriorStatistic
 
 _LARGEST_STATE = 2**27  # numbers in the tables of pairs, 1 GiB

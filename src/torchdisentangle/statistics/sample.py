@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from torchdisentangle.functional.hashing import hash_index
+from torchdisentangle.functional.row_hash import hash_index
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.reduction import ReductionError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchdisentangle.functional.information_gap import dci_mig, mutual_information_gap_sup
+from torchdisentangle.functional.supervised.information_gap import dci_mig, mutual_information_gap_sup
 from torchdisentangle.supervised.information import Information, InformationMetric
 
 

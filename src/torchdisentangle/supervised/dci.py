@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.importance import dci_completeness, dci_disentanglement
+from torchdisentangle.functional.supervised.importance import dci_completeness, dci_disentanglement
 from torchdisentangle.statistics.factors import continuous_columns
 from torchdisentangle.supervised.estimators import PREDICTORS, Predictor, make_predictor, require_sklearn
 from torchdisentangle.supervised.row_metric import RowMetric

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.predictability import one_vs_rest_auc
+from torchdisentangle.functional.supervised.predictability import one_vs_rest_auc
 from torchdisentangle.supervised.estimators import make_logistic_regression, require_sklearn
 from torchdisentangle.supervised.row_metric import RowMetric
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.binning import assign_bins, equal_width_edges
-from torchdisentangle.functional.information import (
+from torchdisentangle.functional.supervised.binning import assign_bins, equal_width_edges
+from torchdisentangle.functional.supervised.information import (
     BiasCorrection,
     entropy,
     joint_entropy,
@@ -49,7 +49,7 @@ class InformationMetric(JointCountStatistic):
 
     Args:
         bias_correction: of the mutual information, ``"miller_madow"`` or ``"permutation"``, see
-            :func:`~torchdisentangle.functional.information.mutual_information`; for hard binning only.
+            :func:`~torchdisentangle.functional.supervised.information.mutual_information`; for hard binning only.
         factor_names: what to call the factors; by default their numbers.
         kwargs: settings of :class:`~torchdisentangle.statistics.counts.JointCountStatistic` (``num_bins``, ``edges``,
             ``binning``, ``continuous``, ``factor_range``, ``num_factor_bins``, ``max_rows``, ``seed``) and of

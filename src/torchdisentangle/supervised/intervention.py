@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.intervention import above_chance, majority_vote_accuracy
+from torchdisentangle.functional.supervised.intervention import above_chance, majority_vote_accuracy
 from torchdisentangle.supervised.estimators import make_logistic_regression, require_sklearn
 from torchdisentangle.supervised.groups import draw_differences, draw_variances, variances_of_groups
 from torchdisentangle.supervised.row_metric import RowMetric

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from torchdisentangle.functional.information_gap import mutual_information_gap
+from torchdisentangle.functional.supervised.information_gap import mutual_information_gap
 from torchdisentangle.supervised.information import Information, InformationMetric
 from torchdisentangle.supervised.posterior import PosteriorMutualInformationGap
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchdisentangle.functional.minimality import minimality, sufficiency
+from torchdisentangle.functional.supervised.minimality import minimality, sufficiency
 from torchdisentangle.supervised.information import Information, InformationMetric
 from torchdisentangle.supervised.posterior import PosteriorInformationMetric
 

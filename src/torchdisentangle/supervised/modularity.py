@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchdisentangle.functional.information_gap import modularity
+from torchdisentangle.functional.supervised.information_gap import modularity
 from torchdisentangle.supervised.information import Information, InformationMetric
 
 

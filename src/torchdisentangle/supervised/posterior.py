@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.gaussian import gaussian_log_density
-from torchdisentangle.functional.information import entropy
-from torchdisentangle.functional.information_gap import mutual_information_gap
-from torchdisentangle.functional.posterior_information import posterior_mutual_information
+from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
+from torchdisentangle.functional.supervised.information import entropy
+from torchdisentangle.functional.supervised.information_gap import mutual_information_gap
+from torchdisentangle.functional.supervised.posterior_information import posterior_mutual_information
 from torchdisentangle.plots import plot_scalar
 from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 from torchdisentangle.supervised.information import factor_labels

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from torchdisentangle.functional.information_gap import jemmig, normalized_jemmig
+from torchdisentangle.functional.supervised.information_gap import jemmig, normalized_jemmig
 from torchdisentangle.statistics.counts import Ends
 from torchdisentangle.supervised.information import Information, InformationMetric
 from torchdisentangle.supervised.mig import MutualInformationGap

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from torchdisentangle.functional.intervention import interventional_robustness, irs_score, maximal_deviation
+from torchdisentangle.functional.supervised.intervention import interventional_robustness, irs_score, maximal_deviation
 from torchdisentangle.supervised.row_metric import RowMetric
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.intervention import above_chance
-from torchdisentangle.functional.predictability import predictability_gap, squared_correlation
+from torchdisentangle.functional.supervised.intervention import above_chance
+from torchdisentangle.functional.supervised.predictability import predictability_gap, squared_correlation
 from torchdisentangle.statistics.moments import CodeFactorMomentStatistic
 from torchdisentangle.supervised.estimators import CLASSIFIERS, Classifier, make_classifier, require_sklearn
 from torchdisentangle.supervised.factor_scores import FactorScores

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.living_times import geometry_score
-from torchdisentangle.functional.witness import living_times_of_draws
+from torchdisentangle.functional.topology.living_times import geometry_score
+from torchdisentangle.functional.topology.witness import living_times_of_draws
 from torchdisentangle.plots.topology import plot_living_times
 from torchdisentangle.statistics.sample import SampleStatistic
 

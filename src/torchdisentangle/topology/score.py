@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.coclustering import CoClustering, co_cluster
-from torchdisentangle.functional.living_times import entropic_barycenter
+from torchdisentangle.functional.topology.coclustering import CoClustering, co_cluster
+from torchdisentangle.functional.topology.living_times import entropic_barycenter
 from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
 from torchdisentangle.statistics.living_times import LivingTimesStatistic
 
@@ -44,7 +44,7 @@ class ManifoldTopologyScore(LivingTimesStatistic):
         Zhou et al., *Evaluating the Disentanglement of Deep Generative Models through Manifold Topology*, ICLR 2021.
 
     Example:
-        >>> from torchdisentangle.functional.submanifold import conditional_latents
+        >>> from torchdisentangle.functional.topology.submanifold import conditional_latents
         >>> metric = ManifoldTopologyScore(2, num_values=2, num_draws=2, num_landmarks=16, gamma=1 / 8, max_holes=4)
         >>> base = torch.rand(200, 2, generator=torch.Generator().manual_seed(0))
         >>> for latent in range(2):

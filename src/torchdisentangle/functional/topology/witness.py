@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.living_times import relative_living_times
+from torchdisentangle.functional.topology.living_times import relative_living_times
 
 
 def witness_holes(points: Tensor, landmarks: Tensor, gamma: float = 1 / 128) -> tuple[Tensor, float]:
@@ -101,7 +101,7 @@ def living_times_of_draws(
         draws: their numbers.
         num_landmarks: landmarks of each draw.
         gamma: as in :func:`witness_holes`.
-        max_holes: ``H``, as in :func:`~torchdisentangle.functional.living_times.relative_living_times`.
+        max_holes: ``H``, as in :func:`~torchdisentangle.functional.topology.living_times.relative_living_times`.
         seed: of the landmarks.
         replace: whether landmarks are drawn with replacement.
         num_threads: gudhi works outside Python's lock, so threads help.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from torchdisentangle.functional.aggregate import AggregateLogSums
+from torchdisentangle.functional.elbo.aggregate import AggregateLogSums
 
 
 def posterior_mutual_information(sums: AggregateLogSums) -> Tensor:
@@ -19,7 +19,7 @@ def posterior_mutual_information(sums: AggregateLogSums) -> Tensor:
 
     Args:
         sums: log-sums over rows with ``matched`` factors, from
-            :func:`~torchdisentangle.functional.aggregate.aggregate_log_sums`.
+            :func:`~torchdisentangle.functional.elbo.aggregate.aggregate_log_sums`.
 
     Returns:
         ``(d, F)`` in nats, at least 0.
@@ -33,7 +33,7 @@ def posterior_mutual_information(sums: AggregateLogSums) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from torchdisentangle.functional.aggregate import aggregate_log_sums
+        >>> from torchdisentangle.functional.elbo.aggregate import aggregate_log_sums
         >>> mean, factor = torch.tensor([[-9.0], [9.0]]), torch.tensor([[0], [1]])
         >>> sums = aggregate_log_sums(mean, mean, torch.zeros(2, 1), factors=factor, query_factors=factor)
         >>> posterior_mutual_information(sums)

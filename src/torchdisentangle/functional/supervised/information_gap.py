@@ -1,8 +1,8 @@
 r"""Scores from the mutual information between codes and factors: gaps between the best and the second best.
 
 All take the matrix :math:`I_{kf} = I(z_k; y_f)`, ``(d, F)`` in nats, from
-:func:`~torchdisentangle.functional.information.mutual_information` or any other estimator, and the factors' entropies
-:math:`H(y_f) > 0`, ``(F,)``. With a single code or factor the second best is 0. All are differentiable.
+:func:`~torchdisentangle.functional.supervised.information.mutual_information` or any other estimator, and the factors'
+entropies :math:`H(y_f) > 0`, ``(F,)``. With a single code or factor the second best is 0. All are differentiable.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.gram import DEAD_NORM
-from torchdisentangle.functional.manifold import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.gram import DEAD_NORM
 
 
 def effective_dimension(spectrum: Tensor) -> Tensor:

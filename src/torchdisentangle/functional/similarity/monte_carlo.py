@@ -15,9 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.bhattacharyya import check_posteriors
-from torchdisentangle.functional.channels import normalized_mutual_information, variation_of_information
-from torchdisentangle.functional.gaussian import NARROWEST
+from torchdisentangle.functional.elbo.gaussian import NARROWEST
+from torchdisentangle.functional.similarity.bhattacharyya import check_posteriors
+from torchdisentangle.functional.similarity.channels import normalized_mutual_information, variation_of_information
 
 _BLOCK = 2**20  # pairs of a sample and a point that are held at once
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.witness import import_gudhi
+from torchdisentangle.functional.topology.witness import import_gudhi
 
 Variant = Literal["min", "max"]
 

@@ -44,7 +44,7 @@ def joint_weights(weights: Tensor, values: Tensor, num_values: int) -> Tensor:
     .. math:: C_{fkbv} = \sum_n Q_{nkb} \, 1[y_{nf} = v]
 
     Args:
-        weights: of bins, ``(n, d, B)``, such as :func:`~torchdisentangle.functional.binning.soft_bins`.
+        weights: of bins, ``(n, d, B)``, such as :func:`~torchdisentangle.functional.supervised.binning.soft_bins`.
         values: values of factors, ``(n, F)`` integers from 0 to ``num_values - 1``.
         num_values: ``V``, of the factor with most values.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.gaussian import NARROWEST
+from torchdisentangle.functional.elbo.gaussian import NARROWEST
 
 _BLOCK_BYTES = {"cpu": 2**21}  # what fits a core's cache; elsewhere what keeps a device busy
 _BLOCK_BYTES_ELSEWHERE = 2**27

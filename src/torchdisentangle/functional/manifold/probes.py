@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.hashing import hash_index, hashed_normal
-from torchdisentangle.functional.jacobian import (
+from torchdisentangle.functional.manifold.jacobian import (
     DEFAULT_MEMORY_BUDGET,
     ChunkSize,
     Decoder,
@@ -16,7 +15,8 @@ from torchdisentangle.functional.jacobian import (
     _Engine,
     _validate,
 )
-from torchdisentangle.functional.wishart import MIN_PROBES
+from torchdisentangle.functional.manifold.wishart import MIN_PROBES
+from torchdisentangle.functional.row_hash import hash_index, hashed_normal
 
 DEFAULT_NUM_PROBES = 16
 

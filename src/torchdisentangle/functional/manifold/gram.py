@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.wishart import log_volume_bias, pairwise_bias
+from torchdisentangle.functional.manifold.wishart import log_volume_bias, pairwise_bias
 
 DEAD_NORM = 1e-12
 SATURATION = 2.0**-46

@@ -19,8 +19,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.aggregate import aggregate_log_sums
-from torchdisentangle.functional.gaussian import gaussian_kl, gaussian_log_density
+from torchdisentangle.functional.elbo.aggregate import aggregate_log_sums
+from torchdisentangle.functional.elbo.gaussian import gaussian_kl, gaussian_log_density
 
 MinibatchEstimator = Literal["mss", "mws"]
 
@@ -236,7 +236,7 @@ def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTer
 
     The terms are means over the latents given, corrected by :func:`adjusted_to_kl` so that they add to the analytic KL
     divergence of all rows. Cost: ``S N d`` exponentials, see
-    :func:`~torchdisentangle.functional.aggregate.aggregate_log_sums`.
+    :func:`~torchdisentangle.functional.elbo.aggregate.aggregate_log_sums`.
 
     Args:
         z: one latent drawn from the posterior of each of the first ``S`` rows, ``(S, d)``; rows are in random order.

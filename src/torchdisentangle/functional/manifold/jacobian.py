@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.memory import Footprint, reuse_freed_memory, with_footprint
-from torchdisentangle.functional.products import (
+from torchdisentangle.functional.manifold.decoder_memory import Footprint, reuse_freed_memory, with_footprint
+from torchdisentangle.functional.manifold.vector_products import (
     ColumnsOfJacobian,
     Decoder,
     RowsOfJacobian,

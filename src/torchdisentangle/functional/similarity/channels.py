@@ -23,8 +23,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.bhattacharyya import bhattacharyya_coefficients, check_posteriors, label_coefficients
-from torchdisentangle.functional.blocks import row_blocks
+from torchdisentangle.functional.row_blocks import row_blocks
+from torchdisentangle.functional.similarity.bhattacharyya import (
+    bhattacharyya_coefficients,
+    check_posteriors,
+    label_coefficients,
+)
 
 NATS_PER_BIT = math.log(2)
 """Divide nats by this to get bits."""

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.gram import (
+from torchdisentangle.functional.manifold.gram import (
     log_column_norms,
     log_volume,
 )

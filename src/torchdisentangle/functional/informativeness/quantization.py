@@ -17,10 +17,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.binning import assign_bins, density_bins, equal_width_edges, soft_bins
-from torchdisentangle.functional.blocks import row_blocks
-from torchdisentangle.functional.counts import joint_counts
-from torchdisentangle.functional.information import entropy, joint_entropy
+from torchdisentangle.functional.row_blocks import row_blocks
+from torchdisentangle.functional.supervised.binning import assign_bins, density_bins, equal_width_edges, soft_bins
+from torchdisentangle.functional.supervised.information import entropy, joint_entropy
+from torchdisentangle.functional.supervised.joint_counts import joint_counts
 
 BinMode = Literal["exact", "reference"]
 

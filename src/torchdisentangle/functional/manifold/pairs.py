@@ -6,12 +6,12 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from torchdisentangle.functional.gram import (
+from torchdisentangle.functional.manifold.entropy import check_gram
+from torchdisentangle.functional.manifold.gram import (
     pairwise_mutual_information,
     rescale_jacobian,
     tangent_correlation,
 )
-from torchdisentangle.functional.manifold import check_gram
 
 
 def manifold_pairwise_mutual_information(gram: Tensor, num_probes: int | None = None) -> Tensor:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.aggregate import AggregateLogSums
-from torchdisentangle.functional.gaussian import gaussian_log_density
-from torchdisentangle.functional.posterior_bins import rank_latents
+from torchdisentangle.functional.elbo.aggregate import AggregateLogSums
+from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
+from torchdisentangle.functional.informativeness.quantization import rank_latents
 
 _BLOCK = 2**20  # numbers held at a time, 8 MiB
 _TINY = 1e-290  # sums of exponentials below this have lost digits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.gram import log_det_correlation
+from torchdisentangle.functional.manifold.gram import log_det_correlation
 
 
 def gaussian_total_correlation(covariance: Tensor) -> Tensor:
