@@ -15,7 +15,7 @@ from sklearn.metrics import mutual_info_score, normalized_mutual_info_score
 from torch import Tensor
 
 from torchdisentangle import functional as F
-from torchdisentangle.functional import channels
+from torchdisentangle.functional.similarity import channels
 
 ROUNDING = {"rtol": 1e-12, "atol": 1e-12}  # the same float64 operations in another order
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from torchdisentangle.functional import decoder_jacobian, products
+from torchdisentangle.functional import decoder_jacobian
+from torchdisentangle.functional.manifold import vector_products
 
 ROUNDING: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-12}  # fused operations round float64 in another order
 
@@ -22,7 +23,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounterWithBack
     counter = CompileCounterWithBackend("aot_eager")
     torch._dynamo.reset()
     monkeypatch.setattr(
-        products, "_compiled_products", torch.compile(products._products, backend=counter, dynamic=False)
+        vector_products, "_compiled_products", torch.compile(vector_products._products, backend=counter, dynamic=False)
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*cannot be compiled")
@@ -74,7 +75,7 @@ def broken(*_: Any) -> Callable:
 def test_what_cannot_be_compiled_is_computed_after_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     torch._dynamo.reset()
     monkeypatch.setattr(
-        products, "_compiled_products", torch.compile(products._products, backend=broken, dynamic=False)
+        vector_products, "_compiled_products", torch.compile(vector_products._products, backend=broken, dynamic=False)
     )
     decode, z = decoder(), torch.randn(4, 3, dtype=torch.float64)
     with pytest.warns(UserWarning, match="Sequential cannot be compiled .*no compiler here"):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from torchdisentangle import functional as F
-from torchdisentangle.functional import monte_carlo
+from torchdisentangle.functional.similarity import monte_carlo
 
 GENERATOR = torch.Generator().manual_seed(0)
 MEAN_A, MEAN_B = (torch.randn(40, d, generator=GENERATOR).double() for d in (3, 2))

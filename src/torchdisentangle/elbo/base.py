@@ -29,8 +29,8 @@ class ELBOMetric(PosteriorSampleStatistic):
       is left out of the mixture, whose mutual information is then at most :math:`\log` ``max_rows``.
     - ``"mss"``, ``"mws"``: averages of minibatch estimates as they are used in training, see
       :func:`~torchdisentangle.functional.elbo.decomposition.minibatch_log_weights`. They depend on the batch size;
-      ``"mss"`` is roughly right, ``"mws"`` is off by multiples of :math:`\log N`. A batch of a single row has no ``"mss"`` estimate:
-      it is left out and counted in ``num_skipped``. Each batch costs :math:`b^2 d`.
+      ``"mss"`` is roughly right, ``"mws"`` is off by multiples of :math:`\log N`. A batch of a single row has no
+      ``"mss"`` estimate: it is left out and counted in ``num_skipped``. Each batch costs :math:`b^2 d`.
 
     For every estimator the three terms add to the analytic KL divergence of all rows: what sampling leaves over is
     shared out by regression, see :func:`~torchdisentangle.functional.elbo.decomposition.adjusted_to_kl`.
