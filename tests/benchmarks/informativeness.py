@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.elbo.aggregate import aggregate_log_sums
-from torchdisentangle.functional.informativeness.quantization import informativeness
+from torchdisentangle.functional.informativeness.quantization import binned_informativeness
 from torchdisentangle.functional.informativeness.separation import pairwise_information
 
 
@@ -84,7 +84,8 @@ def bias_of_bins() -> str:
         truth = 0.5 * math.log(1 + 1 / sigma**2)
         for num_bins in (50, 100, 200):
             values = [
-                informativeness(mean, log_variance, num_bins=num_bins, mode=m).item() for m in ("exact", "reference")
+                binned_informativeness(mean, log_variance, num_bins=num_bins, mode=m).item()
+                for m in ("exact", "reference")
             ]
             rows.append(f"| {sigma} | {truth:.4f} | {num_bins} | {values[0]:.4f} | {values[1]:.4f} |")
     return "\n".join(rows)

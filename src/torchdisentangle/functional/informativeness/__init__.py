@@ -1,6 +1,6 @@
 """Informativeness and separability of latents."""
 
-from torchdisentangle.functional.informativeness.quantization import informativeness, misjed, quantize_posterior
+from torchdisentangle.functional.informativeness.quantization import binned_informativeness, misjed, quantize_posterior
 from torchdisentangle.functional.informativeness.separation import (
     LatentInformation,
     SeparabilityScores,
@@ -12,7 +12,7 @@ from torchdisentangle.functional.informativeness.separation import (
 __all__ = [
     "LatentInformation",
     "SeparabilityScores",
-    "informativeness",
+    "binned_informativeness",
     "latent_information",
     "misjed",
     "pairwise_information",

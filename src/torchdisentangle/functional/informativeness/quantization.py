@@ -93,7 +93,7 @@ def quantized_blocks(
         yield quantize_posterior(mean[rows], log_variance[rows], bounds, num_bins, mode)
 
 
-def informativeness(
+def binned_informativeness(
     mean: Tensor,
     log_variance: Tensor,
     bounds: tuple[float, float] = DEFAULT_BOUNDS,
@@ -123,7 +123,7 @@ def informativeness(
 
     Example:
         >>> mean = torch.tensor([[-2.0, 0.0], [2.0, 0.0]])
-        >>> informativeness(mean, torch.full((2, 2), -6.0))  # one bit, and nothing
+        >>> binned_informativeness(mean, torch.full((2, 2), -6.0))  # one bit, and nothing
         tensor([0.6931, 0.0000])
     """
     bins = quantize_posterior(mean, log_variance, bounds, num_bins, mode)
