@@ -32,6 +32,35 @@ def hash_index(index: Tensor, seed: int = 0) -> Tensor:
     return x ^ _shift(x, 31)
 
 
+def hash_content(values: Tensor, seed: int = 0) -> Tensor:
+    """A pseudo-random 64-bit integer for every row that depends on what the row holds.
+
+    Equal rows get different numbers: the first, the second, ... of them each its own. So the numbers of a set of rows,
+    and the order that they bring the rows into, depend on the rows alone and not on how they were listed.
+
+    Args:
+        values: ``(N, width)`` in float64.
+        seed: another seed gives other numbers.
+
+    Returns:
+        ``int64`` of shape ``(N,)``.
+
+    Example:
+        >>> rows = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]).double()
+        >>> keys, shuffled = hash_content(rows), hash_content(rows[[1, 2, 0]])
+        >>> torch.equal(keys.sort().values, shuffled.sort().values), len(keys.unique())
+        (True, 3)
+    """
+    bits = (values + 0.0).contiguous().view(torch.int64)  # minus zero is zero
+    streams = hash_index(torch.arange(values.shape[1], device=values.device), seed)
+    content = hash_index(bits ^ streams).sum(1)
+    ordered, order = content.sort(stable=True)
+    first = torch.searchsorted(ordered, ordered)  # where the run of equal rows begins
+    occurrence = torch.arange(len(ordered), device=values.device) - first
+    keys = hash_index(ordered ^ hash_index(occurrence), seed)
+    return torch.empty_like(keys).index_copy(0, order, keys)
+
+
 def hashed_normal(keys: Tensor, size: int, seed: int = 0) -> Tensor:
     """Standard normal noise for every row, the same on every process, in every batch and in every order.
 

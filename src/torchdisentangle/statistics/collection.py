@@ -9,9 +9,7 @@ from typing import Any
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.classes import ClassMeanStatistic
-from torchdisentangle.statistics.reduction import reduce_states
+from torchdisentangle.statistics.base import Statistic, reduce_states
 
 
 class StatisticCollection(MetricCollection):
@@ -59,7 +57,7 @@ class StatisticCollection(MetricCollection):
             return {
                 name: metric.standard_error()
                 for name, metric in self.items(copy_state=False)
-                if isinstance(metric, ClassMeanStatistic)
+                if callable(getattr(metric, "standard_error", None))
             }
 
     @contextmanager
