@@ -36,7 +36,7 @@ def described(instance: object) -> str:
     """An object as the call that makes it, with the settings that differ from their defaults.
 
     Args:
-        instance: an object that keeps each setting under its name.
+        instance: an object that keeps each setting under its name, itself or in its ``evaluation``.
 
     Example:
         >>> from torchdisentangle import MIGSup
@@ -45,7 +45,8 @@ def described(instance: object) -> str:
     """
     shown = []
     for name, parameter in settings_of(type(instance)).items():
-        value = getattr(instance, name, parameter.default)
+        of_parts = getattr(getattr(instance, "evaluation", None), name, parameter.default)
+        value = getattr(instance, name, of_parts)
         if value is not parameter.default and repr(value) != repr(parameter.default):
             shown.append(f"{name}={value!r}")
     return f"{type(instance).__name__}({', '.join(shown)})"

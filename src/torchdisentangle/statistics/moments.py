@@ -14,7 +14,7 @@ from torchdisentangle.statistics.reduction import ReductionError, agree_on_sizes
 
 
 class RowMoments(MergedState):
-    r"""Number of rows, mean and centred products, in float64: states of a statistic, and what is done with them.
+    r"""Number of rows, mean and centred products, in float64: states of a statistic.
 
     .. math:: n, \quad \bar x = \frac1n \sum x, \quad \sum (x - \bar x)(x - \bar x)^\top
 

@@ -44,7 +44,7 @@ class SampledRows(NamedTuple):
 
 
 class RowSample(MergedState):
-    """The ``capacity`` rows whose global index has the smallest hash: states of a statistic, and what is done with them.
+    """The ``capacity`` rows whose global index has the smallest hash: states of a statistic.
 
     This is a uniform sample without replacement (bottom-k sampling). Which rows are kept depends only on their global
     indices, so any number of processes, with any batches in any order, keeps the same rows; a row that is seen twice

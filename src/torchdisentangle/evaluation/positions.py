@@ -1,13 +1,13 @@
-"""Which rows of a data set a validation batch holds, so that none is counted twice on several processes."""
+"""Which rows of a data set a batch holds, so that none is counted twice on several processes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler
+from torchmetrics.utilities import rank_zero_warn
 
 
 class RowPositions:
@@ -35,7 +35,7 @@ class RowPositions:
         self.seen = 0
         if world_size == 1:
             return
-        sampler = _sampler(loader)
+        sampler = sampler_of(loader)
         if isinstance(sampler, DistributedSampler):
             self.rank, self.world_size = sampler.rank, sampler.num_replicas
             self.length = len(sampler.dataset)  # type: ignore[arg-type]
@@ -59,7 +59,8 @@ class RowPositions:
         return positions if self.length is None else positions.masked_fill(positions >= self.length, -1)
 
 
-def _sampler(loader: Any) -> Any:
+def sampler_of(loader: Any) -> Any:
+    """The sampler of a data loader, ``None`` if it has none that lists rows."""
     if not isinstance(loader, DataLoader):
         return None
     batch_sampler = loader.batch_sampler

@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import lightning as L
-import torch
-
+from torchdisentangle.evaluation.place import Place
 from torchdisentangle.statistics.jacobian import Estimator
 
 _WORTH_IT = 8  # times fewer products, to make up for the noise of probes
@@ -26,7 +24,7 @@ class Plan(NamedTuple):
 
 
 def estimator_for(latent_dim: int, data_size: int, num_probes: int) -> Estimator:
-    """The estimator that a decoder's shape asks for.
+    """The estimator that suits a decoder's shape.
 
     Args:
         latent_dim: ``d``.
@@ -44,7 +42,7 @@ def estimator_for(latent_dim: int, data_size: int, num_probes: int) -> Estimator
 
 
 def plan_in_time(
-    trainer: L.Trainer,
+    place: Place,
     evaluate: Callable[[Plan], None],
     estimators: Sequence[Estimator],
     num_samples: int,
@@ -53,7 +51,7 @@ def plan_in_time(
     """The plan that fits a budget, found by measuring, and the same on all processes.
 
     Args:
-        trainer: whose processes share the samples out, and all take part in this.
+        place: where this process stands; all processes share the samples, and take part in this.
         evaluate: carries out a plan on this process.
         estimators: which are allowed, the preferred one first.
         num_samples: how many are wanted.
@@ -66,26 +64,25 @@ def plan_in_time(
         RuntimeError: if the evaluation failed on another process; on the process that failed, its own error.
 
     Example:
-        >>> trainer = L.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False)
-        >>> plan = plan_in_time(trainer, lambda plan: time.sleep(plan.num_samples / 1000), ["exact"], 1000, 0.1)
+        >>> plan = plan_in_time(Place(), lambda plan: time.sleep(plan.num_samples / 1000), ["exact"], 1000, 0.1)
         >>> plan.estimator, 2 <= plan.num_samples <= 64  # 64 on a machine with nothing else to do
         ('exact', True)
     """
     plans: list[Plan] = []
     for estimator in estimators:
-        measured = agree(trainer, partial(seconds_per_sample, evaluate, estimator, num_samples, max_seconds))
-        plans.append(Plan(estimator, samples_in_time(num_samples, measured, max_seconds, trainer.world_size)))
+        measured = agree(place, partial(seconds_per_sample, evaluate, estimator, num_samples, max_seconds))
+        plans.append(Plan(estimator, samples_in_time(num_samples, measured, max_seconds, place.world_size)))
         if plans[-1].num_samples == num_samples:
             break
     return max(plans, key=lambda plan: plan.num_samples)
 
 
-def agree(trainer: L.Trainer, measure: Callable[[], float | None]) -> float:
+def agree(place: Place, measure: Callable[[], float]) -> float:
     """The largest result over all processes; a failure on one is an error on all, so that none waits for another.
 
     Args:
-        trainer: whose processes take part, all of them.
-        measure: what to do on each; ``None`` counts as 0.
+        place: where this process stands; all processes take part.
+        measure: what to do on each.
 
     Returns:
         The largest of all results.
@@ -94,16 +91,15 @@ def agree(trainer: L.Trainer, measure: Callable[[], float | None]) -> float:
         RuntimeError: if another process failed; on the process that failed, its own error.
 
     Example:
-        >>> agree(L.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False), lambda: 2.0)
+        >>> agree(Place(), lambda: 2.0)
         2.0
     """
     failure, result = None, math.inf
     try:
-        result = measure() or 0.0
+        result = measure()
     except Exception as error:  # whatever a model raises
         failure = error
-    device = trainer.strategy.root_device
-    largest = float(trainer.strategy.reduce(torch.tensor(result, device=device), reduce_op="max"))
+    largest = place.largest(result)
     if failure is not None:
         raise failure
     if math.isinf(largest):
@@ -127,7 +123,13 @@ def seconds_per_sample(
 
 
 def samples_in_time(num_samples: int, seconds: float, max_seconds: float, num_processes: int) -> int:
-    """How many samples of so many seconds fit a budget.
+    """The number of samples that fit a budget.
+
+    Args:
+        num_samples: how many are wanted.
+        seconds: that each takes.
+        max_seconds: the budget of every process.
+        num_processes: that share the samples.
 
     Returns:
         ``num_samples``, or the largest power of two that fits (so that runs of about the same speed agree), at least 2.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.models import LatentModel
+from torchdisentangle.latent_model import LatentModel
 
 
 class LatentSamples(NamedTuple):
@@ -28,7 +28,7 @@ def prior_samples(model: LatentModel, num_samples: int, seed: int, share: slice 
         share: which of them.
 
     Returns:
-        The samples, on the CPU.
+        The samples, with the model's dtype and device.
 
     Example:
         >>> model = LatentModel(torch.nn.Identity(), latent_dim=2)
@@ -39,9 +39,23 @@ def prior_samples(model: LatentModel, num_samples: int, seed: int, share: slice 
     index = torch.arange(num_samples)
     labels = None if model.num_classes is None else index % model.num_classes
     z = model.prior.sample(num_samples, torch.Generator().manual_seed(seed), labels)
-    return LatentSamples(z[share], None if labels is None else labels[share], index[share])
+    return LatentSamples(
+        z[share].to(model.like), None if labels is None else labels[share].to(model.like.device), index[share]
+    )
 
 
 def posterior_noise(model: LatentModel, num_samples: int, seed: int) -> Tensor:
     """Noise of the posterior of each of the first ``num_samples`` data, ``(num_samples, d)``."""
     return torch.randn(num_samples, model.latent_dim, generator=torch.Generator().manual_seed(seed))
+
+
+def decode(model: LatentModel, z: Tensor, labels: Tensor | None) -> Tensor:
+    """Data of latents, with their classes if the model is conditional.
+
+    Raises:
+        TypeError: if the model decodes to anything but a tensor.
+    """
+    data = model.decode(z) if labels is None else model.decode(z, labels)
+    if not isinstance(data, Tensor):
+        raise TypeError(f"decode must return a tensor, got {type(data).__name__}")
+    return data
