@@ -10,7 +10,7 @@ from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
 from torchdisentangle.callbacks.topology import ManifoldTopologyCallback
 from torchdisentangle.callbacks.traversal import LatentTraversalCallback
-from torchdisentangle.callbacks.undisturbed import undisturbed
+from torchdisentangle.evaluation.undisturbed import undisturbed
 
 __all__ = [
     "DisentanglementCallback",

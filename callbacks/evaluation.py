@@ -15,7 +15,7 @@ from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.callbacks.figures import log_figure
-from torchdisentangle.callbacks.undisturbed import undisturbed
+from torchdisentangle.evaluation.undisturbed import undisturbed
 from torchdisentangle.models import LatentModel, Posterior, as_latent_model
 
 
