@@ -17,8 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from torchdisentangle import ActiveUnits, ELBODecomposition, GaussianTotalCorrelation
 from torchdisentangle.callbacks import ELBODecompositionCallback
-from torchdisentangle.models import BetaVAE, LatentModel, Posterior
-from torchdisentangle.models.prior import Prior
+from torchdisentangle.models import BetaVAE, LatentModel, Posterior, Prior
 
 MakeTrainer = Callable[..., L.Trainer]
 TERMS = ["mutual_information", "total_correlation", "dimension_wise_kl"]

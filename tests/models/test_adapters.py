@@ -11,8 +11,8 @@ import zuko
 from torch import Tensor, nn
 from torch.func import jacrev
 
+from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY
 from torchdisentangle.models import LatentModel, as_latent_model
-from torchdisentangle.models.prior import STANDARD_NORMAL_ENTROPY
 
 
 def randomised(module: nn.Module) -> nn.Module:

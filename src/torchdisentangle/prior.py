@@ -1,4 +1,4 @@
-"""Priors whose dimensions are independent: how to sample them, and their entropies."""
+"""Priors whose dimensions are independent: how to sample them, their moments, and their entropies."""
 
 from __future__ import annotations
 
@@ -44,6 +44,11 @@ class Prior(NamedTuple):
         return cls(loc, scale, torch.zeros(loc.shape[-1], dtype=torch.bool))
 
     @property
+    def is_gaussian(self) -> bool:
+        """Whether every dimension is a Gaussian that is the same for all classes."""
+        return len(self.loc) == 1 and not bool(self.uniform.any())
+
+    @property
     def is_standard_normal(self) -> bool:
         """Whether every dimension is a standard normal, whatever the class."""
         return bool((self.loc == 0).all() and (self.scale == 1).all() and not self.uniform.any())
@@ -54,7 +59,7 @@ class Prior(NamedTuple):
         """Draw latents, on the CPU.
 
         Args:
-            num_samples: how many.
+            num_samples: number of latents.
             generator: a CPU generator; ``None``: the global one.
             labels: class of each, ``(num_samples,)``, needed if there are several.
 
@@ -83,4 +88,47 @@ class Prior(NamedTuple):
 
     def standard_deviations(self) -> Tensor:
         r"""Standard deviation of each dimension, ``(C, d)``: of a uniform one, its width over :math:`\sqrt{12}`."""
-        return self.scale.detach() * torch.where(self.uniform, 12**-0.5, 1.0)
+        scale = self.scale.detach()
+        return torch.where(self.uniform.to(scale.device), scale / 12**0.5, scale)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        r"""Mean and standard deviation of each dimension over all classes, which are equally likely.
+
+        .. math:: \mu_i = \frac1C \sum_c \mu_{ci}, \qquad
+                  \sigma_i^2 = \frac1C \sum_c \bigl[\sigma_{ci}^2 + (\mu_{ci} - \mu_i)^2\bigr]
+
+        Returns:
+            ``(d,)`` each.
+
+        Example:
+            >>> Prior.gaussian(torch.tensor([[-4.0], [4.0]]), torch.tensor([[3.0], [3.0]])).moments()
+            (tensor([0.]), tensor([5.]))
+        """
+        loc, deviations = self.loc.detach(), self.standard_deviations()
+        if len(loc) == 1:
+            return loc[0], deviations[0]
+        return loc.mean(0), (deviations.square().mean(0) + loc.var(0, correction=0)).sqrt()
+
+    def prior_units(self, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Posteriors in units of the prior: less its mean, over its standard deviation.
+
+        .. math:: \mu_i(x) \to \frac{\mu_i(x) - \mu_i}{\sigma_i}, \qquad
+                  \log \sigma_i^2(x) \to \log \sigma_i^2(x) - 2 \log \sigma_i
+
+        with the :meth:`moments` :math:`\mu_i` and :math:`\sigma_i` of the prior. The change is one of units in each
+        latent: information about the data, and of latents about each other, stays the same.
+
+        Args:
+            mean: posterior means, ``(N, d)``.
+            log_variance: posterior log-variances, ``(N, d)``.
+
+        Returns:
+            Both in the new units, in their dtypes and on their devices.
+
+        Example:
+            >>> prior = Prior.gaussian(torch.tensor([1.0]), torch.tensor([2.0]))
+            >>> prior.prior_units(torch.tensor([[5.0]]), torch.tensor([[0.0]]))
+            (tensor([[2.]]), tensor([[-1.3863]]))
+        """
+        loc, scale = (value.to(mean) for value in self.moments())
+        return (mean - loc) / scale, log_variance - 2 * scale.log()
