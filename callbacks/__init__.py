@@ -9,6 +9,7 @@ from torchdisentangle.callbacks.manifold import ManifoldEntropyCallback
 from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
 from torchdisentangle.callbacks.topology import ManifoldTopologyCallback
 from torchdisentangle.callbacks.traversal import LatentTraversalCallback
+from torchdisentangle.evaluation import undisturbed
 
 __all__ = [
     "DisentanglementCallback",
@@ -20,4 +21,5 @@ __all__ = [
     "ManifoldTopologyCallback",
     "RepresentationSimilarityCallback",
     "log_figure",
+    "undisturbed",
 ]

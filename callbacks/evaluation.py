@@ -25,7 +25,8 @@ class EvaluationCallback(L.Callback):
     """Runs an evaluation in every validation or test epoch, and logs its report.
 
     Before training, the model is checked and rehearsed: errors are raised. After that an error never ends a training:
-    it is warned of, on all processes, and the epoch has no values.
+    it is warned of, on all processes, and the epoch has no values. The last report stays in the attribute ``report``,
+    with its matrices.
 
     Args:
         evaluation: what to evaluate.
@@ -72,6 +73,7 @@ class EvaluationCallback(L.Callback):
         self.dataloader_idx, self.input_key, self.label_key = dataloader_idx, input_key, label_key
         self.latent_dim, self.num_classes = latent_dim, num_classes
         self.num_evaluations = 0
+        self.report: Report | None = None
         self._model: LatentModel | None = None
         self._settled: Evaluation | None = None
 
@@ -101,7 +103,7 @@ class EvaluationCallback(L.Callback):
         """
         return evaluation
 
-    def log_report(self, trainer: L.Trainer, report: Report) -> None:
+    def keep(self, trainer: L.Trainer, report: Report) -> None:
         """Do more with a report than logging it; called on all processes."""
 
     def begin(self, trainer: L.Trainer) -> Pass:
@@ -225,12 +227,12 @@ class EvaluationCallback(L.Callback):
             self._model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
             self.evaluation.check(self._model)
             if self._model.ready:
-                with undisturbed(pl_module):
+                with undisturbed(pl_module, rehearsal=True):
                     self.evaluation.rehearse(self._model, place_of(trainer))
 
     def _rehearse_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         place = place_of(trainer).alone
-        with misconfiguration(), undisturbed(pl_module):
+        with misconfiguration(), undisturbed(pl_module, rehearsal=True):
             context = Context(self.loader(trainer), figures=False)
             one = self.evaluation.begin(self.adapted, place, context)
             Session(self.adapted, place, context.loader, [one], self.input_key, self.label_key).rehearse(batch)
@@ -254,8 +256,9 @@ class EvaluationCallback(L.Callback):
         values = {f"{key}/{name}": torch.tensor(value, dtype=torch.float32) for name, value in report.scalars.items()}
         finite = {name: value for name, value in values.items() if value.isfinite()}  # in what loggers hold
         pl_module.log_dict(finite, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes already
+        self.report = report
         try:
-            self.log_report(trainer, report)
+            self.keep(trainer, report)
         except Exception as error:  # a full disk, say
             warnings.warn(f"{type(self).__name__} could not save its results: {error}", UserWarning, stacklevel=2)
         if self.figures_due(trainer) and trainer.is_global_zero:

@@ -129,7 +129,7 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         """Compared with the last evaluation of this stage."""
         return replace(evaluation, reference=self._reference, previous=self._previous.get(self.stage(trainer)))
 
-    def log_report(self, trainer: L.Trainer, report: Report) -> None:
+    def keep(self, trainer: L.Trainer, report: Report) -> None:
         """Remember the fingerprint, and save it."""
         if not isinstance(report, SimilarityReport) or report.fingerprint is None:
             return

@@ -19,6 +19,7 @@ class Watching(Protocol):
     dataloader_idx: int
     input_key: int | str | None
     label_key: int | str
+    num_evaluations: int
 
     @property
     def reading(self) -> tuple[object, ...]:
@@ -75,7 +76,8 @@ class Watch:
         reading = [session for session in self.sessions if self._dataloader_idx[session] == idx and session.active]
         if self._begun and not reading:
             return
-        with undisturbed(pl_module):
+        first = not self._begun and any(callback.num_evaluations == 0 for callback in self.callbacks)
+        with undisturbed(pl_module, rehearsal=first):
             if not self._begun:
                 self._begun = True
                 self._begin_passes(trainer)

@@ -22,12 +22,13 @@ from torchdisentangle import (
     IRS,
     JEMMIG,
     FactorVAEScore,
-    PosteriorMutualInformationGap,
+    MutualInformationGap,
     RobustMIG,
     supervised_metrics,
 )
 from torchdisentangle.callbacks import DisentanglementCallback
 from torchdisentangle.datasets import FactorDataset, intervention_factors
+from torchdisentangle.evaluation import DisentanglementEvaluation
 from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.models import BetaVAE
 
@@ -172,18 +173,20 @@ def test_factors_are_found_by_key_and_function(make_trainer: MakeTrainer, tiny_v
 def test_metric_objects(make_trainer: MakeTrainer, tiny_vae: Any) -> None:
     """Whatever of codes, posteriors, factors and positions they take."""
     robust = RobustMIG(edges=(-1.0, 1.0))
-    robust.update(torch.zeros(5, 3), torch.zeros(5, 3).long(), torch.zeros(5, 3))  # is not to be in the value
-    metrics = [IRS(quantile=1.0), robust, PosteriorMutualInformationGap(), JEMMIG(binning="hard"), "sap"]
+    robust.update(
+        torch.zeros(5, 3), torch.zeros(5, 3).long(), log_variance=torch.zeros(5, 3)
+    )  # is not to be in the value
+    metrics = [IRS(quantile=1.0), robust, MutualInformationGap(estimator="posterior"), JEMMIG(binning="hard"), "sap"]
     trainer = make_trainer(watch(metrics))
     trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
     values = logged(trainer)
-    assert set(values) == {"irs", "robust_mig", "posterior_mutual_information_gap", "jemmig", "sap"}
+    assert set(values) == {"irs", "robust_mig", "posterior_mig", "jemmig", "sap"}
     mean, log_variance = (x.detach() for x in tiny_vae.eval().encode(IMAGES))
     alone = RobustMIG(edges=(-1.0, 1.0))
-    alone.update(mean, FACTORS, log_variance)
+    alone.update(mean, FACTORS, log_variance=log_variance)
     assert values["robust_mig"] == pytest.approx(float(alone.compute()), abs=1e-5)
     twice = watch([FactorVAEScore(), FactorVAEScore()])
-    with pytest.raises(MisconfigurationException, match="two metrics would be logged as 'factor_vae_score'"):
+    with pytest.raises(MisconfigurationException, match="two metrics would be logged as 'factor_vae'"):
         make_trainer(twice).validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
 
 
@@ -312,7 +315,9 @@ def test_from_yaml(tmp_path: Path) -> None:
     assert callback.metrics[0] == "sap"
     assert isinstance(callback.metrics[1], IRS)
     assert callback.metrics[1].quantile == 0.9
-    assert (callback.continuous, callback.codes, callback.factors) == ([2], "sample", 1)
+    evaluation = callback.evaluation
+    assert isinstance(evaluation, DisentanglementEvaluation)
+    assert (evaluation.continuous, evaluation.codes, evaluation.factors) == ([2], "sample", 1)
     cli.trainer.fit(cli.model, DataLoader(ROWS, 10), DataLoader(ROWS, 10))
     assert set(logged(cli.trainer)) == {"sap", "irs"} | DCI_SCALARS
 

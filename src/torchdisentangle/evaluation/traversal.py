@@ -120,7 +120,8 @@ class TraversalPass(Pass):
             return Report()
         data, values, latents = self.shown
         figures = {"traversals": lambda: plot_traversals(data, values, labels=latents)}
-        return Report({}, {"traversals": data}, draws(figures), 1)
+        matrices = {"traversals": data, "steps": values, "latents": torch.tensor(latents)}
+        return Report({}, matrices, draws(figures), 1)
 
 
 def center(model: LatentModel) -> Tensor:
