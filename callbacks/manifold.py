@@ -19,7 +19,6 @@ from torchdisentangle.callbacks.latents import LatentSamples, posterior_noise, p
 from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.functional import decoder_jacobian_chunks, probed_jacobian_chunks
 from torchdisentangle.functional.manifold.entropy import check_partition
-from torchdisentangle.functional.manifold.jacobian import DEFAULT_MEMORY_BUDGET
 from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
 from torchdisentangle.functional.manifold.wishart import MIN_PROBES
 from torchdisentangle.manifold import ManifoldTotalCorrelation, manifold_metrics
@@ -89,7 +88,8 @@ class ManifoldEntropyCallback(EvaluationCallback):
             altogether are not active.
         standard_errors: log ``<key>_standard_error`` beside the values that are means over samples.
         image_shape: shape of data that are flat images, for the figure of averaged Jacobian columns.
-        memory_budget: bytes that the evaluation may use for Jacobians and what is needed on the way.
+        memory_budget: bytes that the evaluation may use for Jacobians and what is needed on the way; by default what
+            suits the device.
         compile: have ``torch.compile`` fuse the Jacobian-vector products of the exact estimator, which takes up to a
             minute in the first evaluation; see :func:`~torchdisentangle.functional.decoder_jacobian`.
         kwargs: as for :class:`~torchdisentangle.callbacks.evaluation.EvaluationCallback`: ``prefix``,
@@ -121,7 +121,7 @@ class ManifoldEntropyCallback(EvaluationCallback):
         active_reference: float | None = None,
         standard_errors: bool = False,
         image_shape: list[int] | None = None,
-        memory_budget: int = DEFAULT_MEMORY_BUDGET,
+        memory_budget: int | None = None,
         compile: bool = False,
         **kwargs: Any,
     ) -> None:
