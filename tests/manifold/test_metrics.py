@@ -249,14 +249,12 @@ def test_more_latents_than_data() -> None:
     ("metric", "args", "message"),
     [
         (ManifoldEntropySpectrum(), {"jacobian": torch.zeros(3, 2)}, r"shape \(N, D, d\), got \(3, 2\)"),
-        (ManifoldEntropySpectrum(), {"jacobian": torch.zeros(3, 2, 2, dtype=torch.int64)}, "floating point"),
         (ManifoldEntropySpectrum(), {"jacobian": torch.zeros(3, 2, 0)}, r"\(3, 2, 0\)"),
         (
             ManifoldEntropySpectrum(),
             {"jacobian": JACOBIANS, "labels": torch.zeros(3, dtype=torch.int64)},
             r"labels must be integers of shape \(40,\)",
         ),
-        (ManifoldEntropySpectrum(), {"jacobian": JACOBIANS, "labels": torch.zeros(40)}, "labels must be integers"),
         (
             ManifoldEntropySpectrum(num_classes=2),
             {"jacobian": JACOBIANS, "labels": torch.full((40,), 2)},
@@ -283,7 +281,6 @@ def test_bad_input_is_refused(metric: ManifoldMetric, args: dict[str, Tensor], m
         (lambda: ManifoldMutualInformation([0], [0, 1]), "two disjoint"),
         (lambda: ManifoldMutualInformation([], [1]), "two disjoint"),
         (lambda: MeanDecoderJacobian(mean_jacobian=False), "needs mean_jacobian"),
-        (lambda: ManifoldEntropySpectrum(unknown=1), "Unexpected keyword"),
     ],
 )
 def test_bad_settings_are_refused(build: object, message: str) -> None:

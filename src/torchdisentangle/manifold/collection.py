@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torchmetrics import Metric, MetricCollection
+from typing_extensions import Unpack
 
+from torchdisentangle.manifold.base import ManifoldSettings
 from torchdisentangle.manifold.entropy import ManifoldEntropySpectrum, ManifoldTotalCorrelation
 from torchdisentangle.manifold.pairwise import ManifoldPairwiseMutualInformation
 from torchdisentangle.manifold.summary import ManifoldSummary, MeanDecoderJacobian
@@ -17,7 +18,7 @@ def manifold_metrics(
     partition: Sequence[Sequence[int]] | None = None,
     active_threshold: float = 0.1,
     active_reference: float | None = None,
-    **settings: Any,
+    **settings: Unpack[ManifoldSettings],
 ) -> StatisticCollection:
     """The manifold metrics one watches, as a collection that is updated once and reduced once.
 
@@ -28,7 +29,7 @@ def manifold_metrics(
         active_reference: likewise.
         settings: of all members: ``index_sets``, ``prior_entropy``, ``num_classes``, ``data_std``, ``normalize``,
             ``estimator``, ``num_probes``, ``mean_jacobian`` (without which, or with probes, there is no average
-            Jacobian).
+            Jacobian), and those of :class:`torchmetrics.Metric`.
 
     Returns:
         A collection with the members ``spectrum``, ``pairwise``, ``summary``, ``decomposition`` and ``mean_jacobian``.
@@ -42,6 +43,10 @@ def manifold_metrics(
         >>> len(metrics.compute_groups)
         1
     """
+    for name in settings.keys() - ManifoldSettings.__annotations__.keys():
+        raise TypeError(
+            f"manifold_metrics has no setting {name!r}: it has {', '.join(ManifoldSettings.__annotations__)}"
+        )
     settings["index_sets"] = [*settings.get("index_sets", ()), *(partition or ())]
     members: dict[str, Metric | MetricCollection] = {
         "spectrum": ManifoldEntropySpectrum(**settings),

@@ -52,13 +52,17 @@ class StatisticCollection(MetricCollection):
             return super().compute()
 
     def standard_errors(self) -> dict[str, Tensor]:
-        """Standard errors of the metrics that have one, over all processes, after one reduction."""
+        """Standard errors of the metrics that have one, over all processes, after one reduction.
+
+        Their names are those of the values: a metric of several values gives each of its standard errors by itself.
+        """
+        errors: dict[str, Tensor] = {}
         with self.reduced():
-            return {
-                name: metric.standard_error()
-                for name, metric in self.items(copy_state=False)
-                if callable(getattr(metric, "standard_error", None))
-            }
+            for name, metric in self.items(copy_state=False):
+                if callable(getattr(metric, "standard_error", None)):
+                    error = metric.standard_error()
+                    errors |= error if isinstance(error, dict) else {str(name): error}
+        return errors
 
     @contextmanager
     def reduced(self) -> Iterator[None]:

@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.device import to_float64
+from torchdisentangle.functional.manifold.determinant import SATURATION, log_det_correlation
 from torchdisentangle.functional.manifold.wishart import log_volume_bias, pairwise_bias
 
 DEAD_NORM = 1e-12
-SATURATION = 2.0**-46
 MAX_PAIRWISE = -0.5 * math.log(SATURATION)
 
 
@@ -77,8 +79,9 @@ def rescale_jacobian(jacobian: Tensor, data_std: Tensor | float | None) -> Tenso
         raise ValueError(
             f"Jacobians must be floating point of shape (N, D, d), got {tuple(jacobian.shape)} of {jacobian.dtype}"
         )
+    jacobian = to_float64(jacobian)
     if data_std is None:
-        return jacobian.double()
+        return jacobian
     scale = torch.as_tensor(data_std, dtype=torch.float64, device=jacobian.device).flatten()
     if scale.numel() not in (1, jacobian.shape[1]):
         raise ValueError(f"data_std must be a number or have {jacobian.shape[1]} entries, got {scale.numel()}")
@@ -102,7 +105,7 @@ def log_column_norms(gram: Tensor, num_probes: int | None = None) -> Tensor:
     log_norms = 0.5 * gram.diagonal(dim1=-2, dim2=-1).clamp(min=DEAD_NORM**2).log()
     if num_probes is None:
         return log_norms
-    return torch.where(dead_latents(gram), log_norms, log_norms - float(log_volume_bias(1, num_probes)[1]))
+    return torch.where(dead_latents(gram), log_norms, log_norms - log_volume_bias(1, num_probes)[1])
 
 
 def dead_latents(gram: Tensor) -> Tensor:
@@ -141,40 +144,6 @@ def tangent_correlation(gram: Tensor) -> Tensor:
     correlation = (gram * inverse_norm[..., :, None] * inverse_norm[..., None, :]).clamp_(-1.0, 1.0)
     correlation.diagonal(dim1=-2, dim2=-1).fill_(1.0)
     return correlation
-
-
-def log_det_correlation(correlation: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-determinant of correlation matrices, finite for singular ones.
-
-    Args:
-        correlation: ``(..., d, d)``, as from :func:`tangent_correlation`.
-
-    Returns:
-        The log-determinants ``(...)``, at most 0, and whether each matrix is singular to rounding: whether its smallest
-        eigenvalue is below :data:`SATURATION`. Such eigenvalues are raised to a quarter of :data:`SATURATION`.
-
-    Example:
-        >>> log_det_correlation(torch.ones(2, 2, dtype=torch.float64))
-        (tensor(-32.5779, dtype=torch.float64), tensor(True))
-    """
-    with torch.no_grad():
-        factor, info = torch.linalg.cholesky_ex(correlation)
-        log_det = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        # the trace is d, so the other eigenvalues multiply up to at most e, and the smallest is at least det / e
-        suspect = (info > 0) | (log_det < math.log(SATURATION) + 1)
-    singular = suspect
-    if suspect.any():
-        eigenvalues = torch.linalg.eigvalsh(correlation[suspect])
-        low = (eigenvalues[:, 0] < SATURATION) | (info[suspect] > 0)
-        singular = suspect.masked_scatter(suspect, low)
-    if correlation.requires_grad:
-        identity = torch.eye(correlation.shape[-1], dtype=correlation.dtype, device=correlation.device)
-        factor = torch.linalg.cholesky(torch.where(singular[..., None, None], identity, correlation))
-        log_det = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    if singular.any():
-        floored = eigenvalues[low].clamp(min=SATURATION / 4).log().sum(-1)
-        log_det = log_det.masked_scatter(singular, floored)
-    return log_det, singular
 
 
 def log_volume(gram: Tensor, index_set: Sequence[int] | None = None, num_probes: int | None = None) -> Tensor:
@@ -223,11 +192,37 @@ def log_volume_or_floor(gram: Tensor, correlation: Tensor, num_probes: int | Non
         (tensor(-16.2890, dtype=torch.float64), tensor(True))
     """
     log_det, singular = log_det_correlation(correlation)
+    return volume_from_log_det(gram, log_det, num_probes), singular
+
+
+def volume_from_log_det(gram: Tensor, log_det: Tensor, num_probes: int | None = None) -> Tensor:
+    """Logarithm of the matrix volume of all tangent vectors, from the log-determinant of their cosines.
+
+    Args:
+        gram: ``(..., d, d)``.
+        log_det: ``(...)``.
+        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
+
+    Returns:
+        ``(...)`` in nats.
+
+    Raises:
+        ValueError: if there are fewer probes than latents.
+
+    Example:
+        >>> volume_from_log_det(4 * torch.eye(2).double(), torch.zeros(()))
+        tensor(1.3863, dtype=torch.float64)
+    """
     volume = log_column_norms(gram).sum(-1) + 0.5 * log_det
-    if num_probes is not None:
-        bias = log_volume_bias(gram.shape[-1], num_probes).to(volume.device)
-        volume = volume - bias[(~dead_latents(gram)).sum(-1)]  # dead latents are at their floor, which has no bias
-    return volume, singular
+    if num_probes is None:
+        return volume
+    bias = _log_volume_bias_on(gram.shape[-1], num_probes, volume.device)
+    return volume - bias[(~dead_latents(gram)).sum(-1)]  # dead latents are at their floor, which has no bias
+
+
+@lru_cache
+def _log_volume_bias_on(max_size: int, num_probes: int, device: torch.device) -> Tensor:
+    return torch.tensor(log_volume_bias(max_size, num_probes), dtype=torch.float64, device=device)
 
 
 def pairwise_mutual_information(correlation: Tensor, num_probes: int | None = None) -> Tensor:
@@ -255,4 +250,4 @@ def pairwise_mutual_information(correlation: Tensor, num_probes: int | None = No
         return information
     estimate = information - pairwise_bias(num_probes)
     at_a_bound = (correlation == 0) | (information >= MAX_PAIRWISE)
-    return torch.where(at_a_bound, information, estimate) if at_a_bound.any() else estimate
+    return torch.where(at_a_bound, information, estimate)

@@ -7,14 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.manifold.jacobian import (
-    DEFAULT_MEMORY_BUDGET,
-    ChunkSize,
-    Decoder,
-    JacobianMode,
-    _Engine,
-    _validate,
-)
+from torchdisentangle.functional.device import float64_device
+from torchdisentangle.functional.manifold.engine import ChunkSize, JacobianEngine
+from torchdisentangle.functional.manifold.vector_products import Decoder
 from torchdisentangle.functional.manifold.wishart import MIN_PROBES
 from torchdisentangle.functional.row_hash import hash_index, hashed_normal
 
@@ -31,7 +26,7 @@ def probed_jacobian(
     seed: int = 0,
     data_std: Tensor | float | None = None,
     chunk_size: ChunkSize = "auto",
-    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    memory_budget: int | None = None,
     check: bool = True,
 ) -> Tensor:
     r"""Gaussian projections of a decoder's Jacobian, sample by sample.
@@ -57,8 +52,9 @@ def probed_jacobian(
         data_std: standard deviation by which the data were divided before the model saw them, ``(D,)`` or a number: the
             projection is then that of a Jacobian in the data's own unit.
         chunk_size: samples at a time; ``"auto"``: as many as fit the budget.
-        memory_budget: bytes that the tensors made on the way may hold at once; nothing to a differentiable result,
-            which holds the whole graph.
+        memory_budget: bytes that the tensors made on the way may hold at once, with a default as for
+            :func:`~torchdisentangle.functional.decoder_jacobian`. A differentiable result holds the whole graph,
+            whatever the budget.
         check: make sure that rows are decoded independently of each other.
 
     Returns:
@@ -107,7 +103,7 @@ def probed_jacobian_chunks(
     seed: int = 0,
     data_std: Tensor | float | None = None,
     chunk_size: ChunkSize = "auto",
-    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    memory_budget: int | None = None,
     check: bool = True,
 ) -> Iterator[tuple[slice, Tensor]]:
     """:func:`probed_jacobian` piece by piece.
@@ -137,16 +133,8 @@ def probed_jacobian_chunks(
         slice(0, 3, None) (3, 4, 2)
         slice(3, 5, None) (2, 4, 2)
     """
-    _validate(z, labels, "reverse", chunk_size, memory_budget)
-    if num_probes < MIN_PROBES:
-        raise ValueError(f"at least {MIN_PROBES} probes are needed, got {num_probes}")
-    index = torch.arange(len(z), device=z.device) if index is None else index.to(z.device)
-    if index.shape != (len(z),) or index.is_floating_point():
-        raise ValueError(f"index must be integers of shape ({len(z)},), got {tuple(index.shape)} of {index.dtype}")
-    engine = _ProbeEngine(decode, z, labels, chunk_size, memory_budget)
-    engine.num_probes, engine.index, engine.seed = num_probes, index, seed
-    engine.unit = torch.as_tensor(1.0 if data_std is None else data_std, dtype=torch.float64, device=z.device).flatten()
-    engine.begin("reverse")
+    probes = GaussianProbes(z, num_probes, index, seed, data_std)
+    engine = JacobianEngine(decode, z, labels, chunk_size, memory_budget, mode="reverse", cotangents=probes)
     yield from engine.pieces(check)
 
 
@@ -172,24 +160,39 @@ def gaussian_probes(index: Tensor, probes: range, data_size: int, seed: int = 0)
     return hashed_normal(keys.flatten(), data_size, seed).view(len(index), len(probes), data_size)
 
 
-class _ProbeEngine(_Engine):
-    """Multiplies the Jacobian with a few random vectors, where :class:`_Engine` takes all unit vectors."""
+class GaussianProbes:
+    """Cotangents for :class:`~torchdisentangle.functional.manifold.engine.JacobianEngine`: a few random vectors each.
 
-    num_probes: int
-    index: Tensor
-    seed: int
-    unit: Tensor  # of the data
+    Args:
+        z: latents of the samples, ``(N, d)``.
+        num_probes: ``m``.
+        index: global positions of the samples, ``(N,)`` integers; ``None``: they are numbered from 0.
+        seed: of the probes.
+        data_std: the data's unit, ``(D,)``, a number or ``None``.
 
-    def begin(self, mode: JacobianMode) -> None:
-        super().begin(mode)
-        data_size = self.pair_data.shape[1]
+    Raises:
+        ValueError: if there are fewer than two probes, or the index does not fit.
+    """
+
+    def __init__(
+        self, z: Tensor, num_probes: int, index: Tensor | None, seed: int, data_std: Tensor | float | None
+    ) -> None:
+        if num_probes < MIN_PROBES:
+            raise ValueError(f"at least {MIN_PROBES} probes are needed, got {num_probes}")
+        device = float64_device(z.device)
+        index = torch.arange(len(z), device=device) if index is None else index.to(device)
+        if index.shape != (len(z),) or index.is_floating_point():
+            raise ValueError(f"index must be integers of shape ({len(z)},), got {tuple(index.shape)} of {index.dtype}")
+        self.num_probes, self.index, self.seed = num_probes, index, seed
+        self.unit = torch.as_tensor(1.0 if data_std is None else data_std, dtype=torch.float64, device=device).flatten()
+
+    def number(self, data_size: int) -> int:
+        """As many as were asked for."""
         if self.unit.numel() not in (1, data_size):
             raise ValueError(f"data_std must be a number or have {data_size} entries, got {self.unit.numel()}")
-
-    @property
-    def all_directions(self) -> int:
         return self.num_probes
 
-    def _cotangents(self, rows: slice, start: int, stop: int) -> Tensor:
-        probes = gaussian_probes(self.index[rows], range(start, stop), self.pair_data.shape[1], self.seed)
-        return (probes * self.unit).to(self.pair_data).transpose(0, 1)
+    def of_rows(self, rows: slice, start: int, stop: int, like: Tensor) -> Tensor:
+        """``(t, n, D)``."""
+        probes = gaussian_probes(self.index[rows], range(start, stop), like.shape[-1], self.seed)
+        return (probes * self.unit).to(like.dtype).to(like.device).transpose(0, 1)
