@@ -71,6 +71,7 @@ class StatisticCollection(MetricCollection):
         statistics = [metric for metric in leaders if isinstance(metric, Statistic) and metric._to_sync]
         available = statistics and statistics[0].distributed_available_fn
         if not available or not available():
+            self._share_states()
             yield
             return
         local = [{name: getattr(metric, name) for name in metric.state_names} for metric in statistics]
