@@ -109,14 +109,13 @@ class ManifoldEvaluation(Evaluation):
 
     def rehearse(self, model: LatentModel, place: Place) -> None:
         """Evaluate two samples."""
-        plan = Plan(self._estimators(model, silent)[0], self.num_samples)
-        one = self._with(model, plan).begin(model, place.alone, Context(figures=False))
+        one = self.begin(model, place.alone, Context(figures=False))
         one.evaluate(prior_samples(model, self.num_samples, self.seed, slice(2)))
 
     def settle(self, model: LatentModel, place: Place, say: Say = silent) -> ManifoldEvaluation:
         """Choose the estimator, and with ``max_seconds`` the number of samples."""
         if self.max_seconds is None:
-            return self._with(model, Plan(self._estimators(model, say)[0], self.num_samples))
+            return self._of_shape(model, say)
 
         def evaluate(plan: Plan) -> None:
             one = self._with(model, plan).begin(model, place.alone, Context(figures=False))
@@ -131,8 +130,11 @@ class ManifoldEvaluation(Evaluation):
 
     def begin(self, model: LatentModel, place: Place, context: Context) -> ManifoldPass:
         """Begin a pass."""
-        settled = self if self.data_shape is not None else self.settle(model, place.alone)
+        settled = self if self.data_shape is not None else self._of_shape(model)
         return ManifoldPass(settled, model, place)
+
+    def _of_shape(self, model: LatentModel, say: Say = silent) -> ManifoldEvaluation:
+        return self._with(model, Plan(self._estimators(model, say)[0], self.num_samples))
 
     def _with(self, model: LatentModel, plan: Plan) -> ManifoldEvaluation:
         return replace(
@@ -242,11 +244,11 @@ class ManifoldPass(Pass):
                 return Report(counts)
             values, errors = metrics.compute(), metrics.standard_errors()
             decomposition = metrics.decomposition.decomposition()
-        scalars = floats({name: values["summary"][name] for name in ManifoldSummary.scalar_names}) | counts
+        scalars = floats({name: values[name] for name in ManifoldSummary.scalar_names}) | counts
         if settings.partition is not None:
             scalars["partition_total_correlation"] = float(values["decomposition"])
         if settings.standard_errors:
-            scalars |= {f"{name}_standard_error": float(error) for name, error in errors["summary"].items()}
+            scalars |= {f"{name}_standard_error": float(errors[name]) for name in ManifoldSummary.mean_names}
         matrices = {name: values[name] for name in ("spectrum", "pairwise", "mean_jacobian") if name in values}
         figures = self._figures(values, errors, decomposition)
         return Report(scalars, matrices, draws(figures), num_samples)
