@@ -43,9 +43,9 @@ class NormflowsModel(LatentModel):
     @property
     def ready(self) -> bool:
         """Whether all activation normalisations have seen data."""
-        if not self._initialised:  # looked up until it holds, for a GPU is waited for
+        if not self._initialised:  # checked until it holds only, as the check waits for a GPU
             flags = [getattr(layer, "data_dep_init_done", True) for layer in self.module.modules()]
-            self._initialised = all(map(bool, flags))
+            self._initialised = super().ready and all(map(bool, flags))
         return self._initialised
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
