@@ -233,7 +233,7 @@ def _read_on_process(rank: int, world_size: int, names: list[str]) -> dict[str, 
             update(metric, case, slice(rank, None, 2))
         elif rank > 0:  # the first process has no rows
             update(metric, case, slice(rank - 1, None, 2))
-        found[name] = {key: value for key, value in read(metric, case).items()}
+        found[name] = read(metric, case)
     return found
 
 
