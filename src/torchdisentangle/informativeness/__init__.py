@@ -14,10 +14,10 @@ Reference: Do & Tran, *Theory and evaluation metrics for learning disentangled r
 
 from torchdisentangle.informativeness.collection import informativeness_metrics
 from torchdisentangle.informativeness.informativeness import Informativeness
-from torchdisentangle.informativeness.interpretability import Interpretability
 from torchdisentangle.informativeness.misjed import MISJED
 from torchdisentangle.informativeness.pairwise import PairwiseMutualInformation
 from torchdisentangle.informativeness.separability import Separability
+from torchdisentangle.supervised.soft_gaps import Interpretability
 
 __all__ = [
     "MISJED",

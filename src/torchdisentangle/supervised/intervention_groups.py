@@ -1,4 +1,10 @@
-"""Groups of rows that share one factor, or all but one, found among the rows there are."""
+"""Groups of rows that share one factor, or all but one, found among the rows there are; and votes of such groups.
+
+The scores of interventions ask for rows in which one factor is held, or moved, and find them: rows that agree in one
+factor (and, the factors being independent, differ in the others at random), or in all but one. Where a data set can be
+asked for images of any factors, :func:`~torchdisentangle.datasets.intervention_factors` says which rows to encode, so
+that such groups exist, and the metric is updated with them as with any others.
+"""
 
 from __future__ import annotations
 
@@ -103,3 +109,24 @@ def variances_of_groups(codes: Tensor, labels: Tensor, factor: int) -> Tensor:
     deviations = (codes - mean[group]).square()
     variance = torch.zeros_like(mean).index_add(0, group, deviations) / (counted - 1).clamp(min=1)
     return variance[highest > lowest]
+
+
+def active_codes(codes: Tensor, prune_threshold: float) -> tuple[Tensor, Tensor]:
+    """Variances of the codes, and which codes are neither constant nor below a standard deviation, both ``(D,)``."""
+    variance = codes.var(0)
+    return variance, (codes.amax(0) > codes.amin(0)) & (variance.sqrt() >= prune_threshold)
+
+
+def shares_of_votes(votes: list[Tensor], num_codes: int) -> Tensor:
+    """Share of each factor's groups that choose each code, ``(F, D)``.
+
+    Args:
+        votes: for each factor, the code that each of its groups chooses, integers.
+        num_codes: ``D``.
+
+    Example:
+        >>> shares_of_votes([torch.tensor([0, 0, 1, 0]), torch.tensor([1])], 2)
+        tensor([[0.7500, 0.2500],
+                [0.0000, 1.0000]], dtype=torch.float64)
+    """
+    return torch.stack([torch.bincount(chosen, minlength=num_codes).double() / len(chosen) for chosen in votes])

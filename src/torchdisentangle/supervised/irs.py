@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
 from torch import Tensor
+from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.intervention import interventional_robustness, irs_score, maximal_deviation
-from torchdisentangle.supervised.row_metric import RowMetric
+from torchdisentangle.statistics import readout
+from torchdisentangle.supervised.base import Mode, check_mode
+from torchdisentangle.supervised.row_score import RowScore, RowSettings
 
 
-class IRS(RowMetric):
+class IRS(RowScore):
     r"""Interventional robustness score (IRS): does a code stay put if its factor does, whatever the others do?
 
     .. math::
@@ -36,8 +37,8 @@ class IRS(RowMetric):
 
     Args:
         quantile: in (0, 1].
-        mode: ``"consistent"``: the same quantile above and below; ``"reference"``: the maximum below.
-        kwargs: as for :class:`~torchdisentangle.supervised.row_metric.RowMetric`.
+        mode: ``"exact"``: the same quantile above and below; ``"reference"``: the maximum below.
+        settings: of :class:`~torchdisentangle.supervised.row_score.RowScore`.
 
     Reference:
         Suter et al., *Robustly Disentangled Causal Mechanisms*, ICML 2019, Section 4.
@@ -51,30 +52,31 @@ class IRS(RowMetric):
         tensor(1., dtype=torch.float64)
     """
 
-    interventional = True
+    name = "irs"
+    needs = frozenset({"interventions"})
     matrix_label = "robustness"
 
-    def __init__(
-        self, quantile: float = 0.99, mode: Literal["consistent", "reference"] = "consistent", **kwargs: Any
-    ) -> None:
+    def __init__(self, quantile: float = 0.99, mode: Mode = "exact", **settings: Unpack[RowSettings]) -> None:
         if not 0 < quantile <= 1:
             raise ValueError(f"quantile must be in (0, 1], got {quantile}")
-        if mode not in ("consistent", "reference"):
-            raise ValueError(f"mode must be 'consistent' or 'reference', got {mode!r}")
-        super().__init__(**kwargs)
+        check_mode(mode)
+        super().__init__(**settings)
         self.quantile, self.mode = quantile, mode
 
     def compute(self) -> Tensor:
         """The score, over all processes."""
-        matrix = self.once(self._matrix)
-        self.scored(matrix[0])
-        return irs_score(matrix, maximal_deviation(self.rows.codes))
+        matrix = self._once(self._matrix)
+        self._require_scored(self._scored())
+        return irs_score(matrix, maximal_deviation(self._rows().codes))
 
+    @readout
     def matrix(self) -> Tensor:
         """Robustness of each code with respect to each factor, ``(D, F)``; NaN for a factor that cannot be scored."""
-        with self.reduced():
-            return self.once(self._matrix)
+        return self._once(self._matrix)
+
+    def _scored(self) -> Tensor:
+        return ~self._once(self._matrix)[0].isnan()
 
     def _matrix(self) -> Tensor:
-        codes, factors = self.rows
-        return interventional_robustness(codes, self.labels(factors), self.quantile, self.mode == "consistent")
+        codes, factors = self._rows()
+        return interventional_robustness(codes, self._values(factors), self.quantile, self.mode == "exact")

@@ -16,10 +16,10 @@ _SMALLEST_LEAF = 5
 
 
 def require_sklearn(metric: str) -> None:
-    """Refuse to go on without scikit-learn.
+    """Raise an ImportError if scikit-learn is missing.
 
     Args:
-        metric: what needs it.
+        metric: the class that needs it.
 
     Raises:
         ImportError: that says which extra to install.
