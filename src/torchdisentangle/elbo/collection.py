@@ -33,21 +33,21 @@ def elbo_metrics(
     Returns:
         A collection with the members ``decomposition``, ``latent_kl``, ``active_units``,
         ``gaussian_total_correlation``, ``gaussian_wasserstein_correlation`` (normalised) and
-        ``code_mutual_information``. Update it with keywords: ``mean``, ``log_variance``, ``codes`` (the means, usually)
-        and ``index``.
+        ``code_mutual_information``. All are updated with the means first, which are codes, and the rest by keyword:
+        ``metrics.update(mean, log_variance=log_variance, index=index)``.
 
     Example:
         >>> import torch
         >>> metrics = elbo_metrics()
         >>> mean, log_variance = torch.randn(100, 3), torch.zeros(100, 3)
-        >>> metrics.update(mean=mean, log_variance=log_variance, codes=mean)
+        >>> metrics.update(mean, log_variance=log_variance)
         >>> int(metrics.compute()["active_units"])
         3
     """
     members: dict[str, Metric | MetricCollection] = {
         "decomposition": ELBODecomposition(num_queries=num_queries, max_rows=max_rows, seed=seed),
-        "latent_kl": LatentKL(),
-        "active_units": ActiveUnits(active_threshold),
+        "latent_kl": LatentKL(max_rows=max_rows, seed=seed),  # in one group with the decomposition
+        "active_units": ActiveUnits(active_threshold, max_rows=max_rows, seed=seed),
         "gaussian_total_correlation": GaussianTotalCorrelation(),
         "gaussian_wasserstein_correlation": GaussianWassersteinCorrelation(normalize=True),
     }

@@ -1,13 +1,13 @@
 """Informativeness, separability and independence of latents: read-outs of an encoder's posteriors, without labels.
 
-All take ``update(mean, log_variance, index=None)``: diagonal Gaussian posteriors ``(n, d)``. Two estimators exist.
+All take ``update(mean, log_variance, *, index=None)``: diagonal Gaussian posteriors ``(n, d)``. Two estimators exist.
 ``"bins"`` quantises each latent and keeps sums: all data count, nothing is kept, single latents and pairs only.
 ``"sampling"`` keeps a bounded sample of posteriors and evaluates densities of the aggregate posterior at latents drawn
 from them: any set of latents, without bins; its metrics share one state with the ELBO's decomposition.
 
 :class:`Informativeness` (what each latent tells about the data), :class:`Separability` (what it alone tells: SEP,
-SEPIN, WSEPIN, INDIN, WINDIN), :class:`PairwiseMutualInformation` and :class:`MISJED` (independence of pairs), and with
-labels :class:`Interpretability` (RMIG and JEMMIG).
+SEPIN, WSEPIN, INDIN, WINDIN), :class:`PairwiseMutualInformation` and :class:`MISJED` (independence of pairs). With
+factors, see :class:`~torchdisentangle.supervised.Interpretability` (RMIG and JEMMIG).
 
 Reference: Do & Tran, *Theory and evaluation metrics for learning disentangled representations*, ICLR 2020.
 """
@@ -22,7 +22,6 @@ from torchdisentangle.supervised.soft_gaps import Interpretability
 __all__ = [
     "MISJED",
     "Informativeness",
-    "Interpretability",
     "PairwiseMutualInformation",
     "Separability",
     "informativeness_metrics",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torchdisentangle.functional.informativeness.quantization import DEFAULT_BINS, DEFAULT_BOUNDS, BinMode
+from torchdisentangle.functional.informativeness.quantization import DEFAULT_BINS, DEFAULT_EDGES, BinMode
 from torchdisentangle.informativeness.informativeness import Informativeness
 from torchdisentangle.informativeness.misjed import MISJED
 from torchdisentangle.informativeness.pairwise import PairwiseMutualInformation
@@ -18,7 +18,7 @@ def informativeness_metrics(
     num_queries: int = 1024,
     top_k: int = 3,
     max_rows: int = 2**15,
-    bounds: tuple[float, float] = DEFAULT_BOUNDS,
+    edges: tuple[float, float] = DEFAULT_EDGES,
     num_bins: int = DEFAULT_BINS,
     mode: BinMode = "exact",
     seed: int = 0,
@@ -29,7 +29,7 @@ def informativeness_metrics(
         num_queries: how many latents are drawn by the metrics that sample.
         top_k: how many of the most informative latents SEPIN@k and MISJED are of.
         max_rows: how many posteriors to keep at most.
-        bounds: of the bins.
+        edges: where the bins begin and end.
         num_bins: number of bins ``B``.
         mode: of the bins.
         seed: of the choice of rows and the noise.
@@ -46,7 +46,7 @@ def informativeness_metrics(
         (['binned_informativeness', 'misjed', 'pairwise', 'separability'], 2)
     """
     sample: dict[str, Any] = {"max_rows": max_rows, "seed": seed}
-    bins: dict[str, Any] = {"bounds": bounds, "num_bins": num_bins, "mode": mode}
+    bins: dict[str, Any] = {"edges": edges, "num_bins": num_bins, "mode": mode}
     pairwise = PairwiseMutualInformation(estimator="sampling", num_queries=num_queries, top_k=_MOST_PAIRED, **sample)
     return StatisticCollection(
         {

@@ -125,7 +125,7 @@ class RowSample(MergedState):
             if value.ndim != 2 or len(value) != length or (len(statistic.keys) and value.shape[1] != width):
                 wanted = f"({length}, {width})" if len(statistic.keys) else f"({length}, width)"
                 raise ValueError(f"{name} must have shape {wanted}, got {tuple(value.shape)}")
-        numbers = self._number(statistic, length) if index is None else index.to(statistic.device)
+        numbers = self.number(statistic, length) if index is None else index.to(statistic.device)
         statistic.accumulate(num_seen=length, num_unnumbered=length if index is None else 0)
         keys = hash_index(numbers, self.seed)
         chosen = None if kept is None else kept.to(keys.device)
@@ -135,6 +135,12 @@ class RowSample(MergedState):
         if chosen is not None:
             keys, columns = keys[chosen], {name: value[chosen.to(value.device)] for name, value in columns.items()}
         self._keep(statistic, keys, {name: x.to(statistic.device, torch.float64) for name, x in columns.items()})
+
+    def number(self, statistic: Any, length: int) -> Tensor:
+        """Numbers of the next rows where no index is given, interleaved between processes, ``(length,)`` integers."""
+        rank, world_size = statistic.rank_and_world_size()
+        start = statistic._num_before + int(statistic.num_seen)
+        return torch.arange(start, start + length, device=statistic.device) * world_size + rank
 
     def wanted(self, statistic: Any, index: Tensor) -> Tensor:
         """Which rows would enter the sample, so that the others need not be encoded.
@@ -192,11 +198,6 @@ class RowSample(MergedState):
         columns = dict(zip(self.columns, rows[:, 2:].split(list(agreed), dim=1), strict=True))
         statistic.keys = statistic.keys[:0]
         self._keep(statistic, rows[:, 0].contiguous().view(torch.int64), columns)
-
-    def _number(self, statistic: Any, length: int) -> Tensor:
-        rank, world_size = statistic.rank_and_world_size()
-        start = statistic._num_before + int(statistic.num_seen)
-        return torch.arange(start, start + length, device=statistic.device) * world_size + rank
 
     def _keep(self, statistic: Any, keys: Tensor, columns: Mapping[str, Tensor]) -> None:
         if len(keys) == 0:
