@@ -13,7 +13,7 @@ from torchmetrics import Metric
 
 from torchdisentangle.callbacks.evaluation import EvaluationCallback, misconfiguration
 from torchdisentangle.evaluation import DisentanglementEvaluation, Evaluation
-from torchdisentangle.supervised import QUICK, SLOW
+from torchdisentangle.supervised import default_scores
 
 
 class DisentanglementCallback(EvaluationCallback):
@@ -91,8 +91,8 @@ class DisentanglementCallback(EvaluationCallback):
     ) -> None:
         if slow_every is not None and slow_every < 1:
             raise MisconfigurationException(f"slow_every must be at least 1, got {slow_every}")
-        self.metrics: list[str | Metric] = list(QUICK if metrics is None else metrics)
-        self.slow_metrics: list[str | Metric] = list(SLOW if slow_metrics is None else slow_metrics)
+        self.metrics: list[str | Metric] = list(default_scores("quick") if metrics is None else metrics)
+        self.slow_metrics: list[str | Metric] = list(default_scores("slow") if slow_metrics is None else slow_metrics)
         self.slow_every = slow_every
         with misconfiguration():
             evaluation = DisentanglementEvaluation(

@@ -69,7 +69,7 @@ class EvaluationCallback(L.Callback):
         if int(figures) < 0:
             raise MisconfigurationException(f"figures must be a bool or a positive number, got {figures}")
         self.evaluation = evaluation
-        self.prefix, self.every_n_epochs, self.figures = prefix, every_n_epochs, int(figures)
+        self.prefix, self.every_n_epochs, self.figures = prefix, every_n_epochs, figures
         self.dataloader_idx, self.input_key, self.label_key = dataloader_idx, input_key, label_key
         self.latent_dim, self.num_classes = latent_dim, num_classes
         self.num_evaluations = 0
@@ -204,7 +204,7 @@ class EvaluationCallback(L.Callback):
 
     def figures_due(self, trainer: L.Trainer) -> bool:
         """Whether to draw figures in this epoch."""
-        return bool(self.figures) and (trainer.state.fn != "fit" or self.num_evaluations % self.figures == 0)
+        return bool(self.figures) and (trainer.state.fn != "fit" or self.num_evaluations % int(self.figures) == 0)
 
     def stage(self, trainer: L.Trainer) -> str:
         """The first part of the logged keys."""

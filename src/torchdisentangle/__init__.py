@@ -12,6 +12,7 @@ from torchdisentangle.elbo import (
     TotalCorrelation,
     elbo_metrics,
 )
+from torchdisentangle.evaluation import Report, evaluate
 from torchdisentangle.informativeness import (
     MISJED,
     Informativeness,
@@ -110,6 +111,7 @@ __all__ = [
     "MutualInformationGap",
     "MutualInformationMatrix",
     "PairwiseMutualInformation",
+    "Report",
     "RobustMIG",
     "Separability",
     "StatisticCollection",
@@ -119,6 +121,7 @@ __all__ = [
     "ZMax",
     "compare_fingerprints",
     "elbo_metrics",
+    "evaluate",
     "find_hot_spots",
     "fuse_channels",
     "informativeness_metrics",

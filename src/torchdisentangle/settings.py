@@ -26,9 +26,12 @@ def settings_of(cls: type) -> dict[str, inspect.Parameter]:
     for base in cls.__mro__:
         if base.__module__.partition(".")[0] in _OTHERS or "__init__" not in vars(base):
             continue
-        for name, parameter in list(inspect.signature(vars(base)["__init__"]).parameters.items())[1:]:
+        own = dict(list(inspect.signature(vars(base)["__init__"]).parameters.items())[1:])
+        for name, parameter in own.items():
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and name != "configuration":
                 found.setdefault(name, parameter)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.values()):
+            break  # it passes on nothing
     return found
 
 

@@ -12,7 +12,7 @@ from torchdisentangle.elbo.codes import (
     GaussianTotalCorrelation,
     GaussianWassersteinCorrelation,
 )
-from torchdisentangle.elbo.collection import elbo_metrics
+from torchdisentangle.elbo.collection import ELBOMetrics, elbo_metrics
 from torchdisentangle.elbo.decomposition import (
     DimensionWiseKL,
     ELBODecomposition,
@@ -26,6 +26,7 @@ __all__ = [
     "CodeMutualInformation",
     "DimensionWiseKL",
     "ELBODecomposition",
+    "ELBOMetrics",
     "GaussianTotalCorrelation",
     "GaussianWassersteinCorrelation",
     "IndexCodeMutualInformation",

@@ -22,7 +22,7 @@ from torchdisentangle.evaluation.rows import Key, Rows
 from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.latent_model import LatentModel, Posterior
 from torchdisentangle.statistics import StatisticCollection
-from torchdisentangle.supervised import QUICK, CodeFactorSample, SupervisedScore, supervised_metrics
+from torchdisentangle.supervised import CodeFactorSample, SupervisedScore, default_scores, supervised_metrics
 
 _AT_ONCE = 256  # rendered images that are encoded together
 _SAMPLE = "rows"  # the member that keeps rows for the figure
@@ -82,7 +82,8 @@ class DisentanglementEvaluation(Evaluation):
 
     def scores(self) -> dict[str, Metric]:
         """New metrics by the names under which they are reported."""
-        fresh = [metric if isinstance(metric, str) else metric.clone() for metric in self.metrics or QUICK]
+        wanted = default_scores("quick") if self.metrics is None else self.metrics
+        fresh = [metric if isinstance(metric, str) else metric.clone() for metric in wanted]
         for metric in fresh:
             if isinstance(metric, Metric):
                 metric.reset()
@@ -185,7 +186,8 @@ class DisentanglementPass(Pass):
         lost = int(getattr(metric, "num_nonfinite", 0))
         if lost:
             scalars["num_nonfinite"] = float(lost)
-        if isinstance(metric, SupervisedScore) and metric.matrix_label and hasattr(metric, "matrix"):
+        of_matrix = isinstance(metric, SupervisedScore) and metric.matrix_label and hasattr(metric, "matrix")
+        if of_matrix and name not in matrices:
             matrix = metric.matrix()
             matrices[f"{name}_matrix"] = matrix
             figures[f"{name}_matrix"] = partial(metric.plot, matrix)

@@ -97,7 +97,7 @@ class ELBOPass(Pass):
             values = metrics.compute()
             errors = decomposition.standard_error()
             kl, active = metrics.latent_kl.compute(), metrics.active_units.active()
-            pairs = None if metrics.code_mutual_information is None else metrics.code_mutual_information.pairwise()
+            pairs = metrics.code_mutual_information.pairwise() if metrics.has_code_pairs else None
         scalars = {name: values[name] for name in values if name != "latent_kl"}
         if self.evaluation.standard_errors:
             scalars |= {f"{name}_standard_error": errors[name] for name in ELBOTerms._fields}

@@ -98,7 +98,7 @@ class InformativenessPass(Pass):
             separability, binned = metrics.separability.compute(), metrics.binned_informativeness.compute()
             pairwise, misjed = metrics.pairwise.compute(), metrics.misjed.compute()
             errors = metrics.separability.standard_error() if self.evaluation.standard_errors else {}
-            pairs, top = (metric.latents().tolist() for metric in (metrics.pairwise, metrics.misjed))
+            pairs, top = (metric.compared_latents().tolist() for metric in (metrics.pairwise, metrics.misjed))
         scalars = {
             "total": binned.sum(),
             "informative_latents": informative_latents(binned, threshold).sum().double(),

@@ -94,7 +94,7 @@ class SimilarityPass(Pass):
 
     def wants(self, index: Tensor) -> Tensor:
         """Rows that belong to the fingerprint, as far as is known yet."""
-        return self.metric.wanted(index)
+        return self.metric.sample.wanted(self.metric, index)
 
     def add(self, rows: Rows) -> None:
         """Add data points."""

@@ -12,7 +12,7 @@ factors, see :class:`~torchdisentangle.supervised.Interpretability` (RMIG and JE
 Reference: Do & Tran, *Theory and evaluation metrics for learning disentangled representations*, ICLR 2020.
 """
 
-from torchdisentangle.informativeness.collection import informativeness_metrics
+from torchdisentangle.informativeness.collection import InformativenessMetrics, informativeness_metrics
 from torchdisentangle.informativeness.informativeness import Informativeness
 from torchdisentangle.informativeness.misjed import MISJED
 from torchdisentangle.informativeness.pairwise import PairwiseMutualInformation
@@ -22,6 +22,8 @@ from torchdisentangle.supervised.soft_gaps import Interpretability
 __all__ = [
     "MISJED",
     "Informativeness",
+    "InformativenessMetrics",
+    "Interpretability",
     "PairwiseMutualInformation",
     "Separability",
     "informativeness_metrics",

@@ -14,6 +14,49 @@ from torchdisentangle.statistics.collection import StatisticCollection
 _MOST_PAIRED = 32  # latents whose pairs are compared
 
 
+class InformativenessMetrics(StatisticCollection):
+    """The collection that :func:`~torchdisentangle.informativeness_metrics` makes, with its members as attributes.
+
+    Args:
+        num_queries: as for :func:`~torchdisentangle.informativeness_metrics`, like all others.
+        top_k: likewise.
+        max_rows: likewise.
+        edges: likewise.
+        num_bins: likewise.
+        mode: likewise.
+        seed: likewise.
+    """
+
+    binned_informativeness: Informativeness
+    separability: Separability
+    pairwise: PairwiseMutualInformation
+    misjed: MISJED
+
+    def __init__(
+        self,
+        num_queries: int = 1024,
+        top_k: int = 3,
+        max_rows: int = 2**15,
+        edges: tuple[float, float] = DEFAULT_EDGES,
+        num_bins: int = DEFAULT_BINS,
+        mode: BinMode = "exact",
+        seed: int = 0,
+    ) -> None:
+        sample: dict[str, Any] = {"max_rows": max_rows, "seed": seed}
+        bins: dict[str, Any] = {"edges": edges, "num_bins": num_bins, "mode": mode}
+        pairwise = PairwiseMutualInformation(
+            estimator="sampling", num_queries=num_queries, top_k=_MOST_PAIRED, **sample
+        )
+        super().__init__(
+            {
+                "binned_informativeness": Informativeness(**bins),
+                "separability": Separability(num_queries, top_k, **sample),
+                "pairwise": pairwise,
+                "misjed": MISJED(**bins, top_k=top_k, normalize=True, **sample),
+            }
+        )
+
+
 def informativeness_metrics(
     num_queries: int = 1024,
     top_k: int = 3,
@@ -22,7 +65,7 @@ def informativeness_metrics(
     num_bins: int = DEFAULT_BINS,
     mode: BinMode = "exact",
     seed: int = 0,
-) -> StatisticCollection:
+) -> InformativenessMetrics:
     """The informativeness metrics one watches, as a collection: two compute groups, one reduction.
 
     Args:
@@ -45,14 +88,4 @@ def informativeness_metrics(
         >>> sorted(metrics.keys()), len(metrics.compute_groups)
         (['binned_informativeness', 'misjed', 'pairwise', 'separability'], 2)
     """
-    sample: dict[str, Any] = {"max_rows": max_rows, "seed": seed}
-    bins: dict[str, Any] = {"edges": edges, "num_bins": num_bins, "mode": mode}
-    pairwise = PairwiseMutualInformation(estimator="sampling", num_queries=num_queries, top_k=_MOST_PAIRED, **sample)
-    return StatisticCollection(
-        {
-            "binned_informativeness": Informativeness(**bins),
-            "separability": Separability(num_queries, top_k, **sample),
-            "pairwise": pairwise,
-            "misjed": MISJED(**bins, top_k=top_k, normalize=True, **sample),
-        }
-    )
+    return InformativenessMetrics(num_queries, top_k, max_rows, edges, num_bins, mode, seed)
