@@ -39,8 +39,9 @@ def encoded(model: Any, loader: DataLoader) -> tuple[Tensor, Tensor]:
 
 def expected(mean: Tensor, log_variance: Tensor) -> dict[str, float]:
     decomposition, units, gaussian = ELBODecomposition(), ActiveUnits(), GaussianTotalCorrelation()
-    decomposition.update(mean, log_variance)
-    units.update(mean, log_variance)
+    index = torch.arange(len(mean))
+    decomposition.update(mean, log_variance, index=index)
+    units.update(mean, log_variance, index=index)
     gaussian.update(mean)
     values = {**decomposition.compute(), "active_units": units.compute()}
     return {name: float(value) for name, value in values.items()} | {

@@ -46,7 +46,8 @@ def test_values_are_those_of_the_metrics(
         trainer.test(tiny_vae, loader, verbose=False)
     found = logged(trainer, "test" if stage == "test" else "val")
     metrics = informativeness_metrics(30, 2)
-    metrics.update(*posteriors(tiny_vae, loader))
+    mean, log_variance = posteriors(tiny_vae, loader)
+    metrics.update(mean, log_variance, index=torch.arange(len(mean)))
     expected = metrics.compute()
     assert found.keys() == SCALARS | {"information_standard_error", "wsepin_standard_error"}
     for name in ("information", "wsepin", "windin", "sepin_at_k"):

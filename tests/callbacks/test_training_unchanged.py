@@ -65,7 +65,7 @@ def test_layers_that_are_built_by_their_first_batch(
     without = train(make_trainer, tiny_vae, loader.dataset)
     callback = ManifoldEntropyCallback(16)
     with_callback = train(make_trainer, tiny_vae, loader.dataset, callback)
-    assert callback.model is not None
+    assert callback.report is not None
     assert without[0].losses == with_callback[0].losses
     assert_identical(dict(with_callback[0].state_dict()), dict(without[0].state_dict()))
 

@@ -6,7 +6,7 @@ A new metric is one more entry of ``CASES``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,14 +27,16 @@ class Case:
         make: makes the metric.
         inputs: makes the arguments of an update: positional ones and keywords, tensors with ``NUM_ROWS`` rows.
         functional: the same value by a function of the arguments, where there is one.
-        arguments: of read-outs that need some, by name.
+        numbered: whether the numbers of rows that come without an index matter, so that their order does.
+        without: read-outs that do not exist with these settings.
         rows: whether an update takes rows with an index.
     """
 
     make: Callable[[], Statistic]
     inputs: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]
     functional: Callable[..., Any] | None = None
-    arguments: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    numbered: bool = False
+    without: frozenset[str] = frozenset()
     rows: bool = True
 
 
@@ -150,10 +152,15 @@ SIMILARITY: dict[str, Callable[[], Statistic]] = {
     "LabelSimilarity": lambda: td.LabelSimilarity(num_points=NUM_ROWS),
 }
 
+OF_COUNTS = frozenset({"ceiling", "joint_counts", "plug_in_bias"})
+
 CASES: dict[str, Case] = {
-    **{name: Case(make, with_factors) for name, make in SUPERVISED.items()},
-    **{name: Case(make, with_posteriors) for name, make in POSTERIORS.items()},
-    **{name: Case(make, with_labels) for name, make in SIMILARITY.items()},
+    **{
+        name: Case(make, with_factors, without=OF_COUNTS if "of posteriors" in name else frozenset())
+        for name, make in SUPERVISED.items()
+    },
+    **{name: Case(make, with_posteriors, numbered="fewer" in name) for name, make in POSTERIORS.items()},
+    **{name: Case(make, with_labels, numbered=True) for name, make in SIMILARITY.items()},
     **{name: Case(make, with_jacobians, rows=False) for name, make in MANIFOLD.items()},
     "LatentKL": Case(
         td.LatentKL,
