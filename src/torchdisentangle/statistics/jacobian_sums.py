@@ -21,6 +21,7 @@ from torchdisentangle.functional.manifold.gram import (
     dead_latents,
     log_column_norms,
     pairwise_mutual_information,
+    product_of_columns,
     rescale_jacobian,
     tangent_correlation,
     volume_from_log_det,
@@ -69,11 +70,11 @@ class JacobianSums:
             ``i < j`` and of its square ``(C, P)``, and counts of samples that met a floor; and how many samples were
             left out because of NaN or infinite values. No sums if there are no samples.
         """
-        blocks = row_blocks(
-            len(jacobian), jacobian.shape[2] * max(jacobian.shape[1:]), device=float64_device(jacobian.device)
-        )
+        device = float64_device(jacobian.device)
+        pairs = pairs_of(jacobian.shape[2], device)
         sums, num_lost = _total(
-            self._of_block(jacobian[rows], classes[rows], None if log_det is None else log_det[rows]) for rows in blocks
+            self._of_block(jacobian[rows], classes[rows], None if log_det is None else log_det[rows], pairs)
+            for rows in row_blocks(len(jacobian), jacobian.shape[2] * max(jacobian.shape[1:]), device=device)
         )
         if sums:
             moments = sums.pop("moments")
@@ -84,15 +85,16 @@ class JacobianSums:
             }
         return sums, num_lost
 
-    def _of_block(self, jacobian: Tensor, classes: Classes, log_det: Tensor | None) -> tuple[SumsByName, int]:
+    def _of_block(
+        self, jacobian: Tensor, classes: Classes, log_det: Tensor | None, pairs: Tensor
+    ) -> tuple[SumsByName, int]:
         scaled = rescale_jacobian(jacobian, None if self.num_probes else self.data_std)
-        gram = scaled.mT @ scaled
+        gram = product_of_columns(scaled)
         finite = _finite(gram)
         if log_det is not None:
             log_det = to_float64(log_det)
             finite = finite & log_det.isfinite()
         correlation = tangent_correlation(gram)
-        pairs = pairs_of(gram.shape[-1], gram.device)
         of_pairs = correlation.flatten(1).gather(1, pairs.expand(len(gram), -1))
         pairwise = pairwise_mutual_information(of_pairs, self.num_probes)
         sums = _pairwise_sums(pairwise, classes) | {"num_dead": dead_latents(gram).sum(0)}
@@ -104,7 +106,7 @@ class JacobianSums:
         lost, *suspects = torch.stack([~finite, *(volume.suspect for volume in volumes)]).sum(1).tolist()  # the look
         if lost:
             kept = finite.nonzero()[:, 0]
-            of_kept = jacobian[kept], classes[kept], None if log_det is None else log_det[kept]
+            of_kept = jacobian[kept], classes[kept], None if log_det is None else log_det[kept], pairs
             return self._of_block(*of_kept)[0], lost
 
         readings = [volume.reading(self.num_probes, num > 0) for volume, num in zip(volumes, suspects, strict=True)]
@@ -152,7 +154,7 @@ def cross_jacobian_sums(
 
     def of_block(jacobian: tuple[Tensor, Tensor], classes: Classes) -> tuple[SumsByName, int]:
         both = torch.cat([rescale_jacobian(part, unit) for part in jacobian], dim=-1)
-        gram = both.mT @ both
+        gram = product_of_columns(both)
         finite = _finite(gram)
         split = jacobian[0].shape[-1]
         pairwise = pairwise_mutual_information(tangent_correlation(gram)[:, :split, split:], num_probes)

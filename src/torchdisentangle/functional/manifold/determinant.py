@@ -91,11 +91,9 @@ def floored_log_det(correlation: Tensor, first: CholeskyLogDet) -> tuple[Tensor,
     """
     log_det, suspect, factor = first
     singular = torch.zeros_like(suspect)
-    rows = suspect.nonzero()[:, 0]
-    failed = log_det[rows] == -math.inf
-    inverse = torch.cholesky_inverse(torch.where(failed[:, None, None], _identity_like(correlation), factor[rows]))
-    regular = ~failed & (inverse.diagonal(dim1=-2, dim2=-1).sum(-1) <= _LARGEST_INVERSE_TRACE)
-    undecided = rows[~regular]
+    factored = (suspect & (log_det > -math.inf)).nonzero()[:, 0]
+    inverse_trace = torch.cholesky_inverse(factor[factored]).diagonal(dim1=-2, dim2=-1).sum(-1)
+    undecided = suspect.index_put((factored,), ~(inverse_trace <= _LARGEST_INVERSE_TRACE)).nonzero()[:, 0]
     if len(undecided):
         eigenvalues = torch.linalg.eigvalsh(correlation[undecided])
         low = (eigenvalues[:, 0] < SATURATION) | (log_det[undecided] == -math.inf)
@@ -107,10 +105,6 @@ def floored_log_det(correlation: Tensor, first: CholeskyLogDet) -> tuple[Tensor,
 
 def _differentiable(correlation: Tensor, log_det: Tensor, singular: Tensor) -> Tensor:
     """The same log-determinants with gradients, but for singular matrices, which have none."""
-    factor = torch.linalg.cholesky(torch.where(singular[:, None, None], _identity_like(correlation), correlation))
+    identity = torch.eye(correlation.shape[-1], dtype=correlation.dtype, device=correlation.device)
+    factor = torch.linalg.cholesky(torch.where(singular[:, None, None], identity, correlation))
     return torch.where(singular, log_det, 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1))
-
-
-def _identity_like(matrices: Tensor) -> Tensor:
-    """The identity of the size, dtype and device of some matrices, ``(d, d)``."""
-    return torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)

@@ -29,6 +29,8 @@ from torchdisentangle.functional.manifold.wishart import log_volume_bias, pairwi
 DEAD_NORM = 1e-12
 MAX_PAIRWISE = -0.5 * math.log(SATURATION)
 
+_STRIP = 96  # columns; on a CPU the fastest for 256 to 784 of them
+
 
 def gram_matrix(jacobian: Tensor, data_std: Tensor | float | None = None) -> Tensor:
     r"""Gram matrices of the columns of Jacobians, in float64.
@@ -54,8 +56,33 @@ def gram_matrix(jacobian: Tensor, data_std: Tensor | float | None = None) -> Ten
         tensor([[[25.,  4.],
                  [ 4.,  1.]]], dtype=torch.float64)
     """
-    jacobian = rescale_jacobian(jacobian, data_std)
-    return jacobian.mT @ jacobian
+    return product_of_columns(rescale_jacobian(jacobian, data_std))
+
+
+def product_of_columns(matrices: Tensor) -> Tensor:
+    r"""Products :math:`A^\top A`. Of large ones, which are symmetric, little more than a half is multiplied out.
+
+    Args:
+        matrices: ``(N, D, d)``.
+
+    Returns:
+        ``(N, d, d)``.
+
+    Example:
+        >>> product_of_columns(torch.tensor([[[1.0, 2.0]]]))
+        tensor([[[1., 2.],
+                 [2., 4.]]])
+    """
+    size = matrices.shape[-1]
+    if size < 2 * _STRIP or matrices.requires_grad:
+        return matrices.mT @ matrices
+    product = matrices.new_empty(len(matrices), size, size)
+    for start in range(0, size, _STRIP):
+        stop = min(start + _STRIP, size)
+        strip = matrices[:, :, start:stop].mT @ matrices[:, :, :stop]
+        product[:, :stop, start:stop] = strip.mT
+        product[:, start:stop, :stop] = strip
+    return product
 
 
 def rescale_jacobian(jacobian: Tensor, data_std: Tensor | float | None) -> Tensor:

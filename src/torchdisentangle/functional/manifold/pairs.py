@@ -9,6 +9,7 @@ from torch import Tensor
 from torchdisentangle.functional.manifold.entropy import check_gram
 from torchdisentangle.functional.manifold.gram import (
     pairwise_mutual_information,
+    product_of_columns,
     rescale_jacobian,
     tangent_correlation,
 )
@@ -128,7 +129,7 @@ def cross_pairwise_of_samples(
             f"(N, D) is {tuple(a.shape[:2])} and {tuple(b.shape[:2])}"
         )
     both = torch.cat([a, b], dim=-1)
-    correlation = tangent_correlation(both.mT @ both)[:, : a.shape[-1], a.shape[-1] :]
+    correlation = tangent_correlation(product_of_columns(both))[:, : a.shape[-1], a.shape[-1] :]
     return pairwise_mutual_information(correlation, num_probes)
 
 
