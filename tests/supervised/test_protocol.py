@@ -157,7 +157,8 @@ def test_forward_gives_the_value_of_the_batch_and_then_of_all(name: str, index: 
             numbers = rows if index else None
             try:
                 expected = add(make(name), rows, index=index).compute()
-            except ValueError:  # too few rows of the batch to score a factor
+            except ValueError:  # too few rows of the batch agree in all factors but one
+                assert name == "z_max"
                 add(forwarded, rows, index=index)
             else:
                 batch = forwarded(CODES[rows], FACTORS[rows], log_variance=LOG_VARIANCE[rows], index=numbers)

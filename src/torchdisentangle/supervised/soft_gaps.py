@@ -208,8 +208,12 @@ class Interpretability(InformationScore):
         >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(2))
         >>> interpretability = Interpretability()
         >>> interpretability.update(2.0 * factors - 1, factors, log_variance=torch.full((4, 2), -4.0))
-        >>> {name[17:]: round(float(value), 3) for name, value in interpretability.compute().items()}
-        {'rmig': 0.693, 'rmig_normalized': 1.0, 'jemmig': 1.959, 'jemmig_normalized': 0.63}
+        >>> for name, value in interpretability.compute().items():
+        ...     print(name, round(float(value), 3))
+        interpretability_rmig 0.693
+        interpretability_rmig_normalized 1.0
+        interpretability_jemmig 1.959
+        interpretability_jemmig_normalized 0.63
     """
 
     name = "interpretability"
