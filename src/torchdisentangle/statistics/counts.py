@@ -171,13 +171,13 @@ class JointCounts:
             return table
         rows = self.rows.read(statistic)
         if self._how not in rows.derived:
-            factors = rows["factors"]
-            if not self._can_count(factors, rows["codes"].shape[1]):
+            factors = rows.columns["factors"]
+            if not self._can_count(factors, rows.columns["codes"].shape[1]):
                 factors, discrete = factors.clone(), self._discrete(factors)
                 factors[:, discrete] = value_labels(factors[:, discrete]).double()
-            self._check_values(factors, rows["codes"].shape[1])
-            log_variance = rows["log_variance"] if self.binning == "soft" else None
-            rows.derived[self._how] = self._count(statistic, rows["codes"], factors, log_variance)
+            self._check_values(factors, rows.columns["codes"].shape[1])
+            log_variance = rows.columns["log_variance"] if self.binning == "soft" else None
+            rows.derived[self._how] = self._count(statistic, rows.columns["codes"], factors, log_variance)
         return rows.derived[self._how]
 
     def _count(self, statistic: Any, codes: Tensor, factors: Tensor, log_variance: Tensor | None) -> Tensor:

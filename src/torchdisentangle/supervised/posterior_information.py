@@ -73,7 +73,7 @@ class PosteriorInformation(InformationEstimator):
     def information(self, score: Any) -> Information:
         """Information about all factors."""
         score.require_samples(self.num_rows(score), "rows")
-        factors = self.rows.read(score)["factors"]
+        factors = self.rows.read(score).columns["factors"]
         entropies = torch.stack([entropy(column.unique(return_counts=True)[1]) for column in factors.mT])
         z, mean, log_variance = self.queries(score)
         sums = self._log_sums(score, z)
@@ -83,7 +83,7 @@ class PosteriorInformation(InformationEstimator):
     def queries(self, score: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Latents drawn from the posteriors of the first rows, with their means and log-variances, ``(S, d)`` each."""
         rows, first = self.rows.read(score), slice(self.num_queries)
-        mean, log_variance = rows["codes"][first], rows["log_variance"][first]
+        mean, log_variance = rows.columns["codes"][first], rows.columns["log_variance"][first]
         noise = hashed_normal(rows.keys[first], mean.shape[1], self.rows.seed)
         return mean + (0.5 * log_variance).exp() * noise, mean, log_variance
 
@@ -94,10 +94,10 @@ class PosteriorInformation(InformationEstimator):
         """
         rows, known = self.rows.read(score), ("log-sums of matched factors", self.num_queries)
         if known not in rows.derived:
-            factors = rows["factors"].to(torch.int64)
+            factors = rows.columns["factors"].to(torch.int64)
             settings: dict[str, Any] = {"factors": factors, "query_factors": factors[: len(z)]}
             several = score.is_reduced and dist.is_initialized() and dist.get_world_size(score.process_group) > 1
             log_sums = shared_aggregate_log_sums if several else aggregate_log_sums
             settings |= {"group": score.process_group} if several else {}
-            rows.derived[known] = log_sums(z, rows["codes"], rows["log_variance"], **settings)
+            rows.derived[known] = log_sums(z, rows.columns["codes"], rows.columns["log_variance"], **settings)
         return rows.derived[known]

@@ -53,6 +53,8 @@ class RowScore(SupervisedScore):
         settings: ``factor_names``, and those of :class:`torchmetrics.Metric`.
     """
 
+    keys: Tensor
+
     def __init__(
         self,
         test_fraction: float = 1 / 3,
@@ -89,7 +91,7 @@ class RowScore(SupervisedScore):
         """The kept rows, on the CPU."""
         self.require_samples(len(self.keys), "rows", _FEWEST_ROWS)
         rows = self.sample.read(self)
-        return Rows(rows["codes"].cpu(), rows["factors"].cpu())
+        return Rows(rows.columns["codes"].cpu(), rows.columns["factors"].cpu())
 
     def _values(self, factors: Tensor) -> Tensor:
         """Values of the factors, or bins of continuous ones, numbered from 0, ``(n, F)``."""

@@ -50,6 +50,9 @@ class SAP(SupervisedScore):
     name = "sap"
     matrix_label = "squared correlation"
     continuous = True  # all factors are numbers here
+    num_rows: Tensor
+    row_widths: Tensor
+    row_mean: Tensor
 
     def __init__(self, factor_names: Sequence[str] | None = None, **settings: Unpack[MetricSettings]) -> None:
         super().__init__(factor_names=factor_names, configuration="moments of codes and factors", **settings)
@@ -78,7 +81,8 @@ class SAP(SupervisedScore):
         self.moments.add(self, codes, factors)
 
     def _widths(self) -> tuple[int, int] | None:
-        return tuple(self.row_widths.tolist()) if self.num_rows else None
+        num_codes, num_factors = self.row_widths.tolist()
+        return (num_codes, num_factors) if self.num_rows else None
 
     def _sample_size(self) -> int:
         return int(self.num_rows)

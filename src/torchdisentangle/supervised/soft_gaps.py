@@ -17,11 +17,10 @@ from torchdisentangle.supervised.information_estimator import Information
 
 NUM_BINS = 100
 RANGE = (-4.0, 4.0)
-GAPS = ("rmig", "rmig_normalized", "jemmig", "jemmig_normalized")
 
 
 def gaps_in_bins(information: Information, num_bins: int) -> dict[str, Tensor]:
-    """RMIG and JEMMIG of every factor, ``(F,)`` each, in nats and normalised, by the names in ``GAPS``.
+    """RMIG and JEMMIG of every factor, ``(F,)`` each, in nats and normalised, by their names.
 
     Args:
         information: from joint counts.
@@ -35,8 +34,12 @@ def gaps_in_bins(information: Information, num_bins: int) -> dict[str, Tensor]:
     entropy = information.factor_entropy
     gap = mutual_information_gap(information.mutual, entropy)
     excess = jemmig(information.mutual, information.joint_entropy)
-    values = gap * entropy, gap, excess, normalized_jemmig(excess, entropy, num_bins)
-    return dict(zip(GAPS, values, strict=True))
+    return {
+        "rmig": gap * entropy,
+        "rmig_normalized": gap,
+        "jemmig": excess,
+        "jemmig_normalized": normalized_jemmig(excess, entropy, num_bins),
+    }
 
 
 class RobustMIG(InformationScore):
@@ -183,9 +186,9 @@ class Interpretability(InformationScore):
     state.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` (posterior means) and ``log_variance``
-    ``(n, d)``, and ``factors`` ``(n, F)``; ``compute`` returns a dictionary of scalars: ``rmig`` (nats, high is good),
-    ``rmig_normalized`` (in [0, 1]), ``jemmig`` (nats, low is good) and ``jemmig_normalized`` (in [0, 1], **high** is
-    good).
+    ``(n, d)``, and ``factors`` ``(n, F)``; ``compute`` returns a dictionary of scalars: ``interpretability_rmig``
+    (nats, high is good), ``interpretability_rmig_normalized`` (in [0, 1]), ``interpretability_jemmig`` (nats, low is
+    good) and ``interpretability_jemmig_normalized`` (in [0, 1], **high** is good).
 
     Args:
         num_bins: number of bins ``B``.
@@ -205,8 +208,12 @@ class Interpretability(InformationScore):
         >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(2))
         >>> interpretability = Interpretability()
         >>> interpretability.update(2.0 * factors - 1, factors, log_variance=torch.full((4, 2), -4.0))
-        >>> {name: round(float(value), 3) for name, value in interpretability.compute().items()}
-        {'rmig': 0.693, 'rmig_normalized': 1.0, 'jemmig': 1.959, 'jemmig_normalized': 0.63}
+        >>> for name, value in interpretability.compute().items():
+        ...     print(name, round(float(value), 3))
+        interpretability_rmig 0.693
+        interpretability_rmig_normalized 1.0
+        interpretability_jemmig 1.959
+        interpretability_jemmig_normalized 0.63
     """
 
     name = "interpretability"
@@ -231,8 +238,12 @@ class Interpretability(InformationScore):
     @readout
     def per_factor(self) -> dict[str, Tensor]:
         """The scores of every factor by name, ``(F,)``; NaN for one that was seen with a single value."""
-        values = self._over_all_factors(lambda known: torch.stack([*gaps_in_bins(known, self.num_bins).values()]))
-        return dict(zip(GAPS, values, strict=True))
+        values = self._over_all_factors(lambda known: torch.stack([*self._gaps(known).values()]))
+        return dict(zip(self._gaps(self.information()), values, strict=True))
 
     def _score(self, information: Information) -> dict[str, Tensor]:
-        return {name: values.mean() for name, values in gaps_in_bins(information, self.num_bins).items()}
+        return {name: values.mean() for name, values in self._gaps(information).items()}
+
+    def _gaps(self, information: Information) -> dict[str, Tensor]:
+        gaps = gaps_in_bins(information, self.num_bins)
+        return {f"interpretability_{name}": values for name, values in gaps.items()}

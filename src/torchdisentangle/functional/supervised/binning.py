@@ -152,7 +152,7 @@ def soft_bins(mean: Tensor, log_variance: Tensor, edges: Tensor) -> Tensor:
     below = z < 0
     tail = 0.5 * torch.special.erfc(torch.where(below, -z, z) * 0.5**0.5)  # the smaller of the two beside each edge
     signed = torch.where(below, tail, -tail)  # the distribution function, less 1 for edges above the mean
-    nothing = torch.zeros_like(z[..., :1])
+    nothing = torch.zeros_like(mean)[..., None]
     steps = torch.cat([nothing, signed, nothing], -1).diff(dim=-1)
     holds_mean = torch.cat([nothing + 1, below.to(z), nothing], -1).diff(dim=-1)
     return steps - holds_mean

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from torchdisentangle.datasets import Sprites, intervention_factors
-from torchdisentangle.supervised.groups import draw_differences, draw_variances, variances_of_groups
+from torchdisentangle.supervised.intervention_groups import draw_differences, draw_variances, variances_of_groups
 
 
 def generator() -> torch.Generator:
