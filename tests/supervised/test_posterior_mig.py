@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from torchdisentangle import StatisticCollection
+from torchdisentangle.statistics.aggregate import AggregatePosterior
 from torchdisentangle.supervised import (
     DCIMIG,
     JEMMIG,
@@ -64,15 +65,15 @@ def test_equals_slices_of_the_data() -> None:
     log_variance = torch.randn(50, 3, generator=generator).double() - 1
     factors = torch.stack([torch.randint(3, (50,), generator=generator), torch.arange(50) % 2], 1)
     metric = filled(mean, log_variance, factors)
-    rows = metric._source.rows.read(metric)
-    z, query_mean, query_log_variance = metric._source.queries(metric)
+    z, query_mean, query_log_variance = AggregatePosterior(metric, metric._source.rows, mean="codes").queries(50)
+    kept = metric._source.rows.read(metric).columns["factors"]
     posteriors = Normal(query_mean, (0.5 * query_log_variance).exp())
     log_density = posteriors.log_prob(z[:, None])  # (S, N, d)
     entropy = -(log_density.logsumexp(1) - math.log(50)).mean(0)
     for f in range(2):
         information, of_factor = entropy.clone(), 0.0
         for value in range(3):
-            sliced = rows.columns["factors"][:, f] == value
+            sliced = kept[:, f] == value
             if sliced.any():
                 share = float(sliced.double().mean())
                 within = log_density[sliced][:, sliced].logsumexp(1) - math.log(int(sliced.sum()))

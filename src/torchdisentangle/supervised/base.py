@@ -90,7 +90,7 @@ class SupervisedScore(Statistic):
         self.factor_names = None if factor_names is None else tuple(factor_names)
 
     @classmethod
-    def needs_of(cls, **settings: Any) -> frozenset[str]:
+    def _needs_of(cls, **settings: Any) -> frozenset[str]:
         """What the score needs if it is made with these settings.
 
         Args:

@@ -120,7 +120,7 @@ class InformationScore(SupervisedScore):
         self.max_rows, self.seed = max_rows, seed
 
     @classmethod
-    def needs_of(cls, **settings: Any) -> frozenset[str]:
+    def _needs_of(cls, **settings: Any) -> frozenset[str]:
         """``"log_variance"`` for soft bins and for posteriors, by the class's own defaults where not given."""
         chosen = {name: parameter.default for name, parameter in settings_of(cls).items()} | settings
         of_posteriors = chosen["estimator"] == "posterior" or chosen["binning"] == "soft"

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
-from torchdisentangle.functional.elbo.aggregate import AggregateLogSums, aggregate_log_sums
 from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
-from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.functional.supervised.information import entropy
 from torchdisentangle.functional.supervised.posterior_information import posterior_mutual_information
 from torchdisentangle.statistics import Statistic
-from torchdisentangle.statistics.aggregate import shared_aggregate_log_sums
+from torchdisentangle.statistics.aggregate import AggregatePosterior
 from torchdisentangle.statistics.rows import CodeFactorRows
 from torchdisentangle.supervised.information_estimator import Information, InformationEstimator
 
@@ -73,31 +70,8 @@ class PosteriorInformation(InformationEstimator):
     def information(self, score: Any) -> Information:
         """Information about all factors."""
         score.require_samples(self.num_rows(score), "rows")
-        factors = self.rows.read(score).columns["factors"]
-        entropies = torch.stack([entropy(column.unique(return_counts=True)[1]) for column in factors.mT])
-        z, mean, log_variance = self.queries(score)
-        sums = self._log_sums(score, z)
-        known = gaussian_log_density(z, mean, log_variance) - (sums.marginal - sums.weight)
+        posterior = AggregatePosterior(score, self.rows, mean="codes", factors="factors")
+        entropies = torch.stack([entropy(column.unique(return_counts=True)[1]) for column in score.factors.mT])
+        queries, sums = posterior.queries(self.num_queries), posterior.log_sums(self.num_queries, matched=True)
+        known = gaussian_log_density(*queries) - (sums.marginal - sums.weight)
         return Information(posterior_mutual_information(sums), entropies, known.mean(0).clamp(min=0))
-
-    def queries(self, score: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents drawn from the posteriors of the first rows, with their means and log-variances, ``(S, d)`` each."""
-        rows, first = self.rows.read(score), slice(self.num_queries)
-        mean, log_variance = rows.columns["codes"][first], rows.columns["log_variance"][first]
-        noise = hashed_normal(rows.keys[first], mean.shape[1], self.rows.seed)
-        return mean + (0.5 * log_variance).exp() * noise, mean, log_variance
-
-    def _log_sums(self, score: Any, z: Tensor) -> AggregateLogSums:
-        """Log-sums over the rows that share a query's factors, and over all; computed once for all scores of the rows.
-
-        While the states are reduced over processes this is a collective: each process computes a share of the rows.
-        """
-        rows, known = self.rows.read(score), ("log-sums of matched factors", self.num_queries)
-        if known not in rows.derived:
-            factors = rows.columns["factors"].to(torch.int64)
-            settings: dict[str, Any] = {"factors": factors, "query_factors": factors[: len(z)]}
-            several = score.is_reduced and dist.is_initialized() and dist.get_world_size(score.process_group) > 1
-            log_sums = shared_aggregate_log_sums if several else aggregate_log_sums
-            settings |= {"group": score.process_group} if several else {}
-            rows.derived[known] = log_sums(z, rows.columns["codes"], rows.columns["log_variance"], **settings)
-        return rows.derived[known]

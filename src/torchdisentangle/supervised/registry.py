@@ -33,7 +33,7 @@ class RegisteredScore(NamedTuple):
     @property
     def needs(self) -> frozenset[str]:
         """What it needs beside codes and factors."""
-        return self.score.needs_of(**self.settings)
+        return self.score._needs_of(**self.settings)
 
 
 _SCORES: dict[str, RegisteredScore] = {}
