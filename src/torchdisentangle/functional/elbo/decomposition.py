@@ -116,8 +116,8 @@ def kl_beyond_queries(kl_of_rows: Tensor, num_queries: int, kl: Tensor | None = 
     Args:
         kl_of_rows: of the rows at hand, in random order, ``(N,)`` in nats; the first ``num_queries`` are queried.
         num_queries: ``S``.
-        kl: the mean over all rows of the data, if those at hand are a uniform sample of them. Where the sample's mean
-            differs from it by more than six standard errors, the rest of the difference counts as well.
+        kl: the mean over all rows of the data, if those at hand are a uniform sample of them. If the sample's mean
+            differs from it by more than six standard errors, the difference counts as well.
 
     Returns:
         A scalar in nats.
@@ -133,7 +133,7 @@ def kl_beyond_queries(kl_of_rows: Tensor, num_queries: int, kl: Tensor | None = 
         return beyond
     unseen = kl - kl_of_rows.mean()
     limit = 6 * within.std(correction=0) / len(within) ** 0.5
-    return beyond + unseen - unseen.clamp(-limit, limit)
+    return beyond + torch.where(unseen.abs() > limit, unseen, 0.0)
 
 
 def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor, beyond: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
