@@ -85,7 +85,7 @@ def test_sums_and_log_sums_by_independent_computation() -> None:
     posterior = matched([torch.arange(53)]).posterior()
     assert len(posterior) == 53
     queries = posterior.queries(10)
-    of_queries = [int((MEAN == mean).all(1).nonzero()) for mean in queries.mean]
+    of_queries = [int((mean == MEAN).all(1).nonzero()) for mean in queries.mean]
     sums = aggregate_log_sums(queries.z, MEAN, LOG_VARIANCE, factors=FACTORS, query_factors=FACTORS[of_queries])
     found = posterior.log_sums(10, matched=True)
     torch.testing.assert_close(found.joint, sums.joint)
