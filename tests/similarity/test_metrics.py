@@ -201,7 +201,7 @@ def test_bad_input_is_refused() -> None:
     metric = ChannelSimilarity(num_points=20)
     with pytest.raises(ValueError, match=r"same shape \(n, d\)"):
         metric.update(MEAN, LOG_VARIANCE[:, :2])
-    with pytest.raises(TypeError, match="log_variance must be floating point like mean, got torch.int64"):
+    with pytest.raises(TypeError, match=r"log_variance must be floating point like mean, got torch\.int64"):
         metric.update(MEAN, LABELS)
     with pytest.raises(TypeError, match="positional"):
         metric.update(MEAN, LOG_VARIANCE, torch.arange(N))

@@ -38,7 +38,7 @@ class GaussianTotalCorrelation(CodeMomentStatistic):
 
     Reference:
         Locatello et al., *Challenging Common Assumptions in the Unsupervised Learning of Disentangled
-        Representations*, ICML 2019, Section 5.2.
+        Representations*, ICML 2019.
 
     Example:
         >>> import torch
@@ -125,7 +125,7 @@ class CodeMutualInformation(Statistic):
         ValueError: if there is no bin or the edges do not ascend.
 
     Reference:
-        Locatello et al., ICML 2019, Section 5.2.
+        Locatello et al., ICML 2019.
 
     Example:
         >>> import torch

@@ -31,7 +31,7 @@ class TotalCorrelation(ELBOMetric):
             ``dataset_size``, ``max_rows``, ``seed``.
 
     Reference:
-        Chen et al., *Isolating Sources of Disentanglement in VAEs*, NeurIPS 2018, Section 2.2; Watanabe, *Information
+        Chen et al., *Isolating Sources of Disentanglement in VAEs*, NeurIPS 2018; Watanabe, *Information
         theoretical analysis of multivariate correlation*, 1960.
 
     Example:
@@ -63,7 +63,7 @@ class IndexCodeMutualInformation(ELBOMetric):
         settings: those of :class:`~torchdisentangle.elbo.base.ELBOMetric`.
 
     Reference:
-        Hoffman & Johnson, *ELBO surgery*, NIPS 2016 workshop; Chen et al., NeurIPS 2018, Section 2.2.
+        Hoffman & Johnson, *ELBO surgery*, NIPS 2016 workshop; Chen et al., NeurIPS 2018.
 
     Example:
         >>> import torch
@@ -90,7 +90,7 @@ class DimensionWiseKL(ELBOMetric):
         settings: those of :class:`~torchdisentangle.elbo.base.ELBOMetric`.
 
     Reference:
-        Chen et al., NeurIPS 2018, Section 2.2.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> import torch

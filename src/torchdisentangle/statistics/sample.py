@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,7 +20,8 @@ _DERIVED = (
 )  # by the keys of the sample: what was computed from it, for all metrics that share it
 
 
-class SampledRows(NamedTuple):
+@dataclass(frozen=True)
+class SampledRows:
     """Rows of a sample, in a random order that depends on the rows alone.
 
     The first ``m`` rows are themselves a uniform sample, and any cut through them is a random split, the same on every
@@ -35,7 +37,7 @@ class SampledRows(NamedTuple):
     columns: dict[str, Tensor]
     derived: dict[Any, Any]
 
-    def __getitem__(self, name: Any) -> Any:
+    def __getitem__(self, name: str) -> Tensor:
         """A column by its name."""
         return self.columns[name]
 
@@ -166,7 +168,8 @@ class RowSample(MergedState):
             keys = hash_content(torch.cat(list(columns.values()), dim=1), self.seed)
             keys, order = keys.sort(stable=True)
             derived["by content"] = keys, {name: value[order] for name, value in columns.items()}
-        return SampledRows(*derived["by content"], derived)
+        keys, columns = derived["by content"]
+        return SampledRows(keys, columns, derived)
 
     def merge(self, statistic: Any, incoming: Mapping[str, Tensor]) -> None:
         """Keep the rows with the smallest hashes of both."""

@@ -106,8 +106,8 @@ def aggregate_log_sums(
         ValueError: if shapes or dtypes do not fit.
 
     Reference:
-        Chen et al., *Isolating Sources of Disentanglement in VAEs*, NeurIPS 2018, Section 4.1; leave-one-out: Do &
-        Tran, *Theory and Evaluation Metrics for Learning Disentangled Representations*, ICLR 2020, Section 3.
+        Chen et al., *Isolating Sources of Disentanglement in VAEs*, NeurIPS 2018; leave-one-out: Do &
+        Tran, *Theory and Evaluation Metrics for Learning Disentangled Representations*, ICLR 2020.
 
     Example:
         >>> mean = torch.tensor([[0.0, 0.0], [4.0, 4.0]])

@@ -46,7 +46,7 @@ def minibatch_log_weights(
             the other rows) or of more than ``dataset_size + 1`` (a weight would be negative).
 
     Reference:
-        Chen et al., NeurIPS 2018, Section 4.1 and Appendix C.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> minibatch_log_weights(3, 10, "mss").exp()
@@ -98,7 +98,7 @@ def minibatch_log_densities(
         ValueError: if shapes do not fit, or as :func:`minibatch_log_weights` says.
 
     Reference:
-        Chen et al., NeurIPS 2018, Section 4.1 and Appendix C.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> z, zero = torch.zeros(4, 2), torch.zeros(4, 2)
@@ -138,7 +138,7 @@ def minibatch_elbo_decomposition(
         ValueError: as :func:`minibatch_log_densities` says.
 
     Reference:
-        Chen et al., NeurIPS 2018, equation 2 and Section 4.1.
+        Chen et al., NeurIPS 2018, equation 2.
 
     Example:
         >>> z, zero = torch.randn(4, 2), torch.zeros(4, 2)
@@ -170,7 +170,7 @@ def minibatch_total_correlation(
         ValueError: as :func:`minibatch_log_densities` says.
 
     Reference:
-        Chen et al., NeurIPS 2018, Section 4.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> z, zero = torch.randn(4, 2), torch.zeros(4, 2)
