@@ -1,4 +1,4 @@
-"""All callbacks of a trainer together: each row is encoded once, and errors stay with the callback that they belong to."""
+"""All callbacks of a trainer together: each row is encoded once, and an error stays with its callback."""
 
 from __future__ import annotations
 
