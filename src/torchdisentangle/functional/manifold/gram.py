@@ -74,7 +74,7 @@ def product_of_columns(matrices: Tensor) -> Tensor:
                  [2., 4.]]])
     """
     size = matrices.shape[-1]
-    if size < 2 * _STRIP or matrices.requires_grad:
+    if min(matrices.shape[1:]) < 2 * _STRIP or matrices.requires_grad:
         return matrices.mT @ matrices
     product = matrices.new_empty(len(matrices), size, size)
     for start in range(0, size, _STRIP):
