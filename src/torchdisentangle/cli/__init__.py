@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torchdisentangle
-from torchdisentangle.cli import compare, evaluate, score
+from torchdisentangle.cli import compare, evaluate, score, table
 from torchdisentangle.cli.options import Parser
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[Callable[[Any], None], ...] = (score.add_command, evaluate.add_command, compare.add_command)
+COMMANDS: tuple[Callable[[Any], None], ...] = tuple(
+    command.add_command for command in (score, evaluate, table, compare)
+)
 """Functions that add the parser of a command."""
 
 
