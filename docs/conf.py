@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.nodes import make_refnode
 
 import torchdisentangle
+from torchdisentangle.evaluation import Evaluation, Pass
+from torchdisentangle.statistics import MergedState
 
 sys.path.insert(0, str(Path(__file__).parent))
 import catalogue
@@ -40,10 +44,7 @@ myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False
 autodoc_typehints_format = "short"
-autosummary_context = {
-    "topics": {package: catalogue.topics(package) for package in catalogue.packages()},
-    "split": catalogue.SPLIT,
-}
+autosummary_context = {"topics": {package: catalogue.topics(package) for package in catalogue.packages()}}
 autosummary_ignore_module_all = False
 napoleon_custom_sections = ["Reference"]
 napoleon_numpy_docstring = False
@@ -101,9 +102,23 @@ def link_classes(app: Any, doctree: nodes.document) -> None:
             link += literal
 
 
+HOOKED = (Evaluation, Pass, MergedState, L.Callback)
+"""Bases whose methods are called by the library; a subclass's own version needs no second description."""
+
+
 def skip(app: Any, what: str, name: str, value: Any, skipped: bool, options: Any) -> bool | None:
-    """Leave out what says nothing: the fields of named tuples, which are among their arguments."""
-    return True if (getattr(value, "__doc__", None) or "").startswith("Alias for field number") else None
+    """Leave out what says nothing: fields of named tuples, which are among their arguments, and overridden hooks."""
+    is_field = (getattr(value, "__doc__", None) or "").startswith("Alias for field number")
+    return True if is_field or _overrides_hook(name, getattr(value, "fget", value)) else None
+
+
+def _overrides_hook(name: str, method: Any) -> bool:
+    if not inspect.isfunction(method):
+        return False
+    owner = catalogue.find(f"{method.__module__}.{method.__qualname__}".rpartition(".")[0])
+    return inspect.isclass(owner) and any(
+        owner is not base and issubclass(owner, base) and hasattr(base, name) for base in HOOKED
+    )
 
 
 def setup(app: Any) -> None:

@@ -77,7 +77,7 @@ def quantize_posterior(
 def quantized_blocks(
     mean: Tensor, log_variance: Tensor, edges: tuple[float, float], num_bins: int, mode: BinMode
 ) -> Iterator[Tensor]:
-    """:func:`quantize_posterior` of so many rows at a time that memory stays small.
+    """:func:`quantize_posterior` of some rows at a time, in bounded memory.
 
     Args:
         mean: ``(n, d)``.
