@@ -88,12 +88,10 @@ def _link(app: Any, env: Any, node: Any, contnode: Any, name: str) -> nodes.Node
 
 def link_classes(app: Any, doctree: nodes.document) -> None:
     """Link the names of classes in running text, so that pages need no markup for them."""
-    classes = {
-        name.rpartition(".")[2]: name
-        for topics in app.config.autosummary_context["topics"].values()
-        for topic in topics
-        for name in topic.classes
-    }
+    classes: dict[str, str] = {}
+    for topics in app.config.autosummary_context["topics"].values():
+        for name in (name for topic in topics for name in topic.classes):
+            classes.setdefault(name.rpartition(".")[2], name)
     for literal in list(doctree.findall(nodes.literal)):
         if literal.astext() in classes and isinstance(literal.parent, nodes.paragraph | nodes.entry | nodes.title):
             target = classes[literal.astext()]
