@@ -207,8 +207,7 @@ class ManifoldEntropyCallback(EvaluationCallback):
         if self.partition is not None:
             scalars["partition_total_correlation"] = values["decomposition"]
         if self.standard_errors:
-            named = zip(ManifoldSummary.mean_names, errors["summary"], strict=True)
-            scalars |= {f"{name}_standard_error": error for name, error in named}
+            scalars |= {f"{name}_standard_error": errors[name] for name in ManifoldSummary.mean_names}
         return scalars, self._figures(values | {"decomposition": decomposition}, errors)
 
     def _begin(self, trainer: L.Trainer, model: LatentModel, plan: Plan | None = None) -> None:
