@@ -1,56 +1,62 @@
-"""What all metric callbacks have in common: when they run, on which model, and how results are logged."""
+"""What all callbacks have in common: when they evaluate, on which model, and how the report is logged."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import lightning as L
-from lightning.pytorch.utilities import CombinedLoader
+import torch
+from lightning.pytorch.utilities import CombinedLoader, rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from matplotlib.figure import Figure
-from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.callbacks.figures import log_figure
-from torchdisentangle.callbacks.undisturbed import undisturbed
-from torchdisentangle.models import LatentModel, Posterior, as_latent_model
+from torchdisentangle.callbacks.watch import Watch, place_of
+from torchdisentangle.evaluation import Context, Evaluation, Pass, Place, Report, Session, undisturbed
+from torchdisentangle.latent_model import LatentModel
+from torchdisentangle.models.adapters import as_latent_model
+from torchdisentangle.settings import described
 
 
 class EvaluationCallback(L.Callback):
-    """Base of callbacks that evaluate the latent model once in every validation or test epoch.
+    """Runs an evaluation in every validation or test epoch, and logs its report.
 
-    Subclasses say which ``abilities`` the model needs, and define :meth:`start`, :meth:`on_batch`, :meth:`finish`, all
-    of which are called with the module undisturbed (eval mode, full precision, no gradients, generators restored).
-
-    Before training the model is asked for its abilities, and :meth:`rehearse` may try them: errors are raised. After
-    that an error never ends a training: it is warned of, on all processes, and the epoch has no values.
+    Before training, the model is checked and rehearsed: errors are raised. After that an error never ends a training:
+    it is warned of, on all processes, and the epoch has no values. The last report stays in the attribute ``report``,
+    with its matrices.
 
     Args:
+        evaluation: what to evaluate.
         prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
-            of one kind need different ones.
-        every_n_epochs: evaluate in every so many epochs of a fit (validate and test always evaluate).
-        figures: draw figures at every so many evaluations; ``True``: at each, ``False``: never.
-        seed: of the callback's own random numbers.
+            of one family need different ones.
+        every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
+        figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
         dataloader_idx: which validation data loader to use where there are several.
         input_key: where the data are in a batch: a position or a key; ``None``: the batch itself if it is a tensor,
             else its first element.
         label_key: where the labels are in a batch.
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
-    """
 
-    family: ClassVar[str]
+    Raises:
+        MisconfigurationException: for wrong settings; before training if the model lacks what is needed.
+
+    Example:
+        >>> from torchdisentangle.evaluation import ManifoldEvaluation
+        >>> callback = EvaluationCallback(ManifoldEvaluation(num_samples=256), every_n_epochs=5)
+        >>> trainer = L.Trainer(callbacks=[callback], logger=False, accelerator="cpu", enable_progress_bar=False)
+    """
 
     def __init__(
         self,
+        evaluation: Evaluation,
         *,
         prefix: str | None = None,
         every_n_epochs: int = 1,
         figures: bool | int = True,
-        seed: int = 0,
         dataloader_idx: int = 0,
         input_key: int | str | None = None,
         label_key: int | str = 1,
@@ -62,142 +68,48 @@ class EvaluationCallback(L.Callback):
             raise MisconfigurationException(f"every_n_epochs must be at least 1, got {every_n_epochs}")
         if int(figures) < 0:
             raise MisconfigurationException(f"figures must be a bool or a positive number, got {figures}")
-        self.prefix, self.every_n_epochs, self.figures = prefix, every_n_epochs, int(figures)
-        self.seed, self.dataloader_idx = seed, dataloader_idx
-        self.input_key, self.label_key = input_key, label_key
+        self.evaluation = evaluation
+        self.prefix, self.every_n_epochs, self.figures = prefix, every_n_epochs, figures
+        self.dataloader_idx, self.input_key, self.label_key = dataloader_idx, input_key, label_key
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.model: LatentModel | None = None
-        self._started = self._failed = False
-        self._evaluations = 0
+        self.num_evaluations = 0
+        self.report: Report | None = None
+        self._model: LatentModel | None = None
+        self._settled: Evaluation | None = None
 
     @property
-    def abilities(self) -> tuple[str, ...]:
-        """What the model must be able to do."""
-        raise NotImplementedError
-
-    def rehearse(self, trainer: L.Trainer, model: LatentModel) -> None:
-        """Try what will be needed, before training; errors are raised."""
-
-    def rehearse_batch(self, trainer: L.Trainer, model: LatentModel, batch: Any) -> None:
-        """Try a first batch, in Lightning's sanity check; errors are raised."""
-
-    def start(self, trainer: L.Trainer, model: LatentModel) -> None:
-        """Begin an evaluation; called inside the first batch's hook, or at the epoch's end if there is no batch."""
-        raise NotImplementedError
+    def family(self) -> str:
+        """The second part of the logged keys."""
+        return self.evaluation.family
 
     @property
-    def done(self) -> bool:
-        """Whether no more batches are needed."""
-        return False
+    def adapted(self) -> LatentModel:
+        """The model that is evaluated, known from the start of a fit, validation or test."""
+        if self._model is None:
+            raise RuntimeError("no model has been attached yet")
+        return self._model
 
-    def on_batch(self, trainer: L.Trainer, model: LatentModel, batch: Any) -> None:
-        """Use a batch of data."""
+    @property
+    def reading(self) -> tuple[object, ...]:
+        """Equal for callbacks that read the same rows of the same model."""
+        return (self.dataloader_idx, self.input_key, self.label_key, self.latent_dim, self.num_classes)
 
-    def finish(self, trainer: L.Trainer) -> tuple[Mapping[str, Tensor], Mapping[str, Callable[[], Figure]]]:
-        """Reduce over processes; return scalars and figures by name. Called on all processes."""
-        raise NotImplementedError
-
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._attach(trainer, pl_module)
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn == "validate":
-            self._attach(trainer, pl_module)
-
-    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._attach(trainer, pl_module)
-
-    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._started = self._failed = False
-        if trainer.sanity_checking or trainer.state.fn != "fit":
-            with _misconfiguration():
-                self.loader(trainer)
-
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        # the only hook in which the weights are the averaged ones, whatever the order of an averaging callback
-        if dataloader_idx != self.dataloader_idx or self.model is None:
-            return
-        if trainer.sanity_checking:
-            if batch_idx == 0 and self.model.ready:
-                with undisturbed(pl_module), _misconfiguration():
-                    self.rehearse_batch(trainer, self.model, batch)
-        elif self._due(trainer):
-            self._advance(trainer, pl_module, batch)
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.sanity_checking or not self._due(trainer) or self.model is None:
-            return
-        if not self._started:  # this process had no batch
-            self._advance(trainer, pl_module)
-        if trainer.strategy.reduce_boolean_decision(self._failed, all=False):
-            rank_zero_warn(f"{type(self).__name__} has no values for epoch {trainer.current_epoch}", UserWarning)
-            return
-        scalars: Mapping[str, Tensor] = {}
-        figures: Mapping[str, Callable[[], Figure]] = {}
-        with self._forgiven():
-            scalars, figures = self.finish(trainer)
-        key = self._key(trainer)
-        finite = {f"{key}/{name}": value.detach().float() for name, value in scalars.items() if value.isfinite()}
-        pl_module.log_dict(finite, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes already
-        if self.figures and self._evaluations % self.figures == 0 and trainer.is_global_zero:
-            for name, draw in figures.items():
-                with self._forgiven():
-                    log_figure(trainer, f"{key}/{name}", draw())
-        self._evaluations += 1
-
-    on_test_epoch_start = on_validation_epoch_start
-    on_test_batch_end = on_validation_batch_end
-    on_test_epoch_end = on_validation_epoch_end
-
-    def take(self, batch: Any, key: int | str | None) -> Tensor:
-        """A tensor of a batch, by position or key.
-
-        Raises:
-            TypeError: if there is no such tensor.
-        """
-        if key is None:
-            key = 0
-            if isinstance(batch, Tensor):
-                return batch
-        try:
-            value = batch[key]
-        except (KeyError, IndexError, TypeError):
-            value = None
-        if not isinstance(value, Tensor) or isinstance(batch, Tensor):
-            has = f"keys {list(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
-            raise TypeError(f"the batch has no tensor at {key!r} ({has}): set input_key or label_key of the callback")
-        return value
-
-    def encode(self, model: LatentModel, batch: Any, rows: Tensor) -> Posterior:
-        """Posteriors of some rows of a batch.
+    def evaluation_now(self, trainer: L.Trainer, evaluation: Evaluation) -> Evaluation:
+        """The evaluation of this epoch; a subclass may give another one than in the epoch before.
 
         Args:
-            model: the model; a conditional one gets the batch's labels.
-            batch: the batch.
-            rows: which rows, ``(n,)`` integers.
-
-        Returns:
-            The posteriors of these rows.
-
-        Raises:
-            TypeError: if the batch has no data, or no labels where they are needed.
+            trainer: the trainer.
+            evaluation: the callback's evaluation, settled.
         """
-        x = self.take(batch, self.input_key)
-        x = x[rows.to(x.device)]
-        if x.is_floating_point():
-            x = x.to(next((p for p in model.module.parameters() if p.is_floating_point()), x))
-        if model.num_classes is None:
-            return model.encode(x)
-        labels = self.take(batch, self.label_key)
-        return model.encode(x, labels[rows.to(labels.device)])
+        return evaluation
+
+    def keep(self, trainer: L.Trainer, report: Report) -> None:
+        """Do more with a report than logging it; called on all processes."""
+
+    def begin(self, trainer: L.Trainer) -> Pass:
+        """Begin this epoch's pass."""
+        evaluation = self.evaluation_now(trainer, self._settled or self.evaluation)
+        return evaluation.begin(self.adapted, place_of(trainer), self._context(trainer))
 
     def loader(self, trainer: L.Trainer) -> Any:
         """The data loader that this callback reads.
@@ -210,50 +122,170 @@ class EvaluationCallback(L.Callback):
             raise ValueError(f"dataloader_idx={self.dataloader_idx}, but data loaders: {len(loaders.flattened)}")
         return loaders.flattened[self.dataloader_idx]
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage == "fit":  # a new run; a checkpoint restores the count afterwards
+            self.num_evaluations, self._settled = 0, None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._attach(trainer, pl_module)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._attach(trainer, pl_module)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._attach(trainer, pl_module)
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        callbacks = evaluation_callbacks(trainer)
+        if self is callbacks[0]:
+            Watch.begin(trainer, [] if trainer.sanity_checking else [one for one in callbacks if one.due(trainer)])
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            with misconfiguration():
+                self.loader(trainer)
+        if self in Watch.of(trainer).callbacks and self._settled is None:
+            self._settle(trainer, pl_module)
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        # the only hook in which the weights are the averaged ones, whatever the order of an averaging callback
+        if trainer.sanity_checking:
+            if batch_idx == 0 and dataloader_idx == self.dataloader_idx and self.adapted.ready:
+                self._rehearse_batch(trainer, pl_module, batch)
+        elif self is evaluation_callbacks(trainer)[0]:
+            Watch.of(trainer).advance(trainer, pl_module, batch, dataloader_idx)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        watch, place = Watch.of(trainer), place_of(trainer)
+        if self not in watch.callbacks:
+            return
+        watch.advance(trainer, pl_module)  # a process that had no batch starts here
+        error, report = watch.error_of(self), None
+        if not _on_any(place, error is not None):
+            try:
+                report = watch.passes[self].finish()
+            except Exception as raised:  # whatever a metric raises
+                error = raised
+        if error is not None:
+            warnings.warn(f"{type(self).__name__} could not be evaluated: {error}", UserWarning, stacklevel=2)
+        if _on_any(place, report is None) or report is None:
+            rank_zero_warn(f"{type(self).__name__} has no values for epoch {trainer.current_epoch}", UserWarning)
+            return
+        self._log(trainer, pl_module, report)
+        self.num_evaluations += trainer.state.fn == "fit"
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_batch_end = on_validation_batch_end
+    on_test_epoch_end = on_validation_epoch_end
+
+    @property
+    def state_key(self) -> str:
+        """Tells several callbacks of one trainer apart in its checkpoints."""
+        return self._generate_state_key(family=self.family, prefix=self.prefix, dataloader_idx=self.dataloader_idx)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of evaluations, so that a resumed run keeps its schedule."""
+        return {"num_evaluations": self.num_evaluations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the number of evaluations."""
+        self.num_evaluations = state_dict["num_evaluations"]
+
+    def due(self, trainer: L.Trainer) -> bool:
+        """Whether to evaluate in this epoch."""
+        return trainer.state.fn != "fit" or (trainer.current_epoch + 1) % self.every_n_epochs == 0
+
+    def figures_due(self, trainer: L.Trainer) -> bool:
+        """Whether to draw figures in this epoch."""
+        return bool(self.figures) and (trainer.state.fn != "fit" or self.num_evaluations % int(self.figures) == 0)
+
+    def stage(self, trainer: L.Trainer) -> str:
+        """The first part of the logged keys."""
+        return self.prefix or ("test" if trainer.testing else "val")
+
+    def __repr__(self) -> str:
+        return described(self)
+
     def _attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Lightning advises sync_dist=True for every value logged on several processes; these are reduced already
         warnings.filterwarnings("ignore", message=rf".*recommended to use `self\.log\('\w+/{self.family}/")
-        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        others = [other for other in callbacks if isinstance(other, EvaluationCallback) and other is not self]
-        if self._key(trainer) in [other._key(trainer) for other in others]:  # Lightning would log averages of both
+        key = f"{self.stage(trainer)}/{self.family}"
+        others = [one for one in evaluation_callbacks(trainer) if one is not self]
+        if key in [f"{one.stage(trainer)}/{one.family}" for one in others]:  # Lightning would log averages of both
             raise MisconfigurationException(
-                f"two callbacks log {self._key(trainer)}/...: give one of them another prefix, such as "
+                f"two callbacks log {key}/...: give one of them another prefix, such as "
                 f"{type(self).__name__}(prefix='second')"
             )
-        with _misconfiguration():
-            self.model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
-            self.model.require(*self.abilities)
-            if self.model.ready:
-                with undisturbed(pl_module):
-                    self.rehearse(trainer, self.model)
+        with misconfiguration():
+            self._model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
+            self.evaluation.check(self._model)
+            if self._model.ready:
+                with undisturbed(pl_module, rehearsal=True):
+                    self.evaluation.rehearse(self._model, place_of(trainer))
 
-    def _key(self, trainer: L.Trainer) -> str:
-        return f"{self.prefix or ('test' if trainer.testing else 'val')}/{self.family}"
+    def _rehearse_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
+        place = place_of(trainer).alone
+        with misconfiguration(), undisturbed(pl_module, rehearsal=True):
+            context = Context(self.loader(trainer), figures=False)
+            one = self.evaluation.begin(self.adapted, place, context)
+            Session(self.adapted, place, context.loader, [one], self.input_key, self.label_key).rehearse(batch)
 
-    def _due(self, trainer: L.Trainer) -> bool:
-        return trainer.state.fn != "fit" or (trainer.current_epoch + 1) % self.every_n_epochs == 0
-
-    def _advance(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any = None) -> None:
-        if self._failed or self.model is None or (self._started and self.done):
-            return
-        with self._forgiven(), undisturbed(pl_module):
-            if not self._started:
-                self._started = True
-                self.start(trainer, self.model)
-            if batch is not None and not self.done:
-                self.on_batch(trainer, self.model, batch)
-
-    @contextmanager
-    def _forgiven(self) -> Iterator[None]:
+    def _settle(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         try:
-            yield
-        except Exception as error:  # whatever a model raises: a metric must not end a training that has begun
-            self._failed = True
-            warnings.warn(f"{type(self).__name__} could not be evaluated: {error}", UserWarning, stacklevel=2)
+            with undisturbed(pl_module):
+                self._settled = self.evaluation.settle(self.adapted, place_of(trainer), self._say)
+        except Exception as error:  # whatever a model raises
+            Watch.of(trainer).errors[self] = error
+
+    def _say(self, message: str) -> None:
+        rank_zero_info(f"{type(self).__name__}: {message}")
+
+    def _context(self, trainer: L.Trainer) -> Context:
+        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
+        return Context(self.loader(trainer), self.figures_due(trainer), progress)
+
+    def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, report: Report) -> None:
+        key = f"{self.stage(trainer)}/{self.family}"
+        values = {f"{key}/{name}": torch.tensor(value, dtype=torch.float32) for name, value in report.scalars.items()}
+        finite = {name: value for name, value in values.items() if value.isfinite()}  # in what loggers hold
+        pl_module.log_dict(finite, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes already
+        self.report = report
+        try:
+            self.keep(trainer, report)
+        except Exception as error:  # a full disk, say
+            warnings.warn(f"{type(self).__name__} could not save its results: {error}", UserWarning, stacklevel=2)
+        if self.figures_due(trainer) and trainer.is_global_zero:
+            for name, draw in report.figures.items():
+                try:
+                    log_figure(trainer, f"{key}/{name}", draw())
+                except Exception as error:  # whatever a figure raises
+                    warnings.warn(f"{key}/{name} could not be drawn: {error}", UserWarning, stacklevel=2)
+
+
+def evaluation_callbacks(trainer: L.Trainer) -> list[EvaluationCallback]:
+    """The evaluation callbacks of a trainer, in order."""
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return [one for one in callbacks if isinstance(one, EvaluationCallback)]
+
+
+def _on_any(place: Place, flag: bool) -> bool:
+    """Whether the flag is set on any process; also if they cannot be asked any more."""
+    try:
+        return place.any(flag)
+    except RuntimeError:  # the process group has failed in a reduction before
+        return True
 
 
 @contextmanager
-def _misconfiguration() -> Iterator[None]:
+def misconfiguration() -> Iterator[None]:
+    """Turn whatever is raised into Lightning's exception for wrong settings."""
     try:
         yield
     except Exception as error:  # whatever a model raises

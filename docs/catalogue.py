@@ -62,7 +62,7 @@ def topics(package: str) -> list[Topic]:
 
 
 def home(value: Any) -> str:
-    """The name by which a class or function is imported: from the root, its package, or the module that defines it.
+    """The name by which a class or function is imported: from the root, its package or another, or where it is defined.
 
     Example:
         >>> from torchdisentangle.manifold.base import ManifoldMetric
@@ -72,7 +72,8 @@ def home(value: Any) -> str:
     """
     module = value.__module__
     parts = module.split(".")
-    for place in (".".join(parts[:length]) for length in range(1, max(len(parts), 2))):
+    above = [".".join(parts[:length]) for length in range(1, max(len(parts), 2))]
+    for place in [*above, *packages()]:
         if value.__name__ in getattr(import_module(place), "__all__", ()):
             return f"{place}.{value.__name__}"
     return f"{module}.{value.__name__}"

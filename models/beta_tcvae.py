@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from torchdisentangle.functional.elbo.decomposition import ELBOTerms, MinibatchEstimator, minibatch_elbo_decomposition
+from torchdisentangle.functional.elbo.decomposition import ELBOTerms
+from torchdisentangle.functional.elbo.minibatch import MinibatchEstimator, minibatch_elbo_decomposition
 from torchdisentangle.models.base import check_weights
 from torchdisentangle.models.vae import VAE
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
+from torchdisentangle.latent_model import LatentModel, Posterior
 from torchdisentangle.models.base import GenerativeModule, check_weights
-from torchdisentangle.models.latent_model import LatentModel, Posterior
 from torchdisentangle.models.networks import Network, decoder, encoder, frozen, lipschitz
-from torchdisentangle.models.prior import Prior
+from torchdisentangle.prior import Prior
 
 
 class InfoGAN(GenerativeModule):

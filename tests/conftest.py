@@ -24,14 +24,14 @@ hypothesis.settings.load_profile("untimed")
 RunProcesses = Callable[..., list[Any]]
 
 
-@pytest.fixture
-def run_processes(tmp_path: Path) -> RunProcesses:
+@pytest.fixture(scope="session")
+def run_processes(tmp_path_factory: pytest.TempPathFactory) -> RunProcesses:
     """``run_processes(n, function, *args)``: what ``function(rank, *args)`` returns in ``n`` joined processes."""
-    numbers = count()
+    numbers, folder = count(), tmp_path_factory.mktemp("processes")
 
     def run(world_size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
         context = multiprocessing.get_context("fork")
-        rendezvous = tmp_path / f"rendezvous-{next(numbers)}"
+        rendezvous = folder / f"rendezvous-{next(numbers)}"
         pipes = [context.Pipe(duplex=False) for _ in range(world_size)]
         workers = [
             context.Process(target=_work, args=(rank, world_size, rendezvous, pipe[1], function, args))

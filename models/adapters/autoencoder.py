@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from torchdisentangle.models.latent_model import LatentModel, Posterior, find_latent_dim, num_classes_of
+from torchdisentangle.latent_model import LatentModel, Posterior
+from torchdisentangle.models.adapters.inspection import find_latent_dim, num_classes_of
 
 
 class AutoencoderModel(LatentModel):

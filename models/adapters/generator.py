@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from torchdisentangle.models.latent_model import LatentModel, find_latent_dim, num_classes_of
+from torchdisentangle.latent_model import LatentModel
+from torchdisentangle.models.adapters.inspection import find_latent_dim, num_classes_of
 
 _NAMES = ("generator", "decoder")
 

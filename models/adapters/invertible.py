@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from torchdisentangle.models.latent_model import LatentModel, Posterior, attribute, find_latent_dim
+from torchdisentangle.latent_model import LatentModel, Posterior
+from torchdisentangle.models.adapters.inspection import attribute, find_latent_dim
 
 
 class InvertibleModel(LatentModel):

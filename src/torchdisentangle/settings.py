@@ -26,9 +26,12 @@ def settings_of(cls: type) -> dict[str, inspect.Parameter]:
     for base in cls.__mro__:
         if base.__module__.partition(".")[0] in _OTHERS or "__init__" not in vars(base):
             continue
-        for name, parameter in list(inspect.signature(vars(base)["__init__"]).parameters.items())[1:]:
+        own = dict(list(inspect.signature(vars(base)["__init__"]).parameters.items())[1:])
+        for name, parameter in own.items():
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and name != "configuration":
                 found.setdefault(name, parameter)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.values()):
+            break  # it passes on nothing
     return found
 
 
@@ -36,7 +39,7 @@ def described(instance: object) -> str:
     """An object as the call that makes it, with the settings that differ from their defaults.
 
     Args:
-        instance: an object that keeps each setting under its name.
+        instance: an object that keeps each setting under its name, itself or in its ``evaluation``.
 
     Example:
         >>> from torchdisentangle import MIGSup
@@ -45,7 +48,8 @@ def described(instance: object) -> str:
     """
     shown = []
     for name, parameter in settings_of(type(instance)).items():
-        value = getattr(instance, name, parameter.default)
+        of_parts = getattr(getattr(instance, "evaluation", None), name, parameter.default)
+        value = getattr(instance, name, of_parts)
         if value is not parameter.default and repr(value) != repr(parameter.default):
             shown.append(f"{name}={value!r}")
     return f"{type(instance).__name__}({', '.join(shown)})"

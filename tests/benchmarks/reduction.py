@@ -14,24 +14,26 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from torchdisentangle import StatisticCollection, manifold_metrics
-from torchdisentangle.statistics.sample import SampleStatistic
+from torchdisentangle.statistics import RowSample, Statistic
 
 LATENTS, DATA, CAPACITY = 10, 64, 512
 PROCESSES, SAMPLES = (1, 2, 4), (4000, 40_000)
 _COLLECTIVES = ("all_reduce", "all_gather", "broadcast", "barrier")
 
 
-class KeptRows(SampleStatistic):
+class KeptRows(Statistic):
     """A metric of rows, here only their mean, from a bounded sample."""
 
     def __init__(self) -> None:
-        super().__init__(["codes"], CAPACITY)
+        super().__init__(("kept rows", CAPACITY))
+        self.sample = RowSample(["codes"], CAPACITY)
+        self.add_state_of(self.sample)
 
     def update(self, codes: Tensor) -> None:
-        self.add_rows({"codes": codes})
+        self.sample.add(self, {"codes": codes})
 
     def compute(self) -> Tensor:
-        return self.codes.mean(0)
+        return self.sample.read(self)["codes"].mean(0)
 
 
 class AllRows(Metric):

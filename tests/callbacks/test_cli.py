@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningCLI
 from torch.utils.data import DataLoader, TensorDataset
 
 from torchdisentangle.callbacks import ManifoldEntropyCallback
+from torchdisentangle.evaluation import ManifoldEvaluation
 from torchdisentangle.models import BetaVAE
 
 CONFIG = """
@@ -42,8 +43,10 @@ def test_from_yaml(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG)
     cli = LightningCLI(BetaVAE, run=False, args=["--config", str(tmp_path / "config.yaml")], save_config_callback=None)
     callback = next(c for c in cli.trainer.callbacks if isinstance(c, ManifoldEntropyCallback))  # type: ignore[attr-defined]
-    assert (callback.num_samples, callback.source, callback.partition) == (16, "posterior", [[0], [1, 2]])
-    assert (callback.prefix, callback.figures, callback.seed) == ("probe", 2, 7)
+    evaluation = callback.evaluation
+    assert isinstance(evaluation, ManifoldEvaluation)
+    assert (evaluation.num_samples, evaluation.source, evaluation.partition) == (16, "posterior", [[0], [1, 2]])
+    assert (callback.prefix, callback.figures, evaluation.seed) == ("probe", 2, 7)
     data = DataLoader(TensorDataset(torch.rand(12, 1, 4, 4)), 6)
     cli.trainer.fit(cli.model, data, data)
     assert "probe/manifold/partition_total_correlation" in cli.trainer.callback_metrics

@@ -17,8 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from torchdisentangle import ActiveUnits, ELBODecomposition, GaussianTotalCorrelation
 from torchdisentangle.callbacks import ELBODecompositionCallback
-from torchdisentangle.models import BetaVAE, LatentModel, Posterior
-from torchdisentangle.models.prior import Prior
+from torchdisentangle.models import BetaVAE, LatentModel, Posterior, Prior
 
 MakeTrainer = Callable[..., L.Trainer]
 TERMS = ["mutual_information", "total_correlation", "dimension_wise_kl"]
@@ -40,8 +39,9 @@ def encoded(model: Any, loader: DataLoader) -> tuple[Tensor, Tensor]:
 
 def expected(mean: Tensor, log_variance: Tensor) -> dict[str, float]:
     decomposition, units, gaussian = ELBODecomposition(), ActiveUnits(), GaussianTotalCorrelation()
-    decomposition.update(mean, log_variance)
-    units.update(mean, log_variance)
+    index = torch.arange(len(mean))
+    decomposition.update(mean, log_variance, index=index)
+    units.update(mean, log_variance, index=index)
     gaussian.update(mean)
     values = {**decomposition.compute(), "active_units": units.compute()}
     return {name: float(value) for name, value in values.items()} | {

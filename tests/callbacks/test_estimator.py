@@ -10,13 +10,18 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+import torch.distributed as dist
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, TensorDataset
 
 from torchdisentangle import ManifoldSummary
 from torchdisentangle import functional as F
-from torchdisentangle.callbacks import ManifoldEntropyCallback, budget
-from torchdisentangle.callbacks.budget import Plan, estimator_for, plan_in_time
+from torchdisentangle.callbacks import EvaluationCallback, ManifoldEntropyCallback
+from torchdisentangle.evaluation import Context, ManifoldEvaluation, Place, budget
+from torchdisentangle.evaluation.base import Say, silent
+from torchdisentangle.evaluation.budget import Plan, estimator_for, plan_in_time
+from torchdisentangle.evaluation.manifold import ManifoldPass
+from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.models import NormalizingFlowModule, real_nvp
 
 MakeTrainer = Callable[..., L.Trainer]
@@ -148,11 +153,9 @@ class Clock:
         (1.0, ["probes"], Plan("probes", 512)),
     ],
 )
-def test_plans(
-    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch, max_seconds: float, estimators: Any, expected: Plan
-) -> None:
+def test_plans(monkeypatch: pytest.MonkeyPatch, max_seconds: float, estimators: Any, expected: Plan) -> None:
     clock = Clock(monkeypatch, exact=10.0, probes=1.0)
-    plan = plan_in_time(make_trainer(), clock.evaluate, estimators, 1000, max_seconds)
+    plan = plan_in_time(Place(), clock.evaluate, estimators, 1000, max_seconds)
     assert plan == expected
     planning, clock.now = clock.now, 0.0
     clock.evaluate(plan)
@@ -167,18 +170,14 @@ def test_a_budget_is_kept_and_logged(make_trainer: MakeTrainer, said: Callable[[
     """The first evaluation of a fit decides, for all that follow; no time at all leaves two samples."""
     model, data = flow()
     tight, loose = (ManifoldEntropyCallback(64, max_seconds=s, prefix=f"{s:g}", num_probes=4) for s in (1e-9, 1e3))
-    begun: list[Plan] = []
-    begin = tight._begin
-    tight._begin = lambda *args: (begin(*args), begun.append(tight._plan))[0]  # type: ignore[method-assign,func-returns-value]
     trainer = make_trainer(tight, loose, max_epochs=2)
     trainer.fit(model, data, data)
     trainer.test(model, data, verbose=False)
     assert logged(trainer, "1e-09")["num_samples"] == 2
     assert (logged(trainer, "1000")["num_samples"], logged(trainer, "1000")["num_probes"]) == (64, 0)
     assert len([message for message in said() if "allows" in message]) == 2
-    assert begun[-1].num_samples == 2
-    first = begun.index(begun[-1])
-    assert all(plan.num_samples == 2 for plan in begun[first:] if plan.num_samples != 64)  # 64 in rehearsals
+    assert tight.report is not None
+    assert tight.report.num_rows == 2  # in the test, too
 
 
 def test_posterior_within_a_budget(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
@@ -186,7 +185,8 @@ def test_posterior_within_a_budget(make_trainer: MakeTrainer, tiny_vae: Any, loa
     trainer = make_trainer(callback)
     trainer.validate(tiny_vae, loader, verbose=False)
     assert logged(trainer)["num_samples"] == 2
-    assert int(callback._summary.num_samples.sum()) == 2
+    assert callback.report is not None
+    assert callback.report.num_rows == 2
 
 
 @pytest.mark.parametrize("processes", [2, 4])
@@ -208,23 +208,35 @@ def test_several_processes_have_the_probes_of_one(
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)  # float32 decoders on other batch sizes
 
 
-class Uneven(ManifoldEntropyCallback):
-    """The second process is slow, or fails."""
+class UnevenEvaluation(ManifoldEvaluation):
+    """The second process is slow, or fails, while all processes settle."""
 
-    def __init__(self, fails: bool, **settings: Any) -> None:
-        super().__init__(64, **settings)
-        self.fails = fails
+    fails = False
+    settling = False
 
-    def _begin(self, trainer: L.Trainer, *args: Any) -> None:
-        super()._begin(trainer, *args)
-        if trainer.global_rank == 1 and not trainer.sanity_checking and self._started:
+    def settle(self, model: LatentModel, place: Place, say: Say = silent) -> ManifoldEvaluation:
+        type(self).settling = True
+        try:
+            return super().settle(model, place, say)
+        finally:
+            type(self).settling = False
+
+    def begin(self, model: LatentModel, place: Place, context: Context) -> ManifoldPass:
+        if dist.get_rank() == 1 and self.settling:
             if self.fails:
                 raise RuntimeError("out of memory")
             budget.time.sleep(0.2)
+        return super().begin(model, place, context)
+
+
+class FailingEvaluation(UnevenEvaluation):
+    """The second process fails."""
+
+    fails = True
 
 
 def test_the_slowest_process_decides(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
-    trainer = make_trainer(Uneven(False, max_seconds=2.0), strategy="ddp_fork", devices=2)
+    trainer = make_trainer(EvaluationCallback(UnevenEvaluation(64, max_seconds=2.0)), strategy="ddp_fork", devices=2)
     trainer.validate(tiny_vae, loader, verbose=False)
     assert logged(trainer)["num_samples"] <= 32  # by itself the first process would take all 64
 
@@ -233,7 +245,7 @@ def test_a_failing_process_stops_the_planning_of_all(
     make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader
 ) -> None:
     """No process waits for it, the training goes on, and there is no value."""
-    trainer = make_trainer(Uneven(True, max_seconds=60), strategy="ddp_fork", devices=2)
+    trainer = make_trainer(EvaluationCallback(FailingEvaluation(64, max_seconds=60)), strategy="ddp_fork", devices=2)
     trainer.fit(tiny_vae, loader, loader)
     assert logged(trainer) == {}
     assert trainer.callback_metrics["val/loss"].isfinite()

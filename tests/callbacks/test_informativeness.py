@@ -46,7 +46,8 @@ def test_values_are_those_of_the_metrics(
         trainer.test(tiny_vae, loader, verbose=False)
     found = logged(trainer, "test" if stage == "test" else "val")
     metrics = informativeness_metrics(30, 2)
-    metrics.update(*posteriors(tiny_vae, loader))
+    mean, log_variance = posteriors(tiny_vae, loader)
+    metrics.update(mean, log_variance, index=torch.arange(len(mean)))
     expected = metrics.compute()
     assert found.keys() == SCALARS | {"information_standard_error", "wsepin_standard_error"}
     for name in ("information", "wsepin", "windin", "sepin_at_k"):
@@ -123,11 +124,11 @@ def test_bad_settings_and_models_are_refused(make_trainer: MakeTrainer) -> None:
         ({"threshold": -1.0}, "threshold must not be negative"),
         ({"top_k": 0}, "at least 1"),
         ({"num_bins": 1}, "num_bins must be at least 2"),
-        ({"bounds": (2.0, -2.0)}, "bounds"),
+        ({"edges": (2.0, -2.0)}, "edges"),
     ]:
         with pytest.raises(MisconfigurationException, match=message):
             InformativenessCallback(**settings)  # type: ignore[arg-type]
     flow = NormalizingFlowModule(real_nvp(2, num_blocks=2, hidden=8))
     data = DataLoader(TensorDataset(torch.randn(8, 2)), 4)
-    with pytest.raises(MisconfigurationException, match="needs an encoder with a variance"):
+    with pytest.raises(MisconfigurationException, match="gives no variance, and informativeness"):
         make_trainer(InformativenessCallback()).fit(flow, data, data)

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from torchdisentangle import functional as F
 from torchdisentangle.callbacks import ManifoldEntropyCallback
+from torchdisentangle.evaluation import Report
 from torchdisentangle.models import NormalizingFlowModule, spline_flow
 
 MakeTrainer = Callable[..., L.Trainer]
@@ -133,9 +134,8 @@ def test_sanity_check_is_skipped_and_epochs_are_chosen(
     epochs: list[tuple[int, bool]] = []
 
     class Spy(ManifoldEntropyCallback):
-        def finish(self, trainer: L.Trainer) -> Any:
+        def keep(self, trainer: L.Trainer, report: Report) -> None:
             epochs.append((trainer.current_epoch, trainer.sanity_checking))
-            return super().finish(trainer)
 
     trainer = make_trainer(Spy(8, every_n_epochs=2), max_epochs=5, num_sanity_val_steps=2)
     trainer.fit(tiny_vae, loader, loader)

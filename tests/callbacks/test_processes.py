@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset, TensorDataset
 
 from torchdisentangle.callbacks import ManifoldEntropyCallback
-from torchdisentangle.callbacks.rows import RowPositions
+from torchdisentangle.evaluation import RowPositions
 
 MakeTrainer = Callable[..., L.Trainer]
 

@@ -15,7 +15,7 @@ from sklearn.metrics import mutual_info_score, normalized_mutual_info_score
 from torch import Tensor
 
 from torchdisentangle import functional as F
-from torchdisentangle.functional.similarity import channels
+from torchdisentangle.functional.similarity import comparison
 
 ROUNDING = {"rtol": 1e-12, "atol": 1e-12}  # the same float64 operations in another order
 
@@ -163,7 +163,7 @@ def test_blocks_of_rows_average_to_the_whole(monkeypatch: pytest.MonkeyPatch) ->
         whole = F.compare_channels(a) if within else F.compare_channels(a, b)
         other = () if within else (mean_b, log_variance_b)
         for block in (1, 17 * 5 * 4, 10**9):
-            monkeypatch.setattr(channels, "_BLOCK", block)
+            monkeypatch.setattr(comparison, "_BLOCK", block)
             for found, expected in zip(F.compare_posteriors(mean_a, log_variance_a, *other), whole, strict=True):
                 torch.testing.assert_close(found, expected, **ROUNDING)
 

@@ -113,6 +113,21 @@ def test_the_error_of_a_ratio_is_propagated_as_by_hand() -> None:
     assert vi.standard_error == pytest.approx(by_hand.item(), rel=1e-9)
 
 
+def test_a_similarity_that_samples_cannot_know_is_not_zero() -> None:
+    """Weak spaces and 50 samples: where an own information comes out negative, NMI is NaN, not 0 without an error."""
+    weak = 0.2 * MEAN_B, torch.zeros_like(MEAN_B)
+    runs = [F.space_similarity(*weak, *weak, num_samples=50, seed=seed) for seed in range(40)]
+    nmi = torch.stack([torch.stack([*run.normalized_mutual_information]) for run in runs])
+    unknown = nmi.isnan()
+    assert 0 < int(unknown[:, 0].sum()) < 40  # both happen
+    assert torch.equal(unknown[:, 0], unknown[:, 1])
+    assert (nmi[~unknown[:, 0], 0] != 0).all()
+    assert all(run.information_a.value.isfinite() for run in runs)
+    dead = torch.zeros_like(MEAN_A), torch.zeros_like(MEAN_A)  # carries nothing, which every sample says
+    similarity = F.space_similarity(*dead, MEAN_B, LOG_VARIANCE_B, num_samples=50)
+    assert float(similarity.normalized_mutual_information.value) == 0
+
+
 def test_seeds_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [F.space_information(MEAN_A, LOG_VARIANCE_A, 500, seed=seed).value for seed in (0, 0, 1)]
     assert values[0] == values[1] != values[2]

@@ -13,7 +13,7 @@ unbiased and have a standard error that holds the projections' noise too.
 Reference: Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025.
 """
 
-from torchdisentangle.manifold.collection import manifold_metrics
+from torchdisentangle.manifold.collection import ManifoldMetrics, manifold_metrics
 from torchdisentangle.manifold.entropy import (
     ManifoldEntropy,
     ManifoldEntropySpectrum,
@@ -30,6 +30,7 @@ __all__ = [
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
+    "ManifoldMetrics",
     "ManifoldMutualInformation",
     "ManifoldPairwiseMutualInformation",
     "ManifoldSummary",

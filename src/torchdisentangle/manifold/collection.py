@@ -11,7 +11,47 @@ from torchdisentangle.manifold.base import ManifoldSettings
 from torchdisentangle.manifold.entropy import ManifoldEntropySpectrum, ManifoldTotalCorrelation
 from torchdisentangle.manifold.pairwise import ManifoldPairwiseMutualInformation
 from torchdisentangle.manifold.summary import ManifoldSummary, MeanDecoderJacobian
+from torchdisentangle.settings import unknown_setting
 from torchdisentangle.statistics.collection import StatisticCollection
+
+
+class ManifoldMetrics(StatisticCollection):
+    """The collection that :func:`~torchdisentangle.manifold_metrics` makes, with its members as attributes.
+
+    Args:
+        partition: as for :func:`~torchdisentangle.manifold_metrics`, like all others.
+        active_threshold: of :class:`~torchdisentangle.manifold.ManifoldSummary`.
+        active_reference: likewise.
+        settings: of all members.
+
+    Raises:
+        TypeError: for unknown settings.
+    """
+
+    spectrum: ManifoldEntropySpectrum
+    pairwise: ManifoldPairwiseMutualInformation
+    summary: ManifoldSummary
+    decomposition: ManifoldTotalCorrelation
+
+    def __init__(
+        self,
+        partition: Sequence[Sequence[int]] | None = None,
+        active_threshold: float = 0.1,
+        active_reference: float | None = None,
+        **settings: Unpack[ManifoldSettings],
+    ) -> None:
+        for name in settings.keys() - ManifoldSettings.__annotations__.keys():
+            raise unknown_setting(type(self), name, *ManifoldSettings.__annotations__)
+        settings["index_sets"] = [*settings.get("index_sets", ()), *(partition or ())]
+        members: dict[str, Metric | MetricCollection] = {
+            "spectrum": ManifoldEntropySpectrum(**settings),
+            "pairwise": ManifoldPairwiseMutualInformation(**settings),
+            "summary": ManifoldSummary(active_threshold, active_reference, **settings),
+            "decomposition": ManifoldTotalCorrelation(partition, **settings),
+        }
+        if settings.get("mean_jacobian", True) and settings.get("estimator", "exact") == "exact":
+            members["mean_jacobian"] = MeanDecoderJacobian(**settings)
+        super().__init__(members)
 
 
 def manifold_metrics(
@@ -19,7 +59,7 @@ def manifold_metrics(
     active_threshold: float = 0.1,
     active_reference: float | None = None,
     **settings: Unpack[ManifoldSettings],
-) -> StatisticCollection:
+) -> ManifoldMetrics:
     """The manifold metrics one watches, as a collection that is updated once and reduced once.
 
     Args:
@@ -43,17 +83,4 @@ def manifold_metrics(
         >>> len(metrics.compute_groups)
         1
     """
-    for name in settings.keys() - ManifoldSettings.__annotations__.keys():
-        raise TypeError(
-            f"manifold_metrics has no setting {name!r}: it has {', '.join(ManifoldSettings.__annotations__)}"
-        )
-    settings["index_sets"] = [*settings.get("index_sets", ()), *(partition or ())]
-    members: dict[str, Metric | MetricCollection] = {
-        "spectrum": ManifoldEntropySpectrum(**settings),
-        "pairwise": ManifoldPairwiseMutualInformation(**settings),
-        "summary": ManifoldSummary(active_threshold, active_reference, **settings),
-        "decomposition": ManifoldTotalCorrelation(partition, **settings),
-    }
-    if settings.get("mean_jacobian", True) and settings.get("estimator", "exact") == "exact":
-        members["mean_jacobian"] = MeanDecoderJacobian(**settings)
-    return StatisticCollection(members)
+    return ManifoldMetrics(partition, active_threshold, active_reference, **settings)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.similarity.bhattacharyya import space_coefficients
-from torchdisentangle.functional.similarity.channels import ChannelComparison, channel_information, joint_information
+from torchdisentangle.functional.similarity.channels import channel_information, joint_information
+from torchdisentangle.functional.similarity.comparison import ChannelComparison
 
 Objective = Literal["nmi", "vi", "mi"]
 

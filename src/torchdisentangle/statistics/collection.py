@@ -59,7 +59,7 @@ class StatisticCollection(MetricCollection):
         errors: dict[str, Tensor] = {}
         with self.reduced():
             for name, metric in self.items(copy_state=False):
-                standard_error = getattr(metric, "standard_error", None)
+                standard_error: Any = getattr(metric, "standard_error", None)
                 if callable(standard_error):
                     error = standard_error()
                     errors |= error if isinstance(error, dict) else {str(name): error}
@@ -72,6 +72,7 @@ class StatisticCollection(MetricCollection):
         statistics = [metric for metric in leaders if isinstance(metric, Statistic) and metric._to_sync]
         available = statistics and statistics[0].distributed_available_fn
         if not available or not available():
+            self._share_states()
             yield
             return
         local = [{name: getattr(metric, name) for name in metric.state_names} for metric in statistics]

@@ -44,6 +44,7 @@ def readout(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
         ...     @readout
         ...     def count(self):
         ...         return int(self.num_rows)
+        ...     compute = count
         >>> rows = Rows()
         >>> rows.update(torch.zeros(3, 2))
         >>> rows.count()

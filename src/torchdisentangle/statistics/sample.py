@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,7 +20,8 @@ _DERIVED = (
 )  # by the keys of the sample: what was computed from it, for all metrics that share it
 
 
-class SampledRows(NamedTuple):
+@dataclass(frozen=True)
+class SampledRows:
     """Rows of a sample, in a random order that depends on the rows alone.
 
     The first ``m`` rows are themselves a uniform sample, and any cut through them is a random split, the same on every
@@ -35,7 +37,7 @@ class SampledRows(NamedTuple):
     columns: dict[str, Tensor]
     derived: dict[Any, Any]
 
-    def __getitem__(self, name: Any) -> Any:
+    def __getitem__(self, name: str) -> Tensor:
         """A column by its name."""
         return self.columns[name]
 
@@ -44,7 +46,7 @@ class SampledRows(NamedTuple):
 
 
 class RowSample(MergedState):
-    """The ``capacity`` rows whose global index has the smallest hash: states of a statistic, and what is done with them.
+    """The ``capacity`` rows whose global index has the smallest hash: states of a statistic.
 
     This is a uniform sample without replacement (bottom-k sampling). Which rows are kept depends only on their global
     indices, so any number of processes, with any batches in any order, keeps the same rows; a row that is seen twice
@@ -125,7 +127,7 @@ class RowSample(MergedState):
             if value.ndim != 2 or len(value) != length or (len(statistic.keys) and value.shape[1] != width):
                 wanted = f"({length}, {width})" if len(statistic.keys) else f"({length}, width)"
                 raise ValueError(f"{name} must have shape {wanted}, got {tuple(value.shape)}")
-        numbers = self._number(statistic, length) if index is None else index.to(statistic.device)
+        numbers = self.number(statistic, length) if index is None else index.to(statistic.device)
         statistic.accumulate(num_seen=length, num_unnumbered=length if index is None else 0)
         keys = hash_index(numbers, self.seed)
         chosen = None if kept is None else kept.to(keys.device)
@@ -135,6 +137,12 @@ class RowSample(MergedState):
         if chosen is not None:
             keys, columns = keys[chosen], {name: value[chosen.to(value.device)] for name, value in columns.items()}
         self._keep(statistic, keys, {name: x.to(statistic.device, torch.float64) for name, x in columns.items()})
+
+    def number(self, statistic: Any, length: int) -> Tensor:
+        """Numbers of the next rows where no index is given, interleaved between processes, ``(length,)`` integers."""
+        rank, world_size = statistic.rank_and_world_size()
+        start = statistic._num_before + int(statistic.num_seen)
+        return torch.arange(start, start + length, device=statistic.device) * world_size + rank
 
     def wanted(self, statistic: Any, index: Tensor) -> Tensor:
         """Which rows would enter the sample, so that the others need not be encoded.
@@ -160,7 +168,8 @@ class RowSample(MergedState):
             keys = hash_content(torch.cat(list(columns.values()), dim=1), self.seed)
             keys, order = keys.sort(stable=True)
             derived["by content"] = keys, {name: value[order] for name, value in columns.items()}
-        return SampledRows(*derived["by content"], derived)
+        keys, columns = derived["by content"]
+        return SampledRows(keys, columns, derived)
 
     def merge(self, statistic: Any, incoming: Mapping[str, Tensor]) -> None:
         """Keep the rows with the smallest hashes of both."""
@@ -192,11 +201,6 @@ class RowSample(MergedState):
         columns = dict(zip(self.columns, rows[:, 2:].split(list(agreed), dim=1), strict=True))
         statistic.keys = statistic.keys[:0]
         self._keep(statistic, rows[:, 0].contiguous().view(torch.int64), columns)
-
-    def _number(self, statistic: Any, length: int) -> Tensor:
-        rank, world_size = statistic.rank_and_world_size()
-        start = statistic._num_before + int(statistic.num_seen)
-        return torch.arange(start, start + length, device=statistic.device) * world_size + rank
 
     def _keep(self, statistic: Any, keys: Tensor, columns: Mapping[str, Tensor]) -> None:
         if len(keys) == 0:

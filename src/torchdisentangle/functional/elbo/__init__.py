@@ -6,11 +6,13 @@ from torchdisentangle.functional.elbo.decomposition import (
     ELBOTerms,
     elbo_decomposition,
     elbo_terms,
+)
+from torchdisentangle.functional.elbo.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
+from torchdisentangle.functional.elbo.minibatch import (
     minibatch_elbo_decomposition,
     minibatch_log_densities,
     minibatch_total_correlation,
 )
-from torchdisentangle.functional.elbo.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_density
 
 __all__ = [
     "AggregateLogSums",

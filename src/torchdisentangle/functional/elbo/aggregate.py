@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -105,8 +106,8 @@ def aggregate_log_sums(
         ValueError: if shapes or dtypes do not fit.
 
     Reference:
-        Chen et al., *Isolating Sources of Disentanglement in VAEs*, NeurIPS 2018, Section 4.1; leave-one-out: Do &
-        Tran, *Theory and Evaluation Metrics for Learning Disentangled Representations*, ICLR 2020, Section 3.
+        Chen et al., *Isolating Sources of Disentanglement in VAEs*, NeurIPS 2018; leave-one-out: Do &
+        Tran, *Theory and Evaluation Metrics for Learning Disentangled Representations*, ICLR 2020.
 
     Example:
         >>> mean = torch.tensor([[0.0, 0.0], [4.0, 4.0]])
@@ -152,7 +153,7 @@ class _RowBlock:
         joint = log_density.sum(1)
         if self.log_weights is not None:
             joint = joint + self.log_weights
-        all_but_one = (joint[:, None] - log_density).logsumexp(-1) if leave_one_out else None
+        all_but_one = self._all_but_one(log_density) if leave_one_out else None
         if self.log_weights is not None:
             log_density = log_density + self.log_weights
         top = log_density.amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).min)
@@ -166,6 +167,17 @@ class _RowBlock:
         return AggregateLogSums(
             self.weights.sum().log(), joint.logsumexp(-1), marginal, all_but_one, matched, matched_weight
         )
+
+    def _all_but_one(self, log_density: Tensor) -> Tensor:
+        """Log-sums of products over all dimensions but one: sums before it plus sums after it.
+
+        The joint minus the dimension itself would be a difference of large numbers where that one is narrow.
+        """
+        columns = log_density.unbind(1)
+        none = torch.zeros_like(columns[0]) if self.log_weights is None else self.log_weights.expand_as(columns[0])
+        before = list(accumulate(columns[:-1], initial=none))
+        after = list(accumulate(columns[:0:-1], initial=torch.zeros_like(none)))[::-1]
+        return torch.stack([(a + b).logsumexp(-1) for a, b in zip(before, after, strict=True)], dim=1)
 
     @staticmethod
     def _matched(same: Tensor, log_density: Tensor, density: Tensor, top: Tensor) -> Tensor:

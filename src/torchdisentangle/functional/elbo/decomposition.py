@@ -13,16 +13,13 @@ Reference: Chen et al., *Isolating Sources of Disentanglement in Variational Aut
 
 from __future__ import annotations
 
-import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from torchdisentangle.functional.elbo.aggregate import aggregate_log_sums
 from torchdisentangle.functional.elbo.gaussian import gaussian_kl, gaussian_log_density
-
-MinibatchEstimator = Literal["mss", "mws"]
 
 _LEAST_VARIANCE = 1e-9  # nats squared; below, the sampled KL divergence does not vary and explains nothing
 
@@ -66,169 +63,6 @@ def elbo_terms(z: Tensor, mean: Tensor, log_variance: Tensor, log_joint: Tensor,
     return ELBOTerms(own - log_joint, log_joint - product, product - prior)
 
 
-def minibatch_log_weights(
-    batch_size: int, dataset_size: int, estimator: MinibatchEstimator, *, device: torch.device | None = None
-) -> Tensor:
-    r"""Log of the weights with which a minibatch stands for all posteriors.
-
-    .. math:: q(z_i) \approx \sum_j W_{ij} \, q(z_i \mid x_j)
-
-    *Minibatch stratified sampling*, with :math:`M = b - 1`: a latent's own posterior has its true weight
-    :math:`W_{ii} = 1/N`; the other rows stand for the rest, one of them (here the next, cyclically) with
-    :math:`W_{i,i+1} = (N - M) / N M` and the others with :math:`1/M`. Rows sum to 1.
-
-    *Minibatch weighted sampling*: :math:`W_{ij} = 1 / N b` throughout. Rows sum to :math:`1/N`, so every log-density is
-    about :math:`\log N` too small: the mutual information is about :math:`\log N` too large, the total correlation
-    :math:`(d - 1) \log N`, and the dimension-wise KL :math:`d \log N` too small. The constants have no gradient.
-
-    Args:
-        batch_size: :math:`b`.
-        dataset_size: :math:`N`.
-        estimator: ``"mss"`` or ``"mws"``.
-        device: of the result.
-
-    Returns:
-        ``(b, b)`` in float64.
-
-    Raises:
-        ValueError: for an unknown estimator or sizes below 1; for ``"mss"``, with a batch of one (nothing stands for
-            the other rows) or of more than ``dataset_size + 1`` (a weight would be negative).
-
-    Reference:
-        Chen et al., NeurIPS 2018, Section 4.1 and Appendix C.
-
-    Example:
-        >>> minibatch_log_weights(3, 10, "mss").exp()
-        tensor([[0.1000, 0.4000, 0.5000],
-                [0.5000, 0.1000, 0.4000],
-                [0.4000, 0.5000, 0.1000]], dtype=torch.float64)
-    """
-    if batch_size < 1 or dataset_size < 1:
-        raise ValueError(f"sizes must be at least 1, got a batch of {batch_size} and a data set of {dataset_size}")
-    if estimator == "mws":
-        value = -math.log(dataset_size * batch_size)
-        return torch.full((batch_size, batch_size), value, dtype=torch.float64, device=device)
-    if estimator != "mss":
-        raise ValueError(f"estimator must be 'mss' or 'mws', got {estimator!r}")
-    others = batch_size - 1
-    if not 1 <= others <= dataset_size:
-        raise ValueError(
-            f"stratified sampling needs batches of 2 to {dataset_size + 1} rows of a data set of {dataset_size}, "
-            f"got {batch_size}"
-        )
-    weights = torch.full((batch_size, batch_size), 1 / others, dtype=torch.float64, device=device)
-    row = torch.arange(batch_size, device=device)
-    weights[row, (row + 1) % batch_size] = (dataset_size - others) / (dataset_size * others)
-    weights[row, row] = 1 / dataset_size
-    return weights.log()
-
-
-def minibatch_log_densities(
-    z: Tensor, mean: Tensor, log_variance: Tensor, dataset_size: int, estimator: MinibatchEstimator = "mss"
-) -> tuple[Tensor, Tensor]:
-    r"""Log-densities of the aggregate posterior, estimated from one minibatch.
-
-    .. math:: \log q(z_i) \approx \log \sum_j W_{ij} \prod_k q(z_{ik} \mid x_j), \quad
-              \log q(z_{ik}) \approx \log \sum_j W_{ij} \, q(z_{ik} \mid x_j)
-
-    with the weights of :func:`minibatch_log_weights`. Cost and memory: :math:`b^2 d`.
-
-    Args:
-        z: a latent drawn from each posterior, ``(b, d)``.
-        mean: ``(b, d)``.
-        log_variance: ``(b, d)``.
-        dataset_size: number of rows of the data set, :math:`N`.
-        estimator: ``"mss"`` or ``"mws"``.
-
-    Returns:
-        The joint log-densities ``(b,)`` and the marginal ones ``(b, d)``, in nats.
-
-    Raises:
-        ValueError: if shapes do not fit, or as :func:`minibatch_log_weights` says.
-
-    Reference:
-        Chen et al., NeurIPS 2018, Section 4.1 and Appendix C.
-
-    Example:
-        >>> z, zero = torch.zeros(4, 2), torch.zeros(4, 2)
-        >>> joint, marginal = minibatch_log_densities(z, zero, zero, dataset_size=100)
-        >>> joint.exp(), marginal[0].exp()
-        (tensor([0.1592, 0.1592, 0.1592, 0.1592]), tensor([0.3989, 0.3989]))
-    """
-    if z.ndim != 2 or not z.shape == mean.shape == log_variance.shape:
-        shapes = ", ".join(str(tuple(x.shape)) for x in (z, mean, log_variance))
-        raise ValueError(f"z, mean and log_variance must have the same shape (b, d), got {shapes}")
-    log_weights = minibatch_log_weights(len(z), dataset_size, estimator, device=z.device).to(z)
-    log_density = gaussian_log_density(z[:, None], mean, log_variance)  # (b, b, d)
-    joint = (log_density.sum(-1) + log_weights).logsumexp(1)
-    return joint, (log_density + log_weights[..., None]).logsumexp(1)
-
-
-def minibatch_elbo_decomposition(
-    z: Tensor, mean: Tensor, log_variance: Tensor, dataset_size: int, estimator: MinibatchEstimator = "mss"
-) -> ELBOTerms:
-    r"""The three terms of the KL divergence from one minibatch: differentiable, for training.
-
-    They add to the sampled KL divergence, the mean of :math:`\log q(z \mid x) - \log p(z)`. Gradients of ``"mss"`` and
-    ``"mws"`` are both usable; as values only ``"mss"`` is, see :func:`minibatch_log_weights`. Noisy and biased: a total
-    correlation may be negative.
-
-    Args:
-        z: a latent drawn from each posterior, ``(b, d)``.
-        mean: ``(b, d)``.
-        log_variance: ``(b, d)``.
-        dataset_size: number of rows of the data set, :math:`N`; on several processes of all of it.
-        estimator: ``"mss"`` or ``"mws"``.
-
-    Returns:
-        Means over the batch, scalars in nats.
-
-    Raises:
-        ValueError: as :func:`minibatch_log_densities` says.
-
-    Reference:
-        Chen et al., NeurIPS 2018, equation 2 and Section 4.1.
-
-    Example:
-        >>> z, zero = torch.randn(4, 2), torch.zeros(4, 2)
-        >>> [round(float(term), 3) for term in minibatch_elbo_decomposition(z, zero, zero, 100, "mws")]
-        [4.605, 4.605, -9.21]
-    """
-    densities = minibatch_log_densities(z, mean, log_variance, dataset_size, estimator)
-    return ELBOTerms(*(term.mean() for term in elbo_terms(z, mean, log_variance, *densities)))
-
-
-def minibatch_total_correlation(
-    z: Tensor, mean: Tensor, log_variance: Tensor, dataset_size: int, estimator: MinibatchEstimator = "mss"
-) -> Tensor:
-    r"""Total correlation of the aggregate posterior from one minibatch: the penalty of the beta-TCVAE.
-
-    .. math:: \mathrm{TC} = \mathbb{E} \Bigl[ \log q(z) - \sum_i \log q(z_i) \Bigr]
-
-    Args:
-        z: a latent drawn from each posterior, ``(b, d)``.
-        mean: ``(b, d)``.
-        log_variance: ``(b, d)``.
-        dataset_size: number of rows of the data set, :math:`N`.
-        estimator: ``"mss"`` or ``"mws"``.
-
-    Returns:
-        A scalar in nats.
-
-    Raises:
-        ValueError: as :func:`minibatch_log_densities` says.
-
-    Reference:
-        Chen et al., NeurIPS 2018, Section 4.
-
-    Example:
-        >>> z, zero = torch.randn(4, 2), torch.zeros(4, 2)
-        >>> round(float(minibatch_total_correlation(z, zero, zero, dataset_size=100).abs()), 5)
-        0.0
-    """
-    return minibatch_elbo_decomposition(z, mean, log_variance, dataset_size, estimator).total_correlation
-
-
 def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTerms:
     r"""The three terms of the KL divergence under the exact aggregate posterior.
 
@@ -265,11 +99,44 @@ def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTer
     own = mean[: len(z)], log_variance[: len(z)]
     terms = torch.stack(elbo_terms(z, *own, sums.joint - sums.weight, sums.marginal - sums.weight), dim=1)
     centred = terms - terms.mean(0)
-    kl = gaussian_kl(mean, log_variance).sum(1).mean()
-    return ELBOTerms(*adjusted_to_kl(terms.mean(0), centred.mT @ centred / len(terms), kl)[0])
+    kl = gaussian_kl(mean, log_variance).sum(1)
+    beyond = kl_beyond_queries(kl, len(z))
+    return ELBOTerms(*adjusted_to_kl(terms.mean(0), centred.mT @ centred / len(terms), kl.mean(), beyond)[0])
 
 
-def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor) -> tuple[Tensor, Tensor]:
+def kl_beyond_queries(kl_of_rows: Tensor, num_queries: int, kl: Tensor | None = None) -> Tensor:
+    r"""Part of the mean KL divergence about which the queried rows say nothing.
+
+    .. math:: \frac1N \sum_n (\mathrm{KL}_n - K)_+, \quad K = 2 \max_s \mathrm{KL}_s - \frac1S \sum_s \mathrm{KL}_s
+
+    A single posterior that is very broad, or very far away, can have a KL divergence of thousands of nats. If it is not
+    among the queries, a regression on them must not be extrapolated to it: ``K`` reaches as far above the largest
+    queried divergence as that is above their mean. In ordinary data no row lies beyond, and the part is 0.
+
+    Args:
+        kl_of_rows: of the rows at hand, in random order, ``(N,)`` in nats; the first ``num_queries`` are queried.
+        num_queries: ``S``.
+        kl: the mean over all rows of the data, if those at hand are a uniform sample of them. If the sample's mean
+            differs from it by more than six standard errors, the difference counts as well.
+
+    Returns:
+        A scalar in nats.
+
+    Example:
+        >>> kl_beyond_queries(torch.tensor([1.0, 3.0, 2.0, 1004.0]), num_queries=3)
+        tensor(250.)
+    """
+    queried = kl_of_rows[:num_queries]
+    within = kl_of_rows.clamp(max=2 * queried.max() - queried.mean())
+    beyond = (kl_of_rows - within).mean()
+    if kl is None:
+        return beyond
+    unseen = kl - kl_of_rows.mean()
+    limit = 6 * within.std(correction=0) / len(within) ** 0.5
+    return beyond + torch.where(unseen.abs() > limit, unseen, 0.0)
+
+
+def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor, beyond: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
     r"""Correct sampled means of the three terms by the KL divergence, which is known in closed form.
 
     .. math:: \bar t_k + c_k \Bigl(\mathrm{KL} - \sum_l \bar t_l\Bigr), \quad
@@ -277,12 +144,15 @@ def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor) -> tuple[Tensor
 
     This is the regression (control variate) estimate of each mean. The coefficients add to 1, so the corrected terms
     add to the KL divergence exactly; and a term that does not vary, such as a mutual information at its ceiling or a
-    total correlation of 0, is left as it is. Where the sum does not vary, all of the rest goes to the last term.
+    total correlation of 0, is left as it is. Where the sum does not vary, all of the difference goes to the last term,
+    and so does the part of the KL divergence that lies beyond the samples: the other two terms are bounded by
+    :math:`\log N` and :math:`(d - 1) \log N` in every row, so no single row can move them far.
 
     Args:
         mean: of the three terms over samples, ``(3,)`` in nats.
         covariance: of the three terms, ``(3, 3)``.
         kl: the mean KL divergence, a scalar.
+        beyond: the part of it that the samples do not explain, see :func:`kl_beyond_queries`.
 
     Returns:
         The corrected means, and what is left of each term's variance, ``(3,)`` each.
@@ -300,4 +170,4 @@ def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor) -> tuple[Tensor
     last[-1] = 1.0
     share = torch.where(variance > _LEAST_VARIANCE, with_sum / variance.clamp(min=_LEAST_VARIANCE), last)
     left = covariance.diagonal() - 2 * share * with_sum + share.square() * variance
-    return mean + share * (kl - mean.sum()), left.clamp(min=0)
+    return mean + share * (kl - beyond - mean.sum()) + last * beyond, left.clamp(min=0)

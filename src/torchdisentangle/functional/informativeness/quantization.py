@@ -11,7 +11,7 @@ Reference: Do & Tran, *Theory and evaluation metrics for learning disentangled r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -24,7 +24,7 @@ from torchdisentangle.functional.supervised.joint_counts import joint_counts
 
 BinMode = Literal["exact", "reference"]
 
-DEFAULT_BOUNDS = (-4.0, 4.0)
+DEFAULT_EDGES = (-4.0, 4.0)
 DEFAULT_BINS = 100
 
 
@@ -38,7 +38,7 @@ class LatentEntropies(NamedTuple):
 def quantize_posterior(
     mean: Tensor,
     log_variance: Tensor,
-    bounds: tuple[float, float] = DEFAULT_BOUNDS,
+    edges: tuple[float, float] = DEFAULT_EDGES,
     num_bins: int = DEFAULT_BINS,
     mode: BinMode = "exact",
 ) -> Tensor:
@@ -47,17 +47,17 @@ def quantize_posterior(
     Args:
         mean: ``(n, d)``.
         log_variance: ``(n, d)``.
-        bounds: where the bins of equal width begin and end. What lies outside belongs to the first and the last bin.
+        edges: where the bins of equal width begin and end. What lies outside belongs to the first and the last bin.
         num_bins: number of bins ``B``.
         mode: ``"exact"``: differences of the normal distribution function; ``"reference"``: densities at the bins'
             centres, normalised, as the published numbers were computed. The latter spreads what lies outside the
-            bounds back inside, and misjudges posteriors a few times narrower than a bin.
+            edges back inside, and misjudges posteriors a few times narrower than a bin.
 
     Returns:
         ``(n, d, B)``; sums to 1 over bins.
 
     Raises:
-        ValueError: for an unknown mode or bounds that do not ascend.
+        ValueError: for an unknown mode or edges that do not ascend.
 
     Reference:
         Do & Tran, ICLR 2020 (quantised posteriors, 100 bins in [-4, 4]).
@@ -66,7 +66,7 @@ def quantize_posterior(
         >>> quantize_posterior(torch.zeros(1, 1), torch.zeros(1, 1), (-2.0, 2.0), 4)
         tensor([[[0.1587, 0.3413, 0.3413, 0.1587]]])
     """
-    low, high = check_bounds(bounds)
+    low, high = check_edges(edges)
     if mode == "reference":
         return density_bins(mean, log_variance, low, high, num_bins)
     if mode != "exact":
@@ -75,14 +75,14 @@ def quantize_posterior(
 
 
 def quantized_blocks(
-    mean: Tensor, log_variance: Tensor, bounds: tuple[float, float], num_bins: int, mode: BinMode
+    mean: Tensor, log_variance: Tensor, edges: tuple[float, float], num_bins: int, mode: BinMode
 ) -> Iterator[Tensor]:
     """:func:`quantize_posterior` of so many rows at a time that memory stays small.
 
     Args:
         mean: ``(n, d)``.
         log_variance: ``(n, d)``.
-        bounds: as for :func:`quantize_posterior`.
+        edges: as for :func:`quantize_posterior`.
         num_bins: likewise.
         mode: likewise.
 
@@ -90,13 +90,13 @@ def quantized_blocks(
         ``(m, d, B)`` of consecutive rows.
     """
     for rows in row_blocks(len(mean), mean.shape[1] * num_bins):
-        yield quantize_posterior(mean[rows], log_variance[rows], bounds, num_bins, mode)
+        yield quantize_posterior(mean[rows], log_variance[rows], edges, num_bins, mode)
 
 
 def binned_informativeness(
     mean: Tensor,
     log_variance: Tensor,
-    bounds: tuple[float, float] = DEFAULT_BOUNDS,
+    edges: tuple[float, float] = DEFAULT_EDGES,
     num_bins: int = DEFAULT_BINS,
     mode: BinMode = "exact",
 ) -> Tensor:
@@ -108,7 +108,7 @@ def binned_informativeness(
     Args:
         mean: of all posteriors, ``(N, d)``.
         log_variance: ``(N, d)``.
-        bounds: as for :func:`quantize_posterior`.
+        edges: as for :func:`quantize_posterior`.
         num_bins: likewise.
         mode: likewise.
 
@@ -126,7 +126,7 @@ def binned_informativeness(
         >>> binned_informativeness(mean, torch.full((2, 2), -6.0))  # one bit, and nothing
         tensor([0.6931, 0.0000])
     """
-    bins = quantize_posterior(mean, log_variance, bounds, num_bins, mode)
+    bins = quantize_posterior(mean, log_variance, edges, num_bins, mode)
     return mutual_information_of(LatentEntropies(entropy(bins.mean(0)), entropy(bins).mean(0)))
 
 
@@ -189,7 +189,7 @@ def informative_latents(information: Tensor, threshold: float = 0.1) -> Tensor:
 def misjed(
     marginal_entropy: Tensor,
     mean: Tensor,
-    bounds: tuple[float, float] = DEFAULT_BOUNDS,
+    edges: tuple[float, float] = DEFAULT_EDGES,
     num_bins: int = DEFAULT_BINS,
     normalize: bool = False,
 ) -> Tensor:
@@ -205,7 +205,7 @@ def misjed(
     Args:
         marginal_entropy: :math:`H(z_i)` in the same bins, ``(d,)`` in nats.
         mean: posterior means, ``(N, d)``.
-        bounds: of the bins.
+        edges: of the bins.
         num_bins: number of bins ``B``.
         normalize: whether to divide by the largest possible value, :math:`2 \log B`.
 
@@ -213,7 +213,7 @@ def misjed(
         ``(d, d)`` in nats, symmetric, with zeros on the diagonal. Low means independent and informative.
 
     Raises:
-        ValueError: if the shapes differ, or the bounds do not ascend.
+        ValueError: if the shapes differ, or the edges do not ascend.
 
     Reference:
         Do & Tran, ICLR 2020 (MISJED).
@@ -227,7 +227,7 @@ def misjed(
         raise ValueError(
             f"entropies (d,) and means (N, d) are needed, got {tuple(marginal_entropy.shape)} and {tuple(mean.shape)}"
         )
-    bins = assign_bins(mean, equal_width_edges(*check_bounds(bounds), num_bins).to(mean.device))
+    bins = assign_bins(mean, equal_width_edges(*check_edges(edges), num_bins).to(mean.device))
     joint = torch.stack(
         [joint_entropy(joint_counts(bins, column[:, None], num_bins, num_bins)[0]) for column in bins.T]
     )
@@ -283,9 +283,9 @@ def symmetric_matrix(pairs: Tensor, size: int) -> Tensor:
     return matrix + matrix.mT
 
 
-def check_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
-    """The bounds as two numbers, refused if they do not ascend."""
-    low, high = (float(end) for end in bounds)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"bounds must be two finite numbers that ascend, got {bounds}")
-    return low, high
+def check_edges(edges: Sequence[float]) -> tuple[float, float]:
+    """The two ends of a range, or a ValueError if they are none."""
+    ends = [float(end) for end in edges]
+    if len(ends) != 2 or not (math.isfinite(ends[0]) and math.isfinite(ends[1]) and ends[0] < ends[1]):
+        raise ValueError(f"edges must be two finite numbers that ascend, got {edges}")
+    return ends[0], ends[1]

@@ -168,12 +168,12 @@ def mean_of_top(scores: Tensor, information: Tensor, k: int) -> Tensor:
     """Mean score of the ``k`` most informative latents, as in SEPIN@k.
 
     Args:
-        scores: ``(d,)``.
+        scores: ``(..., d)``.
         information: by which to choose, ``(d,)``.
         k: how many; all if there are fewer.
 
     Returns:
-        A scalar.
+        ``(...)``.
 
     Raises:
         ValueError: if ``k`` is not positive.
@@ -187,32 +187,31 @@ def mean_of_top(scores: Tensor, information: Tensor, k: int) -> Tensor:
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    return scores[rank_latents(information)[:k]].mean()
+    return scores[..., rank_latents(information)[:k]].mean(-1)
 
 
-def wsepin_influence(information: LatentInformation) -> Tensor:
-    r"""How each query moves WSEPIN, for its standard error: the linearisation of a quotient of means.
+def weighted_influence(single: Tensor, scores: Tensor) -> Tensor:
+    r"""How each query moves a score that is weighted by information, for its standard error.
 
-    .. math:: \sum_i \rho_i \, \mathrm{SEPIN}_{si}
-              + \frac{\sum_i I_s(x; z_i) \, (\mathrm{SEPIN}_i - \mathrm{WSEPIN})}{\sum_i I(x; z_i)}
+    .. math:: \sum_i \rho_i \, s_{si} + \frac{\sum_i I_s(x; z_i) \, (s_i - \sum_j \rho_j s_j)}{\sum_i I(x; z_i)}
+
+    This is the linearisation of a quotient of means, such as WSEPIN is.
 
     Args:
-        information: of each query, from :func:`latent_information`.
+        single: :math:`I_s(x; z_i)` of each query, ``(S, d)``.
+        scores: :math:`s_{si}` of each query, ``(S, d)``, such as SEPIN.
 
     Returns:
         ``(S,)`` in nats; their standard deviation over queries, divided by :math:`\sqrt S`, is the standard error.
 
     Example:
-        >>> same = LatentInformation(*map(torch.tensor, ([1.0, 1.0], [[1.0], [1.0]], [[0.0], [0.0]], [[0.0], [0.0]])))
-        >>> wsepin_influence(same)
+        >>> weighted_influence(torch.ones(2, 1), torch.ones(2, 1))
         tensor([1., 1.])
     """
-    mean = information.mean()
-    scores, shares = separability(mean), information_shares(mean.single)
-    of_queries = information.joint[:, None] - information.rest
-    total = mean.single.clamp(min=0).sum()
-    moved = information.single @ (scores.sepin - scores.wsepin)
-    return of_queries @ shares + torch.where(total > 0, moved / torch.where(total > 0, total, 1.0), 0.0)
+    mean_single, mean_scores = single.mean(0), scores.mean(0)
+    shares, total = information_shares(mean_single), mean_single.clamp(min=0).sum()
+    moved = single @ (mean_scores - (shares * mean_scores).sum())
+    return scores @ shares + torch.where(total > 0, moved / torch.where(total > 0, total, 1.0), 0.0)
 
 
 def pairwise_information(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -8,14 +8,16 @@ from torchdisentangle.functional.similarity.bhattacharyya import (
     space_coefficients,
 )
 from torchdisentangle.functional.similarity.channels import (
-    ChannelComparison,
     channel_information,
-    compare_channels,
-    compare_posteriors,
-    compare_with_labels,
     joint_information,
     normalized_mutual_information,
     variation_of_information,
+)
+from torchdisentangle.functional.similarity.comparison import (
+    ChannelComparison,
+    compare_channels,
+    compare_posteriors,
+    compare_with_labels,
 )
 from torchdisentangle.functional.similarity.monte_carlo import SpaceSimilarity, space_information, space_similarity
 

@@ -17,7 +17,11 @@ from torch import Tensor
 
 from torchdisentangle.functional.elbo.gaussian import NARROWEST
 from torchdisentangle.functional.similarity.bhattacharyya import check_posteriors
-from torchdisentangle.functional.similarity.channels import normalized_mutual_information, variation_of_information
+from torchdisentangle.functional.similarity.channels import (
+    SMALLEST,
+    normalized_mutual_information,
+    variation_of_information,
+)
 
 _BLOCK = 2**20  # pairs of a sample and a point that are held at once
 
@@ -35,7 +39,7 @@ class SpaceSimilarity(NamedTuple):
     Args:
         information_a: :math:`I(U; X)` of the first space.
         information_b: :math:`I(V; X)` of the second.
-        normalized_mutual_information: NMI of the two.
+        normalized_mutual_information: NMI of the two; NaN where the samples are too few to know it.
         variation_of_information: VI of the two.
     """
 
@@ -100,7 +104,8 @@ def space_similarity(
 
     Returns:
         Estimates with standard errors. The informations and VI are unbiased; the ratio NMI is up to the order of one
-        over the number of samples.
+        over the number of samples. NMI is NaN if the sampled own information of a space is not positive, though its
+        codes do tell points apart: take more samples. It is 0 for a space that carries no information at all.
 
     Raises:
         ValueError: if the shapes do not fit or there are fewer than two samples.
@@ -127,11 +132,13 @@ def space_similarity(
         ]
 
     samples = _sampled(num_samples, seed, len(mean_a), log_ratios)
-
+    nmi = _estimate(lambda *informations: normalized_mutual_information(*_shared(*informations)), samples)
+    if not _is_known(samples):
+        nmi = SampledEstimate(*(torch.full_like(value, torch.nan) for value in nmi))
     return SpaceSimilarity(
         _estimate(lambda *informations: informations[0], samples),
         _estimate(lambda *informations: informations[1], samples),
-        _estimate(lambda *informations: normalized_mutual_information(*_shared(*informations)), samples),
+        nmi,
         _estimate(lambda *informations: variation_of_information(*_shared(*informations)), samples),
     )
 
@@ -139,6 +146,11 @@ def space_similarity(
 def _shared(i_u: Tensor, i_v: Tensor, i_uu: Tensor, i_vv: Tensor, i_uv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What two spaces share, and what two draws from each share, from the informations about the data."""
     return i_u + i_v - i_uv, 2 * i_u - i_uu, 2 * i_v - i_vv
+
+
+def _is_known(samples: Tensor) -> bool:
+    """Whether what two draws from each space share came out positive, or is 0 in every sample."""
+    return all(bool(own.mean() > SMALLEST or own.abs().max() <= SMALLEST) for own in _shared(*samples.unbind(1))[1:])
 
 
 class _Densities(NamedTuple):

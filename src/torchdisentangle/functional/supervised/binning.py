@@ -40,7 +40,10 @@ def equal_width_edges(low: Tensor | float, high: Tensor | float, num_bins: int) 
     if not (lower.isfinite().all() and upper.isfinite().all() and (lower <= upper).all()):
         raise ValueError(f"a range must be finite and ascend, got {low} to {high}")
     steps = torch.arange(1, num_bins, dtype=torch.float64, device=lower.device)
-    return lower[..., None] + steps * ((upper - lower) / num_bins)[..., None]
+    lower, upper = lower[..., None], upper[..., None]
+    edges = lower + steps * ((upper - lower) / num_bins)
+    share = steps / num_bins
+    return torch.where(edges.isfinite(), edges, (1 - share) * lower + share * upper)  # the width may overflow
 
 
 def normal_quantile_edges(num_bins: int) -> Tensor:
@@ -106,12 +109,14 @@ def assign_equal_bins(values: Tensor, low: Tensor | float, high: Tensor | float,
         tensor([0, 0, 1, 1])
     """
     edges = equal_width_edges(low, high, num_bins).to(values.device)
+    width = (torch.as_tensor(high).to(edges) - torch.as_tensor(low).to(edges))[..., None] / num_bins
+    if not width.isfinite().all():  # the arithmetic overflows
+        return assign_bins(values, edges)
     x = values.mT.to(edges).contiguous()
     end = edges.new_full((*edges.shape[:-1], 1), torch.inf)
     starts = torch.cat([-end, edges, end], -1).expand(len(x), -1)
     first = torch.as_tensor(low).to(edges)[..., None].expand(len(x), 1)
-    width = (torch.as_tensor(high).to(edges)[..., None] - first) / num_bins
-    width = torch.where(width > 0, width, torch.inf)  # a constant is in one bin, whichever
+    width = torch.where(width > 0, width, torch.inf).expand(len(x), 1)  # a constant is in one bin, whichever
     guess = ((x - first) / width).clamp_(0, num_bins - 1).long()
     place = guess + (num_bins + 1) * torch.arange(len(x), device=x.device)[:, None]
     starts = starts.reshape(-1)
@@ -147,7 +152,7 @@ def soft_bins(mean: Tensor, log_variance: Tensor, edges: Tensor) -> Tensor:
     below = z < 0
     tail = 0.5 * torch.special.erfc(torch.where(below, -z, z) * 0.5**0.5)  # the smaller of the two beside each edge
     signed = torch.where(below, tail, -tail)  # the distribution function, less 1 for edges above the mean
-    nothing = torch.zeros_like(z[..., :1])
+    nothing = torch.zeros_like(mean)[..., None]
     steps = torch.cat([nothing, signed, nothing], -1).diff(dim=-1)
     holds_mean = torch.cat([nothing + 1, below.to(z), nothing], -1).diff(dim=-1)
     return steps - holds_mean

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+_TIE = 64.0  # units in the last place: information that differs by less is equal but for rounding
+
 
 class TopTwo(NamedTuple):
     """Largest and second largest entry, and where the largest is."""
@@ -112,7 +114,8 @@ def jemmig(mutual_information: Tensor, joint_entropy: Tensor) -> Tensor:
     .. math:: \mathrm{JEMMIG}_f = H(z_{k^*}, y_f) - I_{(1) f} + I_{(2) f}, \quad k^* = \arg\max_k I_{kf}
 
     It is :math:`H(z_{k^*} | y_f) + H(y_f | z_{k^*}) + I_{(2) f}`, so beside a second code that knows the factor it
-    punishes a best code that knows something else too.
+    punishes a best code that knows something else too. Of codes that know equally much, the one with the smallest
+    joint entropy is the best one, so the order of codes does not matter.
 
     Args:
         mutual_information: ``(d, F)`` in nats.
@@ -128,8 +131,10 @@ def jemmig(mutual_information: Tensor, joint_entropy: Tensor) -> Tensor:
         >>> jemmig(torch.tensor([[0.7], [0.1]]), torch.tensor([[0.7], [1.4]]))
         tensor([0.1000])
     """
-    best, second, code = top_two(mutual_information, dim=0)
-    return joint_entropy.gather(0, code[None])[0] - best + second
+    best, second, _ = top_two(mutual_information, dim=0)
+    rounding = _TIE * torch.finfo(best.dtype).eps * (1 + best.detach())
+    tied = mutual_information >= best - rounding
+    return joint_entropy.masked_fill(~tied, torch.inf).amin(0) - best + second
 
 
 def normalized_jemmig(jemmig: Tensor, factor_entropy: Tensor, num_bins: int) -> Tensor:

@@ -8,6 +8,26 @@ from torch import Tensor
 _CONSTANT = 1e-12  # a standard deviation below this share of the mean is rounding
 
 
+def standardize(codes: Tensor, rows: slice = slice(None)) -> Tensor:
+    """Codes with mean zero and standard deviation one.
+
+    Args:
+        codes: ``(n, D)``.
+        rows: which rows have that mean and deviation, such as those that a predictor is trained on.
+
+    Returns:
+        ``(n, D)``; 0 for a constant code.
+
+    Example:
+        >>> standardize(torch.tensor([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]]))
+        tensor([[-1.,  0.],
+                [ 0.,  0.],
+                [ 1.,  0.]])
+    """
+    deviation = codes[rows].std(0)
+    return (codes - codes[rows].mean(0)) / deviation.where(deviation > 0, torch.ones_like(deviation))
+
+
 def squared_correlation(mean: Tensor, covariance: Tensor, num_codes: int) -> Tensor:
     r"""Squared correlation of every code with every factor.
 

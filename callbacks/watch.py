@@ -1,0 +1,121 @@
+"""One validation epoch of a trainer, watched by all of its evaluation callbacks together."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import lightning as L
+
+from torchdisentangle.evaluation import Pass, Place, Session, undisturbed
+from torchdisentangle.latent_model import LatentModel
+
+_WATCHES: WeakKeyDictionary[L.Trainer, Watch] = WeakKeyDictionary()
+
+
+class Watching(Protocol):
+    """What a watch asks of a callback."""
+
+    dataloader_idx: int
+    input_key: int | str | None
+    label_key: int | str
+    num_evaluations: int
+
+    @property
+    def reading(self) -> tuple[object, ...]:
+        """Equal for callbacks that read the same rows of the same model."""
+
+    @property
+    def adapted(self) -> LatentModel:
+        """The model that is evaluated."""
+
+    def begin(self, trainer: L.Trainer) -> Pass:
+        """Begin this epoch's pass."""
+
+    def loader(self, trainer: L.Trainer) -> Any:
+        """The data loader that the callback reads."""
+
+
+class Watch:
+    """The passes of all callbacks of one trainer in one epoch.
+
+    The first callback of a trainer drives the others: so the model is left undisturbed once for each batch, and each
+    row is encoded once, however many callbacks look at it.
+
+    Args:
+        callbacks: those whose evaluation is due in this epoch.
+    """
+
+    def __init__(self, callbacks: list[Watching]) -> None:
+        self.callbacks = callbacks
+        self.passes: dict[Watching, Pass] = {}
+        self.errors: dict[Watching, Exception] = {}
+        self.sessions: list[Session] = []
+        self._dataloader_idx: dict[Session, int] = {}
+        self._begun = False
+
+    @classmethod
+    def of(cls, trainer: L.Trainer) -> Watch:
+        """The watch over the current epoch."""
+        return _WATCHES.setdefault(trainer, cls([]))
+
+    @classmethod
+    def begin(cls, trainer: L.Trainer, callbacks: list[Watching]) -> None:
+        """Begin a new epoch."""
+        _WATCHES[trainer] = cls(callbacks)
+
+    def advance(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any = None, idx: int = -1) -> None:
+        """Feed a batch of a data loader to all passes that want it; without a batch, only start what has not started.
+
+        Args:
+            trainer: the trainer.
+            pl_module: the module that is evaluated.
+            batch: a batch.
+            idx: number of its data loader.
+        """
+        reading = [session for session in self.sessions if self._dataloader_idx[session] == idx and session.active]
+        if self._begun and not reading:
+            return
+        first = not self._begun and any(callback.num_evaluations == 0 for callback in self.callbacks)
+        with undisturbed(pl_module, rehearsal=first):
+            if not self._begun:
+                self._begun = True
+                self._begin_passes(trainer)
+                reading = [session for session in self.sessions if self._dataloader_idx[session] == idx]
+            for session in reading:
+                session.feed(batch)
+
+    def error_of(self, callback: Watching) -> Exception | None:
+        """What went wrong in a callback's evaluation, if anything did."""
+        if callback in self.errors:
+            return self.errors[callback]
+        found = (session.errors.get(self.passes[callback]) for session in self.sessions if callback in self.passes)
+        return next((error for error in found if error is not None), None)
+
+    def _begin_passes(self, trainer: L.Trainer) -> None:
+        groups: dict[object, list[Watching]] = {}
+        for callback in self.callbacks:
+            try:
+                self.passes[callback] = callback.begin(trainer)
+            except Exception as error:  # whatever a model raises: a metric must not end a training that has begun
+                self.errors[callback] = error
+            else:
+                groups.setdefault(callback.reading, []).append(callback)
+        for callbacks in groups.values():
+            first = callbacks[0]
+            session = Session(
+                first.adapted,
+                place_of(trainer),
+                first.loader(trainer),
+                [self.passes[callback] for callback in callbacks],
+                first.input_key,
+                first.label_key,
+            )
+            self.sessions.append(session)
+            self._dataloader_idx[session] = first.dataloader_idx
+            session.start()
+
+
+def place_of(trainer: L.Trainer) -> Place:
+    """Where this process of a trainer stands."""
+    return Place(trainer.strategy.root_device, trainer.global_rank, trainer.world_size)

@@ -1,0 +1,167 @@
+"""The door to all evaluations from any code: ``evaluate(model, dataloader)``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DistributedSampler
+
+from torchdisentangle.evaluation.base import Context, Evaluation
+from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
+from torchdisentangle.evaluation.elbo import ELBOEvaluation
+from torchdisentangle.evaluation.informativeness import InformativenessEvaluation
+from torchdisentangle.evaluation.manifold import ManifoldEvaluation
+from torchdisentangle.evaluation.place import Place
+from torchdisentangle.evaluation.positions import RowPositions, sampler_of
+from torchdisentangle.evaluation.report import Report
+from torchdisentangle.evaluation.rows import Key
+from torchdisentangle.evaluation.session import Session
+from torchdisentangle.evaluation.similarity import SimilarityEvaluation
+from torchdisentangle.evaluation.topology import TopologyEvaluation
+from torchdisentangle.evaluation.traversal import TraversalEvaluation
+from torchdisentangle.evaluation.undisturbed import undisturbed
+from torchdisentangle.latent_model import LatentModel
+from torchdisentangle.models.adapters import as_latent_model
+
+EVALUATIONS: dict[str, type[Evaluation]] = {
+    evaluation.family: evaluation
+    for evaluation in (
+        ManifoldEvaluation,
+        ELBOEvaluation,
+        DisentanglementEvaluation,
+        InformativenessEvaluation,
+        SimilarityEvaluation,
+        TopologyEvaluation,
+        TraversalEvaluation,
+    )
+}
+"""The evaluations by their families' names."""
+
+
+def evaluate(
+    model: nn.Module | LatentModel,
+    dataloader: Iterable[Any] | None = None,
+    evaluations: Sequence[str | Evaluation] = ("manifold",),
+    *,
+    input_key: Key = None,
+    label_key: Key = 1,
+    latent_dim: int | None = None,
+    num_classes: int | None = None,
+    device: torch.device | str | None = None,
+) -> Report:
+    """Evaluate a model: in any training loop, or afterwards.
+
+    The model is left as it was: in its mode, with its weights, buffers, and random number generators. Where
+    ``torch.distributed`` is initialised, all processes must call this together; they share the work, and each gets the
+    report that one process would get. A data loader with a :class:`~torch.utils.data.DistributedSampler` is read as it
+    is; any other must give the same batches on every process, which then take them in turn.
+
+    Args:
+        model: a module that :func:`~torchdisentangle.models.as_latent_model` can adapt, or an adapted one.
+        dataloader: batches of data, in a fixed order; not needed by evaluations of the decoder alone.
+        evaluations: names (``"manifold"``, ``"elbo"``, ``"disentanglement"``, ``"informativeness"``, ``"similarity"``,
+            ``"topology"``, ``"latents"``) or :class:`~torchdisentangle.evaluation.Evaluation` objects, which hold
+            settings.
+        input_key: where the data are in a batch: a position or a key; ``None``: the batch itself if it is a tensor,
+            else its first element.
+        label_key: where the labels are in a batch.
+        latent_dim: number of latents, if the model does not tell.
+        num_classes: number of classes of a conditional model, if it does not tell.
+        device: where to evaluate; ``None``: where the model is. Batches are moved there.
+
+    Returns:
+        Scalars (``report["manifold/total_correlation"]``), matrices, and figures to draw.
+
+    Raises:
+        TypeError: if the model or a batch lacks what is needed.
+        ValueError: for an unknown name, or settings that do not fit.
+
+    Example:
+        >>> from torchdisentangle.models import VAE
+        >>> model = VAE(data_shape=(4,), latent_dim=2, hidden=[8])
+        >>> data = torch.utils.data.DataLoader(torch.rand(20, 4), batch_size=5)
+        >>> report = evaluate(model, data, ["elbo", ManifoldEvaluation(num_samples=16)])
+        >>> report["elbo/kl"] >= 0, "manifold/total_correlation" in report.scalars
+        (True, True)
+    """
+    adapted = as_latent_model(model, latent_dim=latent_dim, num_classes=num_classes)
+    if device is not None:
+        adapted.module.to(device)
+    wanted = [named(one) for one in evaluations]
+    families = [one.family for one in wanted]
+    if len(set(families)) < len(families):
+        raise ValueError(f"each family can be evaluated once at a time, got {families}")
+    for one in wanted:
+        one.check(adapted)
+    place = Place.here(adapted.like.device)
+    context = Context(loader=dataloader)
+    with undisturbed(adapted.module):
+        passes = {one.family: one.settle(adapted, place).begin(adapted, place, context) for one in wanted}
+        whole = place.world_size > 1 and not isinstance(sampler_of(dataloader), DistributedSampler)
+        positions = RowPositions(dataloader, 0, 1) if whole else None
+        session = Session(adapted, place, dataloader, list(passes.values()), input_key, label_key, positions)
+        _feed(session, dataloader, place, in_turn=whole)
+    _raise_together(session, place)
+    return Report.combined({family: one.finish() for family, one in passes.items()})
+
+
+def named(evaluation: str | Evaluation) -> Evaluation:
+    """An evaluation by its name, with default settings.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    Example:
+        >>> named("elbo") == ELBOEvaluation()
+        True
+    """
+    if isinstance(evaluation, Evaluation):
+        return evaluation
+    if evaluation not in EVALUATIONS:
+        raise ValueError(f"there is no evaluation {evaluation!r}; there are {', '.join(EVALUATIONS)}")
+    return EVALUATIONS[evaluation]()
+
+
+def on_device(batch: Any, device: torch.device) -> Any:
+    """A batch, of tensors in sequences and mappings, on a device.
+
+    Example:
+        >>> on_device({"x": [torch.zeros(1)]}, torch.device("cpu"))
+        {'x': [tensor([0.])]}
+    """
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, Mapping):
+        return {key: on_device(value, device) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(on_device(value, device) for value in batch))
+    if isinstance(batch, (list, tuple)):
+        return type(batch)(on_device(value, device) for value in batch)
+    return batch
+
+
+def _feed(session: Session, dataloader: Iterable[Any] | None, place: Place, in_turn: bool) -> None:
+    session.start()
+    if not session.active:
+        return
+    if dataloader is None:
+        raise TypeError("these evaluations need data: give a dataloader")
+    for number, batch in enumerate(dataloader):
+        if in_turn and number % place.world_size != place.rank:
+            session.skip(batch)
+        else:
+            session.feed(on_device(batch, place.device))
+        if not session.active:
+            return
+
+
+def _raise_together(session: Session, place: Place) -> None:
+    """Raise the first error of this process, or one that says that another process failed."""
+    failed = place.any(bool(session.errors))
+    for error in session.errors.values():
+        raise error
+    if failed:
+        raise RuntimeError("the evaluation failed on another process")
