@@ -226,7 +226,8 @@ class JointCounts:
         return low >= 0 and (high + 1) * factors.shape[1] * num_codes * self.num_bins <= _LARGEST_TABLE
 
     def _extremes(self, factors: Tensor) -> tuple[int, int]:
-        discrete = factors[:, self._discrete(factors)]
+        chosen = self._discrete(factors)
+        discrete = factors if all(chosen) else factors[:, chosen]
         low, high = discrete.aminmax() if discrete.numel() else (0, 0)
         return int(low), int(high)
 

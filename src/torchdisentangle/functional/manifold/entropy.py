@@ -24,6 +24,9 @@ from torchdisentangle.functional.manifold.gram import (
     log_volume,
 )
 
+PriorEntropy = Tensor | Sequence[float] | Sequence[Sequence[float]] | float
+"""Entropies of a prior's dimensions in nats: a number, ``(d,)``, or ``(C, d)`` per class."""
+
 STANDARD_NORMAL_ENTROPY = 0.5 * (1 + math.log(2 * math.pi))
 
 
@@ -222,7 +225,7 @@ def entropic_decomposition(
     )
 
 
-def prior_entropies(prior_entropy: Tensor | float, gram: Tensor, per_class: bool = True) -> Tensor:
+def prior_entropies(prior_entropy: PriorEntropy, gram: Tensor, per_class: bool = True) -> Tensor:
     """Entropies of the prior's dimensions as ``(d,)``, or ``(C, d)`` where allowed and given so, next to ``gram``."""
     values = torch.as_tensor(prior_entropy, dtype=gram.dtype, device=gram.device)
     if values.ndim > 0 and (values.shape[-1] != gram.shape[-1] or values.ndim > 1 + per_class):
