@@ -46,7 +46,7 @@ class Report:
         return cls(merged("scalars"), merged("matrices"), merged("figures"), most)
 
     def kept(self) -> Self:
-        """The same report without figures, which hold on to metrics and their rows, and with its matrices on the CPU."""
+        """The same report with its matrices on the CPU, and without figures, which hold on to metrics and rows."""
         return replace(self, matrices={name: value.detach().cpu() for name, value in self.matrices.items()}, figures={})
 
     def __getitem__(self, name: str) -> float:
