@@ -18,10 +18,10 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from tests.helpers import MakeTrainer, RunProcesses
+
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing about truth
 hypothesis.settings.load_profile("untimed")
-
-RunProcesses = Callable[..., list[Any]]
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +83,7 @@ def _offline_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def make_trainer(tmp_path: Path) -> Callable[..., L.Trainer]:
+def make_trainer(tmp_path: Path) -> MakeTrainer:
     def make(*callbacks: L.Callback, **settings: Any) -> L.Trainer:
         defaults = {
             "accelerator": "cpu",

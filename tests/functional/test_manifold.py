@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.helpers import NORMAL_ENTROPY, assert_close, random_jacobian, random_orthogonal
 from torchdisentangle.functional import (
     decoder_jacobian,
     effective_dimension,
@@ -25,27 +25,8 @@ from torchdisentangle.functional import (
     manifold_total_correlation,
 )
 
-NORMAL_ENTROPY = 1.4189385332046727  # (1 + log 2 pi) / 2
-
-# Means over a few samples of logarithms of Gram matrices with condition numbers of at most some thousands: each
-# entry carries about 2^-53, which the inverse inside a determinant amplifies by the condition number.
-ROUNDING: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
-
 seeds = st.integers(0, 2**16)
 latent_dims = st.integers(2, 6)
-
-
-def random_jacobian(n: int = 5, data_dim: int = 8, latent_dim: int = 4, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, data_dim, latent_dim, generator=generator, dtype=torch.float64)
-
-
-def random_orthogonal(dim: int, seed: int = 0) -> Tensor:
-    return torch.linalg.qr(random_jacobian(1, dim, dim, seed)[0])[0]
-
-
-def assert_close(actual: Tensor, expected: Tensor | float) -> None:
-    torch.testing.assert_close(actual, torch.as_tensor(expected, dtype=torch.float64), **ROUNDING)
 
 
 # Linear decoders
