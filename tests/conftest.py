@@ -24,6 +24,22 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # how long an ex
 hypothesis.settings.load_profile("untimed")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs before anything looks for them, unless ``-m gpu`` asks for the tests of GPUs.
+
+    The other tests fork, which no process may that has initialised CUDA, and take the CPU for granted.
+    """
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.markexpr != "gpu" or not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and -m gpu"))
+
+
 @pytest.fixture(scope="session")
 def run_processes(tmp_path_factory: pytest.TempPathFactory) -> RunProcesses:
     """``run_processes(n, function, *args)``: what ``function(rank, *args)`` returns in ``n`` joined processes."""

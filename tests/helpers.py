@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning as L
+import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 MakeTrainer = Callable[..., L.Trainer]
 RunProcesses = Callable[..., list[Any]]
+
+on_devices = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 
 NORMAL_ENTROPY = 1.4189385332046727  # (1 + log 2 pi) / 2
 
@@ -43,7 +46,7 @@ def assert_close(actual: Tensor, expected: Tensor | float) -> None:
     each entry carries about 2^-53, which the inverse inside a determinant amplifies by the condition number.
     """
     expected = torch.as_tensor(expected, dtype=torch.float64)
-    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-10, atol=1e-10)
 
 
 def logged(trainer: L.Trainer, family: str, prefix: str = "val") -> dict[str, float]:
