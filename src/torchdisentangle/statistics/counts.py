@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
+from torchdisentangle.functional.device import sizes_of
 from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.functional.supervised.binning import (
     assign_bins,
@@ -33,7 +34,6 @@ Edges = Literal["data", "prior"] | Range
 Binning = Literal["hard", "soft"]
 
 _LARGEST_TABLE = 2**27  # counts, 1 GiB
-_BLOCK = 2**18  # numbers held at a time, about what fits a cache
 
 
 class JointCounts:
@@ -187,7 +187,8 @@ class JointCounts:
         dtype = torch.int64 if self.binning == "hard" else torch.float64
         table = torch.zeros(num_factors, d, self.num_bins, num_values, dtype=dtype, device=statistic.device)
         low, high = self.range or ((codes.amin(0), codes.amax(0)) if len(codes) else (torch.zeros(()),) * 2)
-        for part in row_blocks(len(codes), d * (num_factors if log_variance is None else self.num_bins), _BLOCK):
+        numbers = d * (num_factors if log_variance is None else self.num_bins)
+        for part in row_blocks(len(codes), numbers, sizes_of(codes.device).numbers_each(4)):
             if self.binning == "soft" and log_variance is not None:
                 soft = self._soft(codes[part].double(), log_variance[part].to(codes.device, torch.float64), low, high)
                 table += joint_weights(soft, values[part], num_values)
