@@ -47,10 +47,23 @@ class Place:
         """The largest value of all processes; a collective."""
         if self.world_size == 1:
             return value
-        values = torch.tensor([value], dtype=torch.float32, device=self.device)
+        values = torch.tensor([value], dtype=torch.float64, device=self.device)
         dist.all_reduce(values, op=dist.ReduceOp.MAX)
         return float(values)
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on any process; a collective."""
         return self.largest(float(flag)) > 0
+
+    def same(self, value: int) -> bool:
+        """Whether all processes that have a value have the same one; a collective.
+
+        Args:
+            value: not negative, or -1 if this process has none.
+        """
+        if self.world_size == 1:
+            return True
+        values = torch.tensor([value, -value if value >= 0 else -(2**62)], device=self.device)
+        dist.all_reduce(values, op=dist.ReduceOp.MAX)
+        largest, smallest = values.tolist()
+        return largest < 0 or largest == -smallest
