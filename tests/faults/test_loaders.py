@@ -174,9 +174,7 @@ REFUSED: dict[str, tuple[Callable[[int, int], DataLoader], str]] = {
         "must hold equally many rows",
     ),
     "chunks of all sizes": (
-        lambda rank, size: DataLoader(
-            Chunks(5, 9, 20, 14), 1, sampler=plain(range(4), rank, size), collate_fn=joined
-        ),
+        lambda rank, size: DataLoader(Chunks(5, 9, 20, 14), 1, sampler=plain(range(4), rank, size), collate_fn=joined),
         "must hold equally many rows",
     ),
     "chunks that differ between processes": (
@@ -186,7 +184,7 @@ REFUSED: dict[str, tuple[Callable[[int, int], DataLoader], str]] = {
             sampler=plain(range(4 if size == 2 else 3), rank, size),
             collate_fn=joined,
         ),
-        "other numbers of rows on other processes",
+        "hold other numbers of rows",
     ),
     "drop_last": (
         lambda rank, size: DataLoader(table(), 9, sampler=plain(table(), rank, size), drop_last=True),

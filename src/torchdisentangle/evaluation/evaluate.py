@@ -19,6 +19,7 @@ from torchdisentangle.evaluation.positions import RowPositions, sampler_of
 from torchdisentangle.evaluation.report import Report
 from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.evaluation.session import ROWS_DIFFER, Session
+from torchdisentangle.evaluation.sharded import check_unsharded
 from torchdisentangle.evaluation.shared import SharedBatches
 from torchdisentangle.evaluation.similarity import SimilarityEvaluation
 from torchdisentangle.evaluation.topology import TopologyEvaluation
@@ -90,6 +91,7 @@ def evaluate(
         >>> report["elbo/kl"] >= 0, "manifold/total_correlation" in report.scalars
         (True, True)
     """
+    check_unsharded(model if isinstance(model, nn.Module) else model.module)
     adapted = as_latent_model(model, latent_dim=latent_dim, num_classes=num_classes)
     if device is not None:
         adapted.module.to(device)

@@ -14,9 +14,8 @@ from torchdisentangle.evaluation.positions import RowPositions
 from torchdisentangle.evaluation.rows import Key, encode, take
 from torchdisentangle.latent_model import LatentModel
 
-
 ROWS_DIFFER = (
-    "the items of the data set hold other numbers of rows on other processes, or the sampler draws another order there, "
+    "on other processes the items of the data set hold other numbers of rows, or the sampler draws another order, "
     "so rows would be missing or counted twice"
 )
 

@@ -62,4 +62,4 @@ class SharedBatches:
 
 def _digest(rows: Tensor, start: int) -> int:
     rows = rows.detach().cpu().contiguous()
-    return zlib.crc32(rows.view(torch.uint8).numpy(), start) if rows.numel() else start
+    return zlib.crc32(rows.view(torch.uint8).numpy().tobytes(), start) if rows.numel() else start
