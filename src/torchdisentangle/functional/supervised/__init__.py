@@ -8,6 +8,13 @@ from torchdisentangle.functional.supervised.binning import (
     normal_quantile_edges,
     soft_bins,
 )
+from torchdisentangle.functional.supervised.identifiability import (
+    canonical_correlations,
+    correlation_matrix,
+    linear_r2,
+    match_codes,
+    matched_correlation,
+)
 from torchdisentangle.functional.supervised.importance import (
     completeness_per_factor,
     dci_completeness,
@@ -47,7 +54,9 @@ __all__ = [
     "above_chance",
     "assign_bins",
     "assign_equal_bins",
+    "canonical_correlations",
     "completeness_per_factor",
+    "correlation_matrix",
     "dci_completeness",
     "dci_disentanglement",
     "dci_mig",
@@ -62,7 +71,10 @@ __all__ = [
     "joint_counts",
     "joint_entropy",
     "joint_weights",
+    "linear_r2",
     "majority_vote_accuracy",
+    "match_codes",
+    "matched_correlation",
     "modularity",
     "mutual_information",
     "mutual_information_gap",
