@@ -256,7 +256,7 @@ class EvaluationCallback(L.Callback):
         values = {f"{key}/{name}": torch.tensor(value, dtype=torch.float32) for name, value in report.scalars.items()}
         finite = {name: value for name, value in values.items() if value.isfinite()}  # in what loggers hold
         pl_module.log_dict(finite, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes already
-        self.report = report
+        self.report = report.kept()
         try:
             self.keep(trainer, report)
         except Exception as error:  # a full disk, say
