@@ -322,7 +322,7 @@ def test_labels_and_log_det_are_given_by_name() -> None:
         (ManifoldCrossPairwiseMutualInformation, "ManifoldCrossPairwiseMutualInformation"),
         (ManifoldSummary, "ManifoldSummary"),
         (MeanDecoderJacobian, "MeanDecoderJacobian"),
-        (manifold_metrics, "manifold_metrics"),
+        (manifold_metrics, "ManifoldMetrics"),
     ],
 )
 def test_a_typo_is_an_error_of_what_was_built(build: Callable[..., Any], name: str) -> None:
