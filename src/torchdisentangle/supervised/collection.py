@@ -10,8 +10,8 @@ from typing_extensions import Unpack
 
 from torchdisentangle.settings import settings_of
 from torchdisentangle.statistics import MetricSettings, StatisticCollection
+from torchdisentangle.statistics.bin_counter import Edges
 from torchdisentangle.statistics.checks import Continuous
-from torchdisentangle.statistics.counts import Edges
 from torchdisentangle.supervised.registry import key_of, registered_scores
 
 

@@ -1,5 +1,12 @@
 """Scores of codes against known factors."""
 
+from torchdisentangle.functional.supervised.identifiability import (
+    canonical_correlations,
+    correlation_matrix,
+    linear_r2,
+    match_codes,
+    matched_correlation,
+)
 from torchdisentangle.functional.supervised.importance import (
     completeness_per_factor,
     dci_completeness,
@@ -33,7 +40,9 @@ from torchdisentangle.functional.supervised.predictability import (
 )
 
 __all__ = [
+    "canonical_correlations",
     "completeness_per_factor",
+    "correlation_matrix",
     "dci_completeness",
     "dci_disentanglement",
     "dci_mig",
@@ -44,6 +53,9 @@ __all__ = [
     "irs_score",
     "jemmig",
     "joint_entropy",
+    "linear_r2",
+    "match_codes",
+    "matched_correlation",
     "modularity",
     "mutual_information",
     "mutual_information_gap",
