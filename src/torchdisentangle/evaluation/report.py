@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from typing_extensions import Self
 
 _PARTS = ("scalars", "matrices", "figures", "intervals", "ceilings")
 _HEAD, _MATRIX = "report", "matrix/"  # names in a saved file
@@ -92,6 +93,10 @@ class Report:
 
         changed: dict[str, Any] = {part: renamed(part) for part in _PARTS}
         return replace(self, **changed)
+
+    def kept(self) -> Self:
+        """The same report with its matrices on the CPU, and without figures, which hold on to metrics and rows."""
+        return replace(self, matrices={name: value.detach().cpu() for name, value in self.matrices.items()}, figures={})
 
     def __getitem__(self, name: str) -> float:
         """A scalar by its name."""
