@@ -305,7 +305,7 @@ class EvaluationCallback(L.Callback):
 
     def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, report: Report) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
-        self._logged.values(pl_module, key, report.scalars, taken=getattr(trainer, "_results", None) or ())
+        self._logged.values(pl_module, key, report.to_log(), taken=getattr(trainer, "_results", None) or ())
         known = [one for one in self._monitors(trainer) if self._logged.knows(one.key)]
         missing = [one for one in known if one.key not in self._logged.current]
         stand_in(self._logged.metrics, missing, pl_module.device)
