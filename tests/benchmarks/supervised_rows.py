@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.benchmarks import scaled, timed
 from torchdisentangle import DCI, SAP, FactorVAEScore, supervised_metrics
-from torchdisentangle.supervised.registry import default_scores
+from torchdisentangle.supervised import default_scores
 
 SIZES, NUM_CODES, BATCH = (3, 6, 40, 32, 32), 10, 1024
 
@@ -78,7 +78,7 @@ def tables(device: str = "cpu") -> Iterator[str]:
         f"{len(quick)} scores, {len(codes):,} rows x {NUM_CODES} codes x {len(SIZES)} factors\n\n"
         "| | seconds | ratio | values |\n|---|---|---|---|\n"
         f"| each by itself | {apart:.2f} | 1 | |\n"
-        f"| one collection | {together:.2f} | {apart / together:.1f} "
+        f"| one collection, two states | {together:.2f} | {apart / together:.1f} "
         f"| {'equal' if equal else 'differ'} |\n"
     )
 

@@ -102,9 +102,9 @@ def test_reference_of_another_run(make_trainer: MakeTrainer, tiny_vae: Any, load
         absent.validate(tiny_vae, loader, verbose=False)
 
 
-def callbacks() -> list[L.Callback]:
+def callbacks(folder: Path) -> list[L.Callback]:
     return [
-        RepresentationSimilarityCallback(12, prefix="few", labels=True),
+        RepresentationSimilarityCallback(12, prefix="few", labels=True, folder=str(folder)),
         RepresentationSimilarityCallback(37, prefix="all", measure="vi", save=False),
     ]
 
@@ -117,7 +117,7 @@ def test_processes_give_the_values_of_one(
     wide(tiny_vae)
     found, files = [], []
     for settings in ({}, {"strategy": "ddp_fork", "devices": processes}):
-        trainer = make_trainer(*callbacks(), default_root_dir=tmp_path / f"{len(settings)}", **settings)
+        trainer = make_trainer(*callbacks(tmp_path / f"{len(settings)}"), **settings)
         trainer.validate(tiny_vae, data, verbose=False)
         found.append(
             {

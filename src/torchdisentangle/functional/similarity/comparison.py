@@ -127,7 +127,7 @@ def compare_posteriors(
     """
     check_posteriors(mean_a, log_variance_a)
     if mean_b is None or log_variance_b is None:
-        return _in_blocks(_gaussian(mean_a, log_variance_a), None, *mean_a.shape, mean_a.device)
+        return _in_blocks(_gaussian(mean_a, log_variance_a), None, len(mean_a), mean_a.shape[1], mean_a.device)
     check_posteriors(mean_b, log_variance_b)
     if len(mean_a) != len(mean_b):
         raise ValueError(f"both sets need the same points, got {len(mean_a)} and {len(mean_b)}")
