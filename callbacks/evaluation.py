@@ -301,7 +301,7 @@ class EvaluationCallback(L.Callback):
 
     def _context(self, trainer: L.Trainer) -> Context:
         progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
-        return Context(self.loader(trainer), self.figures_due(trainer), progress)
+        return Context(self.loader(trainer), self.figures_due(trainer), progress, training=trainer.state.fn == "fit")
 
     def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, report: Report) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
