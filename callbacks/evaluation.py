@@ -1,4 +1,7 @@
-"""What all callbacks have in common: when they evaluate, on which model, and how the report is logged."""
+"""What all callbacks have in common: when they evaluate, on which model, and how the report is logged.
+
+Long because it holds every hook of a trainer that an evaluation needs, in the order in which a trainer calls them.
+"""
 
 from __future__ import annotations
 

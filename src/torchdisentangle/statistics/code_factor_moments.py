@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
-from torchdisentangle.statistics.groups import NUM_GROUPS, copy_with, row_groups
+from torchdisentangle.statistics.groups import NUM_GROUPS, row_groups
 from torchdisentangle.statistics.moments import RowMoments
 
 
@@ -67,4 +67,4 @@ class CodeFactorMoments(RowMoments, CodeFactorState):
             states = {name: getattr(statistic, name).clone() for name in names}
             for state in states.values():
                 state[group] = 0
-            yield copy_with(statistic, **states)
+            yield statistic.copy_with(**states)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.checks import Continuous
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
-from torchdisentangle.statistics.groups import copy_with, group_sizes, groups_of_keys
+from torchdisentangle.statistics.groups import group_sizes, groups_of_keys
 from torchdisentangle.statistics.sample import RowSample
 
 _LARGEST_SEED = 2**32 - 1  # what scikit-learn and NumPy accept
@@ -99,4 +99,4 @@ class CodeFactorRows(RowSample, CodeFactorState):
         for stays, keys in rows.derived["without groups"]:
             columns = {name: column[stays] for name, column in rows.columns.items()}
             in_order = torch.zeros_like(statistic.num_unnumbered)  # the rows need not be ordered again
-            yield copy_with(statistic, keys=keys, num_unnumbered=in_order, **columns)
+            yield statistic.copy_with(keys=keys, num_unnumbered=in_order, **columns)
