@@ -130,6 +130,7 @@ class RepresentationSimilarityCallback(EvaluationCallback):
 
     def evaluation_now(self, trainer: L.Trainer, evaluation: Evaluation) -> Evaluation:
         """Compared with the last evaluation of this stage."""
+        assert isinstance(evaluation, SimilarityEvaluation)
         return replace(evaluation, reference=self._reference, previous=self._previous.get(self.stage(trainer)))
 
     def keep(self, trainer: L.Trainer, report: Report) -> None:
