@@ -11,13 +11,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.callbacks.checks import (
-    check_keys,
-    check_strategy,
-    misconfiguration,
-    quieten_advice,
-    warn_of_silence,
-)
+from torchdisentangle.callbacks import checks
+from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.figures import log_figures
 from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
@@ -126,7 +121,9 @@ class EvaluationCallback(L.Callback):
     def begin(self, trainer: L.Trainer) -> Pass:
         """Begin this epoch's pass."""
         evaluation = self.evaluation_now(trainer, self._settled or self.evaluation)
-        return evaluation.begin(self.adapted, place_of(trainer), self._context(trainer))
+        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
+        context = Context(self.loader(trainer), self.figures_due(trainer), progress)
+        return evaluation.begin(self.adapted, place_of(trainer), context)
 
     def loader(self, trainer: L.Trainer) -> Any:
         """The data loader that this callback reads.
@@ -138,10 +135,10 @@ class EvaluationCallback(L.Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         with misconfiguration():
-            check_strategy(trainer)
+            checks.check_strategy(trainer)
         if stage == "fit" or self._trainer is None or self._trainer() is not trainer:
             self.forget()  # a checkpoint restores what it holds afterwards
-            self._trainer = weakref.ref(trainer)
+        self._trainer = weakref.ref(trainer)
 
     def forget(self) -> None:
         """Forget earlier runs."""
@@ -151,7 +148,7 @@ class EvaluationCallback(L.Callback):
         self._attach(trainer, pl_module)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        warn_of_silence(trainer, type(self).__name__, self.every_n_epochs, self._monitors(trainer))
+        checks.warn_of_silence(trainer, type(self).__name__, self.every_n_epochs, self._monitors(trainer))
         if trainer.enable_validation and trainer.val_dataloaders is not None:
             self._check_loader(trainer)
 
@@ -243,10 +240,10 @@ class EvaluationCallback(L.Callback):
 
     def _attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
-        quieten_advice(trainer, key)
+        checks.quieten_advice(trainer, key)
         others = [one for one in evaluation_callbacks(trainer) if one is not self]
         with misconfiguration():
-            check_keys(key, [f"{one.stage(trainer)}/{one.family}" for one in others], type(self).__name__)
+            checks.check_keys(key, [f"{one.stage(trainer)}/{one.family}" for one in others], type(self).__name__)
             check_unsharded(pl_module)
             self._model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
             self.evaluation.check(self._model)
@@ -281,10 +278,6 @@ class EvaluationCallback(L.Callback):
                 self._settled = self.evaluation.settle(self.adapted, place_of(trainer), say)
         except Exception as error:  # whatever a model raises
             Watch.of(trainer).errors[self] = error
-
-    def _context(self, trainer: L.Trainer) -> Context:
-        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
-        return Context(self.loader(trainer), self.figures_due(trainer), progress)
 
     def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, report: Report) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
