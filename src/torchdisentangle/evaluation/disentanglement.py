@@ -211,7 +211,7 @@ class DisentanglementPass(Pass):
         except ValueError as error:  # too few rows
             warnings.warn(f"the interval of {name} could not be computed: {error}", UserWarning, stacklevel=2)
             return {}
-        ends = {}
+        ends: dict[str, float] = {}
         for suffix, value in zip(("low", "high"), interval, strict=True):
             found = value if isinstance(value, Mapping) else {name: value}
             ends |= {f"{key}_{suffix}": float(end) for key, end in found.items() if end.numel() == 1}

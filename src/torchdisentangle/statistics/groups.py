@@ -47,7 +47,7 @@ def group_sizes(groups: Tensor) -> Tensor:
 
 def copy_with(statistic: Any, **states: Tensor) -> Any:
     """A copy of a statistic that has computed nothing yet and holds other states; the statistic keeps its own."""
-    twin = type(statistic).__new__(type(statistic))  # what copy.copy does, which describes the metric first
+    twin: Any = object.__new__(type(statistic))  # what copy.copy does, but that describes the metric first
     twin.__setstate__(statistic.__getstate__())
     twin._computed = None
     for name, value in states.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torchmetrics import Metric, MetricCollection
@@ -77,8 +77,9 @@ def supervised_metrics(
             raise ValueError(f"two metrics would be called {key!r}")
         if isinstance(named, str):
             score, own = scores[named]
+            make: Callable[..., Metric] = score
             taken = {name: value for name, value in common.items() if name in settings_of(score)}
-            members[key] = score(**{**own, **taken, **settings})
+            members[key] = make(**{**own, **taken, **settings})
         else:
             members[key] = named
     return StatisticCollection(members)
