@@ -124,5 +124,6 @@ class DisentanglementCallback(EvaluationCallback):
 
     def evaluation_now(self, trainer: L.Trainer, evaluation: Evaluation) -> Evaluation:
         """Without the slow scores where they are not due."""
+        assert isinstance(evaluation, DisentanglementEvaluation)
         due = self.slow_every and (trainer.state.fn != "fit" or self.num_evaluations % self.slow_every == 0)
         return evaluation if due else replace(evaluation, metrics=self.metrics)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import lightning as L
+import torch
+import torch.distributed as dist
+from torch.distributed.constants import default_pg_timeout
 
 from torchdisentangle.evaluation import Pass, Place, Session, undisturbed
 from torchdisentangle.latent_model import LatentModel
 
 _WATCHES: WeakKeyDictionary[L.Trainer, Watch] = WeakKeyDictionary()
+_GROUPS: WeakKeyDictionary[L.Trainer, Any] = WeakKeyDictionary()
 
 
 class Watching(Protocol):
@@ -92,6 +97,11 @@ class Watch:
         found = (session.errors.get(self.passes[callback]) for session in self.sessions if callback in self.passes)
         return next((error for error in found if error is not None), None)
 
+    def signature_of(self, callback: Watching) -> int:
+        """What all processes must agree on about the rows that a callback's evaluation was given."""
+        one = self.passes[callback]
+        return next(session.signature for session in self.sessions if one in session.passes)
+
     def _begin_passes(self, trainer: L.Trainer) -> None:
         groups: dict[object, list[Watching]] = {}
         for callback in self.callbacks:
@@ -119,3 +129,18 @@ class Watch:
 def place_of(trainer: L.Trainer) -> Place:
     """Where this process of a trainer stands."""
     return Place(trainer.strategy.root_device, trainer.global_rank, trainer.world_size)
+
+
+def agreeing(trainer: L.Trainer) -> Place:
+    """Where the processes of a trainer agree on what went wrong; first called at a place that all of them pass.
+
+    They do so in a group of their own. A process that fails in the middle of a reduction comes here while others still
+    wait there; in one group, their messages would be taken for each other.
+    """
+    place = place_of(trainer)
+    if place.world_size == 1:
+        return place
+    if trainer not in _GROUPS:
+        patience = getattr(trainer.strategy, "_timeout", None) or default_pg_timeout
+        _GROUPS[trainer] = dist.new_group(backend="gloo", timeout=2 * patience)  # longer than others wait there
+    return replace(place, device=torch.device("cpu"), group=_GROUPS[trainer])

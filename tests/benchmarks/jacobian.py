@@ -247,6 +247,35 @@ def pairs_against_loops(device: str) -> str:
     )
 
 
+def gram_in_float64(jacobian: Tensor) -> Tensor:
+    """As one would write it."""
+    jacobian = jacobian.double()
+    return jacobian.mT @ jacobian
+
+
+def updates_against_products(device: str) -> str:
+    rows = []
+    for n, data_dim, latent_dim in ((512, 784, 100), (64, 12288, 64), (16, 784, 256), (4, 784, 784)):
+        jacobian = torch.randn(n, data_dim, latent_dim, device=device)
+        correlated = jacobian + torch.randn(n, data_dim, 1, device=device)
+        metrics = manifold_metrics(mean_jacobian=False).to(device)
+        times = least_seconds(
+            {
+                "product": partial(gram_in_float64, jacobian),
+                "update": partial(metrics.update, jacobian),
+                "correlated": partial(metrics.update, correlated),
+            },
+            device,
+        )
+        size = f"{n} x {data_dim} x {latent_dim}"
+        rows.append([size, *(ratio(times[key] / times["product"]) for key in ("update", "correlated"))])
+    return markdown(
+        "Time of an update of all manifold metrics from given Jacobians, over that of their Gram product in float64",
+        ["N x D x d", "independent columns", "correlated columns (volumes that need a closer look)"],
+        rows,
+    )
+
+
 def memory(device: str) -> str:
     budgets = [4 * MEBIBYTE, 32 * MEBIBYTE, 256 * MEBIBYTE]
     rows = []
@@ -296,7 +325,15 @@ def roofline(device: str) -> str:
 def tables(device: str = "cpu") -> Iterator[str]:
     """The tables, one after the other."""
     warnings.filterwarnings("ignore", message=".*vmap|.*torch.lu is deprecated")
-    for table in (against_alternatives, compiled, against_bare_products, pairs_against_loops, memory, roofline):
+    for table in (
+        against_alternatives,
+        compiled,
+        against_bare_products,
+        pairs_against_loops,
+        updates_against_products,
+        memory,
+        roofline,
+    ):
         yield table(device)
 
 

@@ -55,7 +55,7 @@ class Evaluation(ABC):
     @property
     @abstractmethod
     def abilities(self) -> tuple[str, ...]:
-        """What the model must be able to do: ``"encode"``, ``"decode"``."""
+        """Names of what the model must be able to do, such as ``"encode"`` and ``"decode"``."""
 
     def check(self, model: LatentModel) -> None:
         """Raise a TypeError or ValueError if the model lacks what is needed."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 from torch.utils.data import Subset
-from torchmetrics import Metric
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.datasets import FactorDataset, intervention_factors
@@ -86,7 +86,7 @@ class DisentanglementEvaluation(Evaluation):
         """Begin a pass."""
         return DisentanglementPass(self, model, place, context)
 
-    def scores(self) -> dict[str, Metric]:
+    def scores(self) -> dict[str, Metric | MetricCollection]:
         """New metrics by the names under which they are reported."""
         wanted = default_scores("quick") if self.metrics is None else self.metrics
         fresh = [metric if isinstance(metric, str) else metric.clone() for metric in wanted]
@@ -256,6 +256,6 @@ def factor_dataset(dataset: Any) -> FactorDataset | None:
     return dataset if isinstance(dataset, FactorDataset) else None
 
 
-def is_interventional(metric: Metric) -> bool:
+def is_interventional(metric: Metric | MetricCollection) -> bool:
     """Whether a score is about interventions, so wants rows of independent factors, by design if it can be."""
     return isinstance(metric, SupervisedScore) and "interventions" in metric.needs

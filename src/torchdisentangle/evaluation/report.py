@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from matplotlib.figure import Figure
 from torch import Tensor
+from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Report:
 
         most = max((report.num_rows for report in reports.values()), default=0)
         return cls(merged("scalars"), merged("matrices"), merged("figures"), most)
+
+    def kept(self) -> Self:
+        """The same report with its matrices on the CPU, and without figures, which hold on to metrics and rows."""
+        return replace(self, matrices={name: value.detach().cpu() for name, value in self.matrices.items()}, figures={})
 
     def __getitem__(self, name: str) -> float:
         """A scalar by its name."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
+from torchdisentangle.functional.device import sizes_of
 from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.functional.supervised.binning import (
     assign_bins,
@@ -32,7 +33,7 @@ Edges = Literal["data", "prior"] | Range
 Binning = Literal["hard", "soft"]
 
 _LARGEST_TABLE = 2**27  # counts, 1 GiB
-_BLOCK, _LARGEST_BLOCK = 2**18, 2**22  # numbers held at a time; the smaller fits a cache
+_LARGEST_BLOCK = 2**22  # numbers held at a time for a large table
 
 
 class BinCounter:
@@ -111,7 +112,7 @@ class BinCounter:
         shape = num_factors, d, self.num_bins, num_groups * num_values
         table = torch.zeros(shape, dtype=torch.float64 if self.soft else torch.int64, device=codes.device)
         low, high = self.range or ((codes.amin(0), codes.amax(0)) if len(codes) else (torch.zeros(()),) * 2)
-        block = max(_BLOCK, min(table.numel(), _LARGEST_BLOCK))
+        block = max(sizes_of(codes.device).numbers_each(4), min(table.numel(), _LARGEST_BLOCK))
         for part in row_blocks(len(codes), d * (num_factors if log_variance is None else self.num_bins), block):
             if self.soft and log_variance is not None:
                 soft = self._soft(codes[part].double(), log_variance[part].to(codes.device, torch.float64), low, high)

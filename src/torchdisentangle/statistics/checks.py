@@ -167,7 +167,7 @@ def check_factors(
     if width is not None and factors.shape[1] != width:
         raise ValueError(f"updates so far had {width} {name}, this one has {factors.shape[1]}")
     real = continuous_columns(continuous, factors.shape[1])
-    discrete = factors[:, [column for column, is_real in enumerate(real) if not is_real]]
+    discrete = factors[:, [column for column, is_real in enumerate(real) if not is_real]] if any(real) else factors
     if discrete.is_floating_point():
         discrete = discrete[discrete.isfinite().all(1)]
         if not torch.equal(discrete, discrete.round()):
@@ -216,7 +216,8 @@ def finite_rows(*values: Tensor | None) -> Tensor:
     given = [value for value in values if value is not None]
     finite = torch.ones(len(given[0]), dtype=torch.bool, device=given[0].device)
     for value in given:
-        if value.is_floating_point():
+        on_cpu = value.device.type == "cpu"  # where looking at a sum is cheap
+        if value.is_floating_point() and not (on_cpu and bool(value.sum().isfinite())):
             finite &= value.isfinite().flatten(1).all(1).to(finite.device)
     return finite
 

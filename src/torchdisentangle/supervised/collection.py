@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torchmetrics import Metric, MetricCollection
@@ -76,10 +76,10 @@ def supervised_metrics(
         if key in members:
             raise ValueError(f"two metrics would be called {key!r}")
         if isinstance(named, str):
-            score, own = scores[named]
-            make: Callable[..., Metric] = score
+            score: Any = scores[named].score  # each takes settings of its own
+            own = scores[named].settings
             taken = {name: value for name, value in common.items() if name in settings_of(score)}
-            members[key] = make(**{**own, **taken, **settings})
+            members[key] = score(**{**own, **taken, **settings})
         else:
             members[key] = named
     return StatisticCollection(members)
