@@ -139,15 +139,18 @@ def _has_method_decode(module: nn.Module) -> bool:
     return callable(getattr(module, "decode", None))
 
 
-def _adapt_autoencoder(module: nn.Module, **known: int | None) -> LatentModel:
+def _adapt_autoencoder(
+    module: nn.Module, *, latent_dim: int | None = None, num_classes: int | None = None
+) -> LatentModel:
     """Adapt a module that decodes; if its decoder or generator is itself a latent model, that decodes."""
     name = autoencoder.found(module, autoencoder.DECODERS)
     part = getattr(module, name or "", None)
-    if not isinstance(part, nn.Module) or not _decodes_by_itself(part):
-        return autoencoder.adapt(module, **known)
-    inside = as_latent_model(part, **{key: known[key] or attribute(module, key) for key in known})
-    model = autoencoder.adapt(module, **known, inside=inside)
-    return model if model.supports("encode") else inside
+    inside = None
+    if isinstance(part, nn.Module) and _decodes_by_itself(part):
+        known = {"latent_dim": latent_dim, "num_classes": num_classes}
+        inside = as_latent_model(part, **{key: known[key] or attribute(module, key) for key in known})
+    model = autoencoder.adapt(module, latent_dim=latent_dim, num_classes=num_classes, inside=inside)
+    return model if inside is None or model.supports("encode") else inside
 
 
 def _decodes_by_itself(part: nn.Module) -> bool:

@@ -84,7 +84,8 @@ class AutoencoderModel(LatentModel):
             ValueError: if it has another number of latents.
         """
         posterior = self.encoded(x, labels)
-        flat = Posterior(*(None if part is None else part.flatten(1) for part in posterior))
+        log_variance = posterior.log_variance
+        flat = Posterior(posterior.mean.flatten(1), None if log_variance is None else log_variance.flatten(1))
         if flat.mean.shape[1] != self.latent_dim:
             shape = tuple(posterior.mean.shape[1:])
             raise ValueError(

@@ -89,6 +89,8 @@ def adapt(module: Any, *, latent_dim: int | None = None, num_classes: int | None
     model = NflowsModel(module, tuple(base._shape), num_classes)
     labels = None if num_classes is None else torch.arange(num_classes)
     try:
+        if labels is None and any(hasattr(layer, "context_layer") for layer in module.modules()):
+            raise ValueError("its layers take a context")  # without one they would leave it out in silence
         with trial.trial(module):
             model.decode(torch.zeros(num_classes or 1, model.latent_dim).to(model.like), labels)
     except Exception as error:  # whatever a transform without its context raises
