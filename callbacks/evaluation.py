@@ -16,6 +16,7 @@ from torchmetrics.utilities import rank_zero_warn
 from torchdisentangle.callbacks.figures import log_figure
 from torchdisentangle.callbacks.watch import Watch, place_of
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Place, Report, Session, undisturbed
+from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.models.adapters import as_latent_model
 from torchdisentangle.settings import described
@@ -35,9 +36,9 @@ class EvaluationCallback(L.Callback):
         every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
         dataloader_idx: which validation data loader to use where there are several.
-        input_key: where the data are in a batch: a position or a key; ``None``: the batch itself if it is a tensor,
-            else its first element.
-        label_key: where the labels are in a batch.
+        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
+            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
+        label_key: where the labels are in a batch, likewise.
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
 
@@ -58,8 +59,8 @@ class EvaluationCallback(L.Callback):
         every_n_epochs: int = 1,
         figures: bool | int = True,
         dataloader_idx: int = 0,
-        input_key: int | str | None = None,
-        label_key: int | str = 1,
+        input_key: Key = None,
+        label_key: Key = 1,
         latent_dim: int | None = None,
         num_classes: int | None = None,
     ) -> None:
@@ -223,7 +224,7 @@ class EvaluationCallback(L.Callback):
                 f"two callbacks log {key}/...: give one of them another prefix, such as "
                 f"{type(self).__name__}(prefix='second')"
             )
-        with misconfiguration():
+        with misconfiguration(self):
             self._model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
             self.evaluation.check(self._model)
             if self._model.ready:
@@ -232,7 +233,7 @@ class EvaluationCallback(L.Callback):
 
     def _rehearse_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         place = place_of(trainer).alone
-        with misconfiguration(), undisturbed(pl_module, rehearsal=True):
+        with misconfiguration(self), undisturbed(pl_module, rehearsal=True):
             context = Context(self.loader(trainer), figures=False)
             one = self.evaluation.begin(self.adapted, place, context)
             Session(self.adapted, place, context.loader, [one], self.input_key, self.label_key).rehearse(batch)
@@ -284,9 +285,10 @@ def _on_any(place: Place, flag: bool) -> bool:
 
 
 @contextmanager
-def misconfiguration() -> Iterator[None]:
-    """Turn whatever is raised into Lightning's exception for wrong settings."""
+def misconfiguration(who: object = None) -> Iterator[None]:
+    """Turn whatever is raised into Lightning's exception for wrong settings, which names the callback."""
     try:
         yield
     except Exception as error:  # whatever a model raises
-        raise MisconfigurationException(str(error)) from error
+        name = "" if who is None else f"{type(who).__name__}: "
+        raise MisconfigurationException(f"{name}{error}") from error

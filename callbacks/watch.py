@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import lightning as L
 
 from torchdisentangle.evaluation import Pass, Place, Session, undisturbed
+from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.latent_model import LatentModel
 
 _WATCHES: WeakKeyDictionary[L.Trainer, Watch] = WeakKeyDictionary()
@@ -17,8 +18,8 @@ class Watching(Protocol):
     """What a watch asks of a callback."""
 
     dataloader_idx: int
-    input_key: int | str | None
-    label_key: int | str
+    input_key: Key
+    label_key: Key
     num_evaluations: int
 
     @property
