@@ -48,7 +48,7 @@ def take(batch: Any, key: Columns, argument: str = "input_key") -> Tensor:
         return _side_by_side([take(batch, one, argument) for one in key])
     if callable(key):
         try:
-            value = key(batch)
+            value: Any = key(batch)
         except Exception as error:  # whatever the user's function raises
             raise TypeError(f"the function {argument}= failed on {_content(batch)}: {error!r}") from error
     elif isinstance(batch, Tensor):
