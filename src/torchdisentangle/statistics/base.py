@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -126,7 +125,8 @@ class Statistic(Metric):
 
     def copy_with(self, **states: Tensor) -> Self:
         """A copy that has computed nothing yet and holds other states; this statistic keeps its own."""
-        twin = copy.copy(self)
+        twin = object.__new__(type(self))  # what copy.copy does, but that describes the metric first
+        twin.__setstate__(self.__getstate__())
         twin._computed = None
         for name, value in states.items():
             setattr(twin, name, value)

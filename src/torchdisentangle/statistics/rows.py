@@ -37,6 +37,8 @@ class CodeFactorRows(RowSample, CodeFactorState):
         ('keys', 'codes', 'factors')
     """
 
+    refits = True
+
     def __init__(
         self, max_rows: int = 10_000, continuous: Continuous = False, seed: int = 0, log_variance: bool = False
     ) -> None:
@@ -94,9 +96,9 @@ class CodeFactorRows(RowSample, CodeFactorState):
         rows = self.read(statistic)
         if "without groups" not in rows.derived:
             groups = groups_of_keys(rows.keys)
-            staying = [groups != group for group in groups.unique().tolist()]
-            rows.derived["without groups"] = [(stays, rows.keys[stays]) for stays in staying]
+            staying = [(groups != group).nonzero()[:, 0] for group in groups.unique().tolist()]
+            rows.derived["without groups"] = [(stays, rows.keys.index_select(0, stays)) for stays in staying]
         for stays, keys in rows.derived["without groups"]:
-            columns = {name: column[stays] for name, column in rows.columns.items()}
+            columns = {name: column.index_select(0, stays) for name, column in rows.columns.items()}
             in_order = torch.zeros_like(statistic.num_unnumbered)  # the rows need not be ordered again
             yield statistic.copy_with(keys=keys, num_unnumbered=in_order, **columns)
