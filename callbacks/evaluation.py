@@ -28,8 +28,7 @@ class EvaluationCallback(L.Callback):
     """Runs an evaluation in every validation or test epoch, and logs its report.
 
     Before training, the model is checked and rehearsed: errors are raised. After that an error never ends a training:
-    it is warned of, on all processes, and the epoch has no values. The last report stays in the attribute ``report``,
-    with its matrices.
+    it is warned of, on all processes, and the epoch has no values. The attribute ``report`` keeps the last report.
 
     What a checkpoint, an early stopping or a scheduler monitors is never the value of another epoch: an epoch in which
     one looks (a checkpoint has its own ``every_n_epochs``; ``strict=False`` needs no value) is evaluated whatever
