@@ -81,9 +81,10 @@ def warn_of_silence(trainer: L.Trainer, name: str, every_n_epochs: int, monitors
 
 
 @contextmanager
-def misconfiguration() -> Iterator[None]:
-    """Turn whatever is raised into Lightning's exception for wrong settings."""
+def misconfiguration(who: object = None) -> Iterator[None]:
+    """Turn whatever is raised into Lightning's exception for wrong settings, which names the callback."""
     try:
         yield
     except Exception as error:  # whatever a model raises
-        raise MisconfigurationException(str(error)) from error
+        name = "" if who is None else f"{type(who).__name__}: "
+        raise MisconfigurationException(f"{name}{error}") from error

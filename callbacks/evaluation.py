@@ -18,6 +18,7 @@ from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
 from torchdisentangle.callbacks.watch import Watch, agreeing, loader_of, on_any, place_of
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
+from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.evaluation.sharded import check_unsharded
 from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.models.adapters import as_latent_model
@@ -42,9 +43,9 @@ class EvaluationCallback(L.Callback):
         every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
         dataloader_idx: which validation data loader to use where there are several.
-        input_key: where the data are in a batch: a position or a key; ``None``: the batch itself if it is a tensor,
-            else its first element.
-        label_key: where the labels are in a batch.
+        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
+            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
+        label_key: where the labels are in a batch, likewise.
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
 
@@ -67,8 +68,8 @@ class EvaluationCallback(L.Callback):
         every_n_epochs: int = 1,
         figures: bool | int = True,
         dataloader_idx: int = 0,
-        input_key: int | str | None = None,
-        label_key: int | str = 1,
+        input_key: Key = None,
+        label_key: Key = 1,
         latent_dim: int | None = None,
         num_classes: int | None = None,
     ) -> None:
@@ -121,7 +122,7 @@ class EvaluationCallback(L.Callback):
         """Begin this epoch's pass."""
         evaluation = self.evaluation_now(trainer, self._settled or self.evaluation)
         progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
-        context = Context(self.loader(trainer), self.figures_due(trainer), progress)
+        context = Context(self.loader(trainer), self.figures_due(trainer), progress, training=trainer.state.fn == "fit")
         return evaluation.begin(self.adapted, place_of(trainer), context)
 
     def loader(self, trainer: L.Trainer) -> Any:
@@ -241,7 +242,7 @@ class EvaluationCallback(L.Callback):
         key = f"{self.stage(trainer)}/{self.family}"
         checks.quieten_advice(trainer, key)
         others = [one for one in evaluation_callbacks(trainer) if one is not self]
-        with misconfiguration():
+        with misconfiguration(self):
             checks.check_keys(key, [f"{one.stage(trainer)}/{one.family}" for one in others], type(self).__name__)
             check_unsharded(pl_module)
             self._model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
@@ -252,7 +253,7 @@ class EvaluationCallback(L.Callback):
 
     def _rehearse_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         place = place_of(trainer)
-        with misconfiguration(), undisturbed(pl_module, rehearsal=True):
+        with misconfiguration(self), undisturbed(pl_module, rehearsal=True):
             context = Context(self.loader(trainer), figures=False)
             one = self.evaluation.begin(self.adapted, place.alone, context)
             Session(self.adapted, place, context.loader, [one], self.input_key, self.label_key).rehearse(batch)
@@ -283,7 +284,7 @@ class EvaluationCallback(L.Callback):
         self._logged.values(pl_module, key, report.scalars, taken=getattr(trainer, "_results", None) or ())
         missing = [one for one in self._monitors(trainer) if self._logged.lacks(one.key)]
         stand_in(self._logged.metrics, missing, pl_module.device)
-        self.report = report
+        self.report = report.kept()
         try:
             self.keep(trainer, report)
         except Exception as error:  # a full disk, say

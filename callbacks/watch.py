@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from torch.distributed.constants import default_pg_timeout
 
 from torchdisentangle.evaluation import Pass, Place, Report, Session, undisturbed
+from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.evaluation.session import ROWS_DIFFER
 from torchdisentangle.latent_model import LatentModel
 
@@ -25,8 +26,8 @@ class Watching(Protocol):
     """What a watch asks of a callback."""
 
     dataloader_idx: int
-    input_key: int | str | None
-    label_key: int | str
+    input_key: Key
+    label_key: Key
     num_evaluations: int
 
     @property

@@ -62,7 +62,7 @@ def _read_array(stream: Any, name: str, max_bytes: int) -> np.ndarray:
     if count * dtype.itemsize > max_bytes:
         raise ValueError(f"the array {name!r} of {shape} values of {dtype} is larger than the {max_bytes} bytes left")
     data = np.empty(count, dtype)
-    into, filled = memoryview(data).cast("B") if data.nbytes else memoryview(b""), 0
+    into, filled = data.data.cast("B") if data.nbytes else memoryview(b""), 0
     while filled < len(into) and (read := stream.readinto(into[filled : filled + 2**24])):
         filled += read
     if filled < len(into) or stream.read(1):  # the end of a member is where its checksum is compared

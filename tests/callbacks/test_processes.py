@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset, TensorDataset
 
+from tests.helpers import MakeTrainer
 from torchdisentangle.callbacks import ManifoldEntropyCallback
 from torchdisentangle.evaluation import RowPositions
-
-MakeTrainer = Callable[..., L.Trainer]
 
 
 def values(trainer: L.Trainer) -> dict[str, float]:

@@ -145,6 +145,14 @@ def test_arrays_and_whole_floats(name: str) -> None:
     close(arrays.compute(), add(make(name), torch.arange(NUM_ROWS)).compute())
 
 
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"sap", "robust_mig", "interpretability"}))
+def test_names_of_values_do_not_matter(name: str) -> None:
+    """Where rows are kept, a factor's values may be any whole numbers (in SAP they have an order and a distance)."""
+    renamed = make(name)
+    renamed.update(CODES, 10**6 * FACTORS - 7, log_variance=LOG_VARIANCE, index=torch.arange(NUM_ROWS))
+    close(renamed.compute(), add(make(name), torch.arange(NUM_ROWS), index=True).compute())
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("index", [False, True])
 def test_forward_gives_the_value_of_the_batch_and_then_of_all(name: str, index: bool) -> None:

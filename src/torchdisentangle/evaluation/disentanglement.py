@@ -11,14 +11,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 from torch.utils.data import Subset
-from torchmetrics import Metric
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.datasets import FactorDataset, intervention_factors
 from torchdisentangle.evaluation.base import Context, Evaluation, Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws
-from torchdisentangle.evaluation.rows import Key, Rows
+from torchdisentangle.evaluation.rows import Columns, Rows
 from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.latent_model import LatentModel, Posterior
 from torchdisentangle.statistics import StatisticCollection
@@ -36,14 +36,18 @@ class DisentanglementEvaluation(Evaluation):
     Args:
         metrics: names of scores, or metrics whose ``update`` takes ``codes``, ``factors`` and by keyword any of
             ``log_variance`` and ``index``; ``None``: the quick ones.
-        factors: where the factors are in a batch, ``(n, F)`` or ``(n,)``: a position, a key, or a function of the
-            batch.
+        factors: where the factors are in a batch, ``(n, F)`` or ``(n,)``: a position, a key or an attribute (dotted:
+            ``"meta.factors"``), also of a mapping of factors; a list of these, one for each column; or a function of
+            the batch.
         factor_names: of the factors; by default those of the data set, if it has any.
         continuous: columns of the factors that are real numbers; ``True``: all.
         codes: ``"mean"`` of the posteriors, or a ``"sample"`` of each, with noise that belongs to the row.
         max_rows: how many rows the scores that need rows keep, a uniform sample.
         sampler_rows: how many images the data set renders for the scores of interventions; 0: use the given rows.
         seed: of the sample, and of what is drawn or fitted.
+        intervals: whether to report the ends of 95 % confidence intervals too, as ``<name>_low`` and ``<name>_high``:
+            ``True`` those of counts and moments, which cost about as much as the scores; ``"all"`` also those of scores
+            that are computed from rows, each twenty times.
 
     Raises:
         ValueError: for wrong settings.
@@ -56,17 +60,20 @@ class DisentanglementEvaluation(Evaluation):
     family: ClassVar[str] = "disentanglement"
 
     metrics: Sequence[str | Metric] | None = None
-    factors: Key | Callable[[Any], Tensor] = 1
+    factors: Columns = 1
     factor_names: Sequence[str] | None = None
     continuous: bool | Sequence[int] = False
     codes: Literal["mean", "sample"] = "mean"
     max_rows: int = 10_000
     sampler_rows: int = 4096
     seed: int = 0
+    intervals: bool | Literal["all"] = False
 
     def __post_init__(self) -> None:
         if self.codes not in ("mean", "sample"):
             raise ValueError(f"codes must be 'mean' or 'sample', got {self.codes!r}")
+        if self.intervals not in (True, False, "all"):
+            raise ValueError(f"intervals must be True, False or 'all', got {self.intervals!r}")
         if self.max_rows < 1 or self.sampler_rows < 0:
             raise ValueError(f"max_rows and sampler_rows cannot be {self.max_rows} and {self.sampler_rows}")
         self.scores()
@@ -80,7 +87,7 @@ class DisentanglementEvaluation(Evaluation):
         """Begin a pass."""
         return DisentanglementPass(self, model, place, context)
 
-    def scores(self) -> dict[str, Metric]:
+    def scores(self) -> dict[str, Metric | MetricCollection]:
         """New metrics by the names under which they are reported."""
         wanted = default_scores("quick") if self.metrics is None else self.metrics
         fresh = [metric if isinstance(metric, str) else metric.clone() for metric in wanted]
@@ -115,7 +122,7 @@ class DisentanglementPass(Pass):
     ) -> None:
         dataset = factor_dataset(context.dataset)
         own = None if dataset is None or callable(evaluation.factors) else tuple(dataset.factor_names)
-        names = evaluation.factor_names or own
+        names = evaluation.factor_names or _names(evaluation.factors) or own
         usable = own is not None and names is not None and len(names) == len(own) and model.num_classes is None
         self.evaluation = evaluation = replace(evaluation, factor_names=names)
         self.model, self.place, self.draws = model, place, context.figures
@@ -183,6 +190,8 @@ class DisentanglementPass(Pass):
             figures[name] = partial(metric.plot, value)
         found = value if isinstance(value, Mapping) else {name: value}
         scalars |= {key: float(number) for key, number in found.items() if number.numel() == 1}
+        if isinstance(metric, SupervisedScore) and self._wants_interval(metric):
+            scalars |= self._ends(name, metric)
         lost = int(getattr(metric, "num_nonfinite", 0))
         if lost:
             scalars["num_nonfinite"] = float(lost)
@@ -191,6 +200,23 @@ class DisentanglementPass(Pass):
             matrix = metric.matrix()
             matrices[f"{name}_matrix"] = matrix
             figures[f"{name}_matrix"] = partial(metric.plot, matrix)
+
+    def _wants_interval(self, metric: SupervisedScore) -> bool:
+        wanted = self.evaluation.intervals
+        return wanted == "all" or (bool(wanted) and not metric.state.refits)
+
+    def _ends(self, name: str, metric: SupervisedScore) -> dict[str, float]:
+        """Ends of the intervals of the numbers that a score returns."""
+        try:
+            interval = metric.interval()
+        except ValueError as error:  # too few rows
+            warnings.warn(f"the interval of {name} could not be computed: {error}", UserWarning, stacklevel=2)
+            return {}
+        ends: dict[str, float] = {}
+        for suffix, value in zip(("low", "high"), interval, strict=True):
+            found = value if isinstance(value, Mapping) else {name: value}
+            ends |= {f"{key}_{suffix}": float(end) for key, end in found.items() if end.numel() == 1}
+        return ends
 
     def _update(self, collection: StatisticCollection, posterior: Posterior, factors: Tensor, index: Tensor) -> None:
         device = posterior.mean.device
@@ -224,6 +250,13 @@ class DisentanglementPass(Pass):
             )
 
 
+def _names(factors: Columns) -> list[str] | None:
+    """The names of the factors, if each is taken by its key."""
+    if not isinstance(factors, list) or not all(isinstance(key, str) for key in factors):
+        return None
+    return [str(key).rpartition(".")[2] for key in factors]
+
+
 def factor_dataset(dataset: Any) -> FactorDataset | None:
     """The factor data set that a data set is, or is a subset of."""
     while isinstance(dataset, Subset):
@@ -231,6 +264,6 @@ def factor_dataset(dataset: Any) -> FactorDataset | None:
     return dataset if isinstance(dataset, FactorDataset) else None
 
 
-def is_interventional(metric: Metric) -> bool:
+def is_interventional(metric: Metric | MetricCollection) -> bool:
     """Whether a score is about interventions, so wants rows of independent factors, by design if it can be."""
     return isinstance(metric, SupervisedScore) and "interventions" in metric.needs

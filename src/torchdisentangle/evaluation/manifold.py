@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,20 +12,21 @@ from torch import Tensor
 from torchdisentangle.evaluation.base import Context, Evaluation, Pass, Say, silent
 from torchdisentangle.evaluation.budget import Plan, agree, estimator_for, plan_in_time
 from torchdisentangle.evaluation.latents import LatentSamples, decode, posterior_noise, prior_samples
+from torchdisentangle.evaluation.manifold_figures import image_shape, manifold_figures
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws, floats
 from torchdisentangle.evaluation.rows import Rows
 from torchdisentangle.functional import decoder_jacobian_chunks, probed_jacobian_chunks
+from torchdisentangle.functional.device import sizes_beside_training, sizes_of, use_sizes
 from torchdisentangle.functional.manifold.entropy import check_partition
 from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
 from torchdisentangle.functional.manifold.wishart import MIN_PROBES
 from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.manifold import ManifoldMetrics, ManifoldSummary
-from torchdisentangle.plots import plot_decomposition, plot_jacobian_columns, plot_pairwise, plot_spectrum
 from torchdisentangle.statistics.jacobian import Estimator, check_scale
 
 _LARGEST_MEAN_JACOBIAN = 2**27  # bytes of the state that the figure of averaged columns may take
-_MOST_BARS = 16  # single latents whose entropies are drawn as bars
+_MATRICES = ("spectrum", "pairwise", "mean_jacobian")
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class ManifoldEvaluation(Evaluation):
     def begin(self, model: LatentModel, place: Place, context: Context) -> ManifoldPass:
         """Begin a pass."""
         settled = self if self.data_shape is not None else self._of_shape(model)
-        return ManifoldPass(settled, model, place)
+        return ManifoldPass(settled, model, place, context.training)
 
     def _of_shape(self, model: LatentModel, say: Say = silent) -> ManifoldEvaluation:
         return self._with(model, Plan(self._estimators(model, say)[0], self.num_samples))
@@ -156,7 +156,7 @@ class ManifoldEvaluation(Evaluation):
         volume = is_flow(model, size) or model.latent_dim <= self.num_probes
         if not volume or self.num_probes < largest_part < model.latent_dim:
             return ["exact"]  # probes would lose scalars
-        preferred = estimator_for(model.latent_dim, size, self.num_probes)
+        preferred = estimator_for(model.latent_dim, size, self.num_probes, model.like.device)
         say(f"estimator={preferred!r} for {model.latent_dim} latents and {size} data dimensions")
         return ["exact", "probes"] if preferred == "exact" else ["probes"]
 
@@ -164,8 +164,9 @@ class ManifoldEvaluation(Evaluation):
 class ManifoldPass(Pass):
     """One evaluation of :class:`ManifoldEvaluation`."""
 
-    def __init__(self, evaluation: ManifoldEvaluation, model: LatentModel, place: Place) -> None:
+    def __init__(self, evaluation: ManifoldEvaluation, model: LatentModel, place: Place, training: bool) -> None:
         self.evaluation, self.model, self.place = evaluation, model, place
+        self.sizes = (sizes_beside_training if training else sizes_of)(model.like.device)
         shape = torch.Size(evaluation.data_shape or ())
         self.is_flow = is_flow(model, shape.numel())
         self.image_shape = image_shape(tuple(evaluation.image_shape or shape))
@@ -177,7 +178,7 @@ class ManifoldPass(Pass):
             evaluation.active_reference,
             data_std=evaluation.data_std,
             normalize=evaluation.normalize,
-            estimator=evaluation.estimator,
+            estimator="probes" if evaluation.estimator == "probes" else "exact",
             num_probes=evaluation.num_probes,
             num_classes=classes,
             prior_entropy=model.prior.entropies().double(),
@@ -222,10 +223,11 @@ class ManifoldPass(Pass):
             return
         labels = None if labels is None else labels.to(z.device)
         given = None if self.model.num_classes is None else labels
-        for rows, jacobian in self._jacobians(z, given, positions):
-            of_rows = None if labels is None else labels[rows]
-            log_det = self.model.log_det(z[rows], None if given is None else of_rows) if self.is_flow else None
-            self.metrics.update(jacobian, labels=of_rows, log_det=log_det)
+        with use_sizes(self.sizes):
+            for rows, jacobian in self._jacobians(z, given, positions):
+                of_rows = None if labels is None else labels[rows]
+                log_det = self.model.log_det(z[rows], None if given is None else of_rows) if self.is_flow else None
+                self.metrics.update(jacobian, labels=of_rows, log_det=log_det)
 
     def wait(self) -> None:
         """Wait until the device has done its work."""
@@ -249,8 +251,15 @@ class ManifoldPass(Pass):
             scalars["partition_total_correlation"] = float(values["decomposition"])
         if settings.standard_errors:
             scalars |= {f"{name}_standard_error": float(errors[name]) for name in ManifoldSummary.mean_names}
-        matrices = {name: values[name] for name in ("spectrum", "pairwise", "mean_jacobian") if name in values}
-        figures = self._figures(values, errors, decomposition)
+        matrices: dict[str, Tensor] = {name: values[name] for name in _MATRICES if name in values}
+        figures = manifold_figures(
+            values,
+            errors,
+            decomposition,
+            image_shape=self.image_shape,
+            part_names=metrics.decomposition.part_names,
+            normalize=settings.normalize,
+        )
         return Report(scalars, matrices, draws(figures), num_samples)
 
     def _jacobians(self, z: Tensor, labels: Tensor | None, positions: Tensor) -> Iterator[tuple[slice, Tensor]]:
@@ -276,36 +285,7 @@ class ManifoldPass(Pass):
         counts = {name: getattr(self.metrics.summary, name).sum() for name in names}
         return {name: count for name, count in counts.items() if count > 0}
 
-    def _figures(
-        self, values: dict[str, Any], errors: dict[str, Tensor], decomposition: Any
-    ) -> dict[str, Callable[[], Any]]:
-        spectrum = values["spectrum"]
-        order = spectrum.argsort(descending=True, stable=True)
-        label = "MPMI (Linfoot coefficient)" if self.evaluation.normalize else "MPMI (nats)"
-        figures: dict[str, Callable[[], Any]] = {
-            "spectrum": partial(plot_spectrum, spectrum, errors["spectrum"]),
-            "pairwise": partial(plot_pairwise, values["pairwise"], order=order, label=label),
-        }
-        if decomposition.total.isfinite() and (self.evaluation.partition is not None or len(spectrum) <= _MOST_BARS):
-            names = self.metrics.decomposition.part_names
-            figures["decomposition"] = partial(plot_decomposition, *decomposition, labels=names)
-        if "mean_jacobian" in values:
-            columns, shape = values["mean_jacobian"], self.image_shape or ()
-            figures["mean_jacobian"] = partial(plot_jacobian_columns, columns, shape, order=order, entropies=spectrum)
-        return figures
-
 
 def is_flow(model: LatentModel, data_size: int) -> bool:
     """Whether the model's own log-determinant is that of its Jacobian."""
     return model.supports("log_det") and data_size == model.latent_dim
-
-
-def image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape of data if they are images of one or three channels.
-
-    Example:
-        >>> image_shape((8, 8)), image_shape((64,))
-        ((1, 8, 8), None)
-    """
-    shape = (1, *shape) if len(shape) == 2 else shape
-    return shape if len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) > 1 else None

@@ -10,14 +10,17 @@ from torchmetrics.utilities import rank_zero_warn
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.device import float64_device
-from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY, check_index_set, prior_entropies
+from torchdisentangle.functional.manifold.entropy import (
+    STANDARD_NORMAL_ENTROPY,
+    PriorEntropy,
+    check_index_set,
+    prior_entropies,
+)
 from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
 from torchdisentangle.statistics import MetricSettings
 from torchdisentangle.statistics.classes import ClassMeanStatistic, Estimate, mean_estimate, standard_error
 from torchdisentangle.statistics.jacobian import DataScale, Estimator, check_jacobian, check_scale, probes_of
 from torchdisentangle.statistics.jacobian_sums import JacobianSums, pairs_of
-
-PriorEntropy = Tensor | Sequence[float] | Sequence[Sequence[float]] | float
 
 
 class ManifoldSettings(MetricSettings, total=False):
@@ -211,7 +214,8 @@ class ManifoldMetric(ClassMeanStatistic):
     @property
     def _prior(self) -> Tensor:
         """Entropies of the prior's dimensions, ``(1, d)`` or ``(C, d)``."""
-        return prior_entropies(self.prior_entropy, self.readings[:, : self._num_latents]).view(-1, self._num_latents)
+        entropies = torch.as_tensor(self.prior_entropy, dtype=torch.float64)
+        return prior_entropies(entropies, self.readings[:, : self._num_latents]).view(-1, self._num_latents)
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:

@@ -87,7 +87,7 @@ class Fingerprint:
         """Matrices of coefficients, the most informative channel first; points in the order of that channel's means.
 
         Args:
-            max_points: the first so many points are drawn.
+            max_points: draw at most this many points, the first ones.
             ax: where to draw the first channel alone; ``None``: a new figure.
 
         Returns:

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.device import float64_device
+
 Continuous = bool | Sequence[int]
 """Which columns of the factors are real numbers: all, none, or the columns named."""
 
@@ -38,7 +40,7 @@ def as_tensor(value: Any, name: str) -> Tensor:
     if not isinstance(value, Tensor):
         kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
         raise TypeError(f"{name} must be a tensor or a NumPy array, got {kind}")
-    return value.detach()
+    return value.detach().to(float64_device(value.device))  # sums are in float64, which not all devices know
 
 
 def check_codes(codes: Any, *, name: str = "codes", width: int | None = None) -> Tensor:
@@ -167,7 +169,7 @@ def check_factors(
     if width is not None and factors.shape[1] != width:
         raise ValueError(f"updates so far had {width} {name}, this one has {factors.shape[1]}")
     real = continuous_columns(continuous, factors.shape[1])
-    discrete = factors[:, [column for column, is_real in enumerate(real) if not is_real]]
+    discrete = factors[:, [column for column, is_real in enumerate(real) if not is_real]] if any(real) else factors
     if discrete.is_floating_point():
         discrete = discrete[discrete.isfinite().all(1)]
         if not torch.equal(discrete, discrete.round()):
@@ -216,7 +218,8 @@ def finite_rows(*values: Tensor | None) -> Tensor:
     given = [value for value in values if value is not None]
     finite = torch.ones(len(given[0]), dtype=torch.bool, device=given[0].device)
     for value in given:
-        if value.is_floating_point():
+        on_cpu = value.device.type == "cpu"  # where looking at a sum is cheap
+        if value.is_floating_point() and not (on_cpu and bool(value.sum().isfinite())):
             finite &= value.isfinite().flatten(1).all(1).to(finite.device)
     return finite
 

@@ -126,7 +126,7 @@ class ClassMeanStatistic(Statistic):
         if labels is None:
             return Classes(None, self.num_classes or 1)
         labels = check_labels(labels, num_samples)
-        low, high = torch.stack(labels.aminmax()).tolist() if num_samples else (0, 0)
+        low, high = torch.stack(labels.aminmax()).cpu().tolist() if num_samples else (0, 0)
         if low < 0 or (self.num_classes is not None and high >= self.num_classes):
             limit = "" if self.num_classes is None else f" and less than {self.num_classes}"
             raise ValueError(f"labels must be at least 0{limit}, got {low} to {high}")

@@ -59,8 +59,9 @@ class StatisticCollection(MetricCollection):
         errors: dict[str, Tensor] = {}
         with self.reduced():
             for name, metric in self.items(copy_state=False):
-                if callable(getattr(metric, "standard_error", None)):
-                    error = metric.standard_error()
+                standard_error: Any = getattr(metric, "standard_error", None)
+                if callable(standard_error):
+                    error = standard_error()
                     errors |= error if isinstance(error, dict) else {str(name): error}
         return errors
 

@@ -18,13 +18,11 @@ from torchdisentangle.functional.device import float64_device, to_float64
 from torchdisentangle.functional.manifold.determinant import cholesky_log_det, floored_log_det, log_det_correlation
 from torchdisentangle.functional.manifold.gram import (
     MAX_PAIRWISE,
-    dead_latents,
-    log_column_norms,
+    TangentVectors,
     pairwise_mutual_information,
     product_of_columns,
     rescale_jacobian,
     tangent_correlation,
-    volume_from_log_det,
 )
 from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.statistics.classes import Classes
@@ -94,15 +92,15 @@ class JacobianSums:
         if log_det is not None:
             log_det = to_float64(log_det)
             finite = finite & log_det.isfinite()
-        correlation = tangent_correlation(gram)
-        of_pairs = correlation.flatten(1).gather(1, pairs.expand(len(gram), -1))
+        vectors = TangentVectors.of(gram)
+        of_pairs = vectors.correlation.flatten(1).gather(1, pairs.expand(len(gram), -1))
         pairwise = pairwise_mutual_information(of_pairs, self.num_probes)
-        sums = _pairwise_sums(pairwise, classes) | {"num_dead": dead_latents(gram).sum(0)}
+        sums = _pairwise_sums(pairwise, classes) | {"num_dead": vectors.dead.sum(0)}
         if self.mean_jacobian:
             sums["jacobian_sum"] = classes.sums(scaled)
 
         knows_whole = log_det is None and (self.num_probes is None or gram.shape[-1] <= self.num_probes)
-        volumes = [_Volume(gram, correlation, s) for s in ([None] if knows_whole else []) + list(self.index_sets)]
+        volumes = [_Volume(vectors, s) for s in ([None] if knows_whole else []) + list(self.index_sets)]
         lost, *suspects = torch.stack([~finite, *(volume.suspect for volume in volumes)]).sum(1).tolist()  # the look
         if lost:
             kept = finite.nonzero()[:, 0]
@@ -114,15 +112,16 @@ class JacobianSums:
             readings.insert(0, gram.new_zeros(len(gram)) if log_det is None else log_det + self._log_unit(gram))
         columns = [*readings, pairwise.sum(1) / max(pairwise.shape[1], 1)]
         moments = classes.moments(
-            torch.cat([gram.new_ones(len(gram), 1), log_column_norms(gram, self.num_probes), *_columns(columns)], dim=1)
+            torch.cat(
+                [gram.new_ones(len(gram), 1), vectors.unbiased_log_norms(self.num_probes), *_columns(columns)], dim=1
+            )
         )
-        none = gram.new_zeros((), dtype=torch.int64)
-        unknown = not knows_whole and log_det is None
-        return sums | {
-            "moments": moments,
-            "num_singular": volumes[0].singular.sum() if knows_whole else none,
-            "num_without_volume": none + len(gram) if unknown else none,
-        }, 0
+        sums["moments"] = moments
+        if knows_whole:
+            sums["num_singular"] = volumes[0].singular.sum()
+        elif log_det is None:
+            sums["num_without_volume"] = gram.new_full((), len(gram), dtype=torch.int64)
+        return sums, 0
 
     def _log_unit(self, gram: Tensor) -> Tensor | float:
         """What the data's unit adds to a flow's log-determinant."""
@@ -175,22 +174,21 @@ def cross_jacobian_sums(
 class _Volume:
     """Log-volumes of an index set, whose doubtful samples are looked at only if there are any."""
 
-    def __init__(self, gram: Tensor, correlation: Tensor, index_set: tuple[int, ...] | None) -> None:
-        self.gram, self.correlation = gram, correlation
+    def __init__(self, vectors: TangentVectors, index_set: tuple[int, ...] | None) -> None:
+        self.vectors = vectors
         if index_set is not None:
-            index = _index(index_set, gram.device)
-            self.gram, self.correlation = (matrix[:, index[:, None], index] for matrix in (gram, correlation))
-        self.first = cholesky_log_det(self.correlation)
+            self.vectors = vectors.of_latents(_index(index_set, vectors.correlation.device))
+        self.first = cholesky_log_det(self.vectors.correlation)
         self.suspect = self.singular = self.first.suspect
 
     def reading(self, num_probes: int | None, has_suspects: bool) -> Tensor:
         """The log-volumes, ``(n,)``; then ``singular`` tells where they are only a floor."""
-        log_det = self.first.log_det
-        if self.correlation.requires_grad:
-            log_det, self.singular = log_det_correlation(self.correlation)
+        log_det, correlation = self.first.log_det, self.vectors.correlation
+        if correlation.requires_grad:
+            log_det, self.singular = log_det_correlation(correlation)
         elif has_suspects:
-            log_det, self.singular = floored_log_det(self.correlation, self.first)
-        return volume_from_log_det(self.gram, log_det, num_probes)
+            log_det, self.singular = floored_log_det(correlation, self.first)
+        return self.vectors.log_volume(log_det, num_probes)
 
 
 def pairs_of(num_latents: int, device: torch.device) -> Tensor:

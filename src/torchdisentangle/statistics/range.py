@@ -81,8 +81,9 @@ class DataRange(Statistic):
         """
         values = check_codes(values, name="values", width=len(self.low) if self.low.ndim else None)
         finite = finite_rows(values)
-        self.leave_out(int((~finite).sum()), "rows")
-        values = values[finite]
+        num_lost = int((~finite).sum())
+        self.leave_out(num_lost, "rows")
+        values = values[finite] if num_lost else values
         if len(values):
             self.low = torch.minimum(self.low, values.amin(0).to(self.low))
             self.high = torch.maximum(self.high, values.amax(0).to(self.high))

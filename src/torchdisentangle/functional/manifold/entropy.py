@@ -6,7 +6,7 @@ A decoder :math:`g: \mathbb{R}^d \to \mathbb{R}^D` pushes a factorised prior :ma
 
 All functions take Gram matrices :math:`G = J^\top J` of ``N`` latent samples, ``(N, d, d)``, from
 :func:`~torchdisentangle.functional.gram_matrix`, return nats, and are differentiable. With ``num_probes`` the Gram
-matrices are those of so many random projections, from :func:`~torchdisentangle.functional.probed_jacobian`, and the
+matrices are those of random projections, from :func:`~torchdisentangle.functional.probed_jacobian`, and the
 values are unbiased estimates.
 """
 
@@ -23,6 +23,9 @@ from torchdisentangle.functional.manifold.gram import (
     log_column_norms,
     log_volume,
 )
+
+PriorEntropy = Tensor | Sequence[float] | Sequence[Sequence[float]] | float
+"""Entropies of a prior's dimensions in nats: a number, ``(d,)``, or ``(C, d)`` per class."""
 
 STANDARD_NORMAL_ENTROPY = 0.5 * (1 + math.log(2 * math.pi))
 
@@ -222,7 +225,7 @@ def entropic_decomposition(
     )
 
 
-def prior_entropies(prior_entropy: Tensor | float, gram: Tensor, per_class: bool = True) -> Tensor:
+def prior_entropies(prior_entropy: PriorEntropy, gram: Tensor, per_class: bool = True) -> Tensor:
     """Entropies of the prior's dimensions as ``(d,)``, or ``(C, d)`` where allowed and given so, next to ``gram``."""
     values = torch.as_tensor(prior_entropy, dtype=gram.dtype, device=gram.device)
     if values.ndim > 0 and (values.shape[-1] != gram.shape[-1] or values.ndim > 1 + per_class):

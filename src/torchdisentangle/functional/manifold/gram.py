@@ -9,7 +9,7 @@ Three floors keep degenerate decoders finite:
   that identical columns have the mutual information :data:`MAX_PAIRWISE` (about 15.9 nats) instead of infinity;
 * the eigenvalues of a singular correlation matrix are at least a quarter of :data:`SATURATION`.
 
-Where a function takes ``num_probes``, the Gram matrix may be that of so many random projections of the Jacobian, from
+Where a function takes ``num_probes``, the Gram matrix may be that of this many random projections of the Jacobian, from
 :func:`~torchdisentangle.functional.probed_jacobian`: the result is then right on average instead of exactly.
 """
 
@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.device import to_float64
+from torchdisentangle.functional.device import float64_device, to_float64
 from torchdisentangle.functional.manifold.determinant import SATURATION, log_det_correlation
 from torchdisentangle.functional.manifold.wishart import log_volume_bias, pairwise_bias
 
@@ -74,7 +75,7 @@ def product_of_columns(matrices: Tensor) -> Tensor:
                  [2., 4.]]])
     """
     size = matrices.shape[-1]
-    if size < 2 * _STRIP or matrices.requires_grad:
+    if min(matrices.shape[1:]) < 2 * _STRIP or matrices.requires_grad:
         return matrices.mT @ matrices
     product = matrices.new_empty(len(matrices), size, size)
     for start in range(0, size, _STRIP):
@@ -106,9 +107,9 @@ def rescale_jacobian(jacobian: Tensor, data_std: Tensor | float | None) -> Tenso
         raise ValueError(
             f"Jacobians must be floating point of shape (N, D, d), got {tuple(jacobian.shape)} of {jacobian.dtype}"
         )
-    jacobian = to_float64(jacobian)
     if data_std is None:
-        return jacobian
+        return to_float64(jacobian)
+    jacobian = jacobian.to(float64_device(jacobian.device))
     scale = torch.as_tensor(data_std, dtype=torch.float64, device=jacobian.device).flatten()
     if scale.numel() not in (1, jacobian.shape[1]):
         raise ValueError(f"data_std must be a number or have {jacobian.shape[1]} entries, got {scale.numel()}")
@@ -130,9 +131,11 @@ def log_column_norms(gram: Tensor, num_probes: int | None = None) -> Tensor:
         tensor([  0.0000, -27.6310], dtype=torch.float64)
     """
     log_norms = 0.5 * gram.diagonal(dim1=-2, dim2=-1).clamp(min=DEAD_NORM**2).log()
-    if num_probes is None:
-        return log_norms
-    return torch.where(dead_latents(gram), log_norms, log_norms - log_volume_bias(1, num_probes)[1])
+    return log_norms if num_probes is None else _unbiased(log_norms, dead_latents(gram), num_probes)
+
+
+def _unbiased(log_norms: Tensor, dead: Tensor, num_probes: int) -> Tensor:
+    return torch.where(dead, log_norms, log_norms - log_volume_bias(1, num_probes)[1])
 
 
 def dead_latents(gram: Tensor) -> Tensor:
@@ -167,10 +170,49 @@ def tangent_correlation(gram: Tensor) -> Tensor:
         tensor([[1.0000, 0.5000],
                 [0.5000, 1.0000]], dtype=torch.float64)
     """
-    inverse_norm = (-log_column_norms(gram)).exp().masked_fill(dead_latents(gram), 0.0)
-    correlation = (gram * inverse_norm[..., :, None] * inverse_norm[..., None, :]).clamp_(-1.0, 1.0)
-    correlation.diagonal(dim1=-2, dim2=-1).fill_(1.0)
-    return correlation
+    return TangentVectors.of(gram).correlation
+
+
+@dataclass(frozen=True)
+class TangentVectors:
+    """What Gram matrices tell of each tangent vector and of each pair.
+
+    Args:
+        log_norms: ``(..., d)``, of Gram matrices as they are.
+        dead: which latents do not move the data, ``(..., d)``.
+        correlation: cosines, ``(..., d, d)``.
+    """
+
+    log_norms: Tensor
+    dead: Tensor
+    correlation: Tensor
+
+    @classmethod
+    def of(cls, gram: Tensor) -> TangentVectors:
+        """From Gram matrices ``(..., d, d)``."""
+        log_norms, dead = log_column_norms(gram), dead_latents(gram)
+        inverse_norm = (-log_norms).exp().masked_fill(dead, 0.0)
+        correlation = (gram * inverse_norm[..., :, None] * inverse_norm[..., None, :]).clamp_(-1.0, 1.0)
+        correlation.diagonal(dim1=-2, dim2=-1).fill_(1.0)
+        return cls(log_norms, dead, correlation)
+
+    def of_latents(self, index: Tensor) -> TangentVectors:
+        """Those of the latents of an index set, ``(s,)``."""
+        return TangentVectors(
+            self.log_norms[..., index], self.dead[..., index], self.correlation[..., index[:, None], index]
+        )
+
+    def unbiased_log_norms(self, num_probes: int | None) -> Tensor:
+        """The log-lengths that so many projections estimate, ``(..., d)``."""
+        return self.log_norms if num_probes is None else _unbiased(self.log_norms, self.dead, num_probes)
+
+    def log_volume(self, log_det: Tensor, num_probes: int | None) -> Tensor:
+        """The log-volumes, ``(...)``, from the log-determinants of the cosines."""
+        volume = self.log_norms.sum(-1) + 0.5 * log_det
+        if num_probes is None:
+            return volume
+        bias = _log_volume_bias_on(self.log_norms.shape[-1], num_probes, volume.device)
+        return volume - bias[(~self.dead).sum(-1)]  # dead latents are at their floor, which has no bias
 
 
 def log_volume(gram: Tensor, index_set: Sequence[int] | None = None, num_probes: int | None = None) -> Tensor:
@@ -196,55 +238,8 @@ def log_volume(gram: Tensor, index_set: Sequence[int] | None = None, num_probes:
     if index_set is not None:
         index = torch.as_tensor(list(index_set), device=gram.device)
         gram = gram[..., index[:, None], index]
-    return log_volume_or_floor(gram, tangent_correlation(gram), num_probes)[0]
-
-
-def log_volume_or_floor(gram: Tensor, correlation: Tensor, num_probes: int | None = None) -> tuple[Tensor, Tensor]:
-    """Logarithm of the matrix volume of all tangent vectors, and where it is only a floor.
-
-    Args:
-        gram: ``(..., d, d)``.
-        correlation: its cosines, from :func:`tangent_correlation`.
-        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
-
-    Returns:
-        ``(...)`` in nats, and booleans ``(...)``: whether the tangent vectors are linearly dependent, to rounding.
-
-    Raises:
-        ValueError: if there are fewer probes than latents.
-
-    Example:
-        >>> gram = torch.ones(2, 2, dtype=torch.float64)
-        >>> log_volume_or_floor(gram, tangent_correlation(gram))
-        (tensor(-16.2890, dtype=torch.float64), tensor(True))
-    """
-    log_det, singular = log_det_correlation(correlation)
-    return volume_from_log_det(gram, log_det, num_probes), singular
-
-
-def volume_from_log_det(gram: Tensor, log_det: Tensor, num_probes: int | None = None) -> Tensor:
-    """Logarithm of the matrix volume of all tangent vectors, from the log-determinant of their cosines.
-
-    Args:
-        gram: ``(..., d, d)``.
-        log_det: ``(...)``.
-        num_probes: number of projections that ``gram`` is made of; ``None``: of the Jacobian itself.
-
-    Returns:
-        ``(...)`` in nats.
-
-    Raises:
-        ValueError: if there are fewer probes than latents.
-
-    Example:
-        >>> volume_from_log_det(4 * torch.eye(2).double(), torch.zeros(()))
-        tensor(1.3863, dtype=torch.float64)
-    """
-    volume = log_column_norms(gram).sum(-1) + 0.5 * log_det
-    if num_probes is None:
-        return volume
-    bias = _log_volume_bias_on(gram.shape[-1], num_probes, volume.device)
-    return volume - bias[(~dead_latents(gram)).sum(-1)]  # dead latents are at their floor, which has no bias
+    vectors = TangentVectors.of(gram)
+    return vectors.log_volume(log_det_correlation(vectors.correlation)[0], num_probes)
 
 
 @lru_cache

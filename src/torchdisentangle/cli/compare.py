@@ -137,7 +137,7 @@ def run_names(files: Sequence[Path]) -> list[str]:
     """
     paths = [file.resolve().with_suffix("").parts for file in files]
     if len(set(paths)) < len(paths):
-        raise ValueError("a fingerprint is given twice")
+        raise ValueError("a run is given twice")
     if len(paths) == 1:
         return [paths[0][-1]]
     common = set.intersection(*map(set, paths))
