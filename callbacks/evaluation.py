@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.utilities import CombinedLoader, rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.callbacks.checks import check_strategy, validated_epochs, warn_of_silence
+from torchdisentangle.callbacks import checks
+from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.figures import log_figures
 from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
-from torchdisentangle.callbacks.watch import Watch, agreeing, place_of
-from torchdisentangle.evaluation import Context, Evaluation, Pass, Place, Report, RowPositions, Session, undisturbed
-from torchdisentangle.evaluation.session import ROWS_DIFFER
+from torchdisentangle.callbacks.watch import Watch, agreeing, loader_of, on_any, place_of
+from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
+from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.evaluation.sharded import check_unsharded
 from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.models.adapters import as_latent_model
@@ -47,9 +46,9 @@ class EvaluationCallback(L.Callback):
         every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
         dataloader_idx: which validation data loader to use where there are several.
-        input_key: where the data are in a batch: a position or a key; ``None``: the batch itself if it is a tensor,
-            else its first element.
-        label_key: where the labels are in a batch.
+        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
+            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
+        label_key: where the labels are in a batch, likewise.
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
 
@@ -70,8 +69,8 @@ class EvaluationCallback(L.Callback):
         every_n_epochs: int = 1,
         figures: bool | int = True,
         dataloader_idx: int = 0,
-        input_key: int | str | None = None,
-        label_key: int | str = 1,
+        input_key: Key = None,
+        label_key: Key = 1,
         latent_dim: int | None = None,
         num_classes: int | None = None,
     ) -> None:
@@ -123,7 +122,9 @@ class EvaluationCallback(L.Callback):
     def begin(self, trainer: L.Trainer) -> Pass:
         """Begin this epoch's pass."""
         evaluation = self.evaluation_now(trainer, self._settled or self.evaluation)
-        return evaluation.begin(self.adapted, place_of(trainer), self._context(trainer))
+        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
+        context = Context(self.loader(trainer), self.figures_due(trainer), progress, training=trainer.state.fn == "fit")
+        return evaluation.begin(self.adapted, place_of(trainer), context)
 
     def loader(self, trainer: L.Trainer) -> Any:
         """The data loader that this callback reads.
@@ -131,17 +132,14 @@ class EvaluationCallback(L.Callback):
         Raises:
             ValueError: if there is none of that number.
         """
-        loaders = CombinedLoader(trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders, "sequential")
-        if not 0 <= self.dataloader_idx < len(loaders.flattened):
-            raise ValueError(f"dataloader_idx={self.dataloader_idx}, but data loaders: {len(loaders.flattened)}")
-        return loaders.flattened[self.dataloader_idx]
+        return loader_of(trainer, self.dataloader_idx)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         with misconfiguration():
-            check_strategy(trainer)
+            checks.check_strategy(trainer)
         if stage == "fit" or self._trainer is None or self._trainer() is not trainer:
             self.forget()  # a checkpoint restores what it holds afterwards
-            self._trainer = weakref.ref(trainer)
+        self._trainer = weakref.ref(trainer)
 
     def forget(self) -> None:
         """Forget earlier runs."""
@@ -151,8 +149,7 @@ class EvaluationCallback(L.Callback):
         self._attach(trainer, pl_module)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        every = min([self.every_n_epochs, *(one.every_n_epochs for one in self._monitors(trainer) if one.strict)])
-        warn_of_silence(trainer, type(self).__name__, validated_epochs(trainer, every), self.every_n_epochs)
+        checks.warn_of_silence(trainer, type(self).__name__, self.every_n_epochs, self._monitors(trainer))
         if trainer.enable_validation and trainer.val_dataloaders is not None:
             self._check_loader(trainer)
 
@@ -196,17 +193,8 @@ class EvaluationCallback(L.Callback):
             return
         place = agreeing(trainer)
         watch.advance(trainer, pl_module)  # a process that had no batch starts here
-        error, report = watch.error_of(self), None
-        if not _on_any(place, error is not None):
-            try:
-                if not place.same(watch.signature_of(self)):
-                    raise ValueError(ROWS_DIFFER)
-                report = watch.passes[self].finish()
-            except Exception as raised:  # whatever a metric raises
-                error = raised
-        if error is not None:
-            warnings.warn(f"{type(self).__name__} could not be evaluated: {error}", UserWarning, stacklevel=2)
-        if _on_any(place, report is None) or report is None:
+        report = watch.finish(self, place)
+        if on_any(place, report is None) or report is None:
             rank_zero_warn(f"{type(self).__name__} has no values for epoch {trainer.current_epoch}", UserWarning)
             stand_in(self._logged.metrics, self._monitors(trainer), pl_module.device)
             return
@@ -252,18 +240,11 @@ class EvaluationCallback(L.Callback):
         return described(self)
 
     def _attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.world_size > 1:
-            # Lightning advises sync_dist=True for every value, but these are reduced already. It does so where it
-            # computes the values of an epoch, in a frame of its own, so only a filter of the process can quieten it.
-            warnings.filterwarnings("ignore", message=rf".*recommended to use `self\.log\('\w+/{self.family}/")
         key = f"{self.stage(trainer)}/{self.family}"
+        checks.quieten_advice(trainer, key)
         others = [one for one in evaluation_callbacks(trainer) if one is not self]
-        if key in [f"{one.stage(trainer)}/{one.family}" for one in others]:  # Lightning would log averages of both
-            raise MisconfigurationException(
-                f"two callbacks log {key}/...: give one of them another prefix, such as "
-                f"{type(self).__name__}(prefix='second')"
-            )
-        with misconfiguration():
+        with misconfiguration(self):
+            checks.check_keys(key, [f"{one.stage(trainer)}/{one.family}" for one in others], type(self).__name__)
             check_unsharded(pl_module)
             self._model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
             self.evaluation.check(self._model)
@@ -273,7 +254,7 @@ class EvaluationCallback(L.Callback):
 
     def _rehearse_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         place = place_of(trainer)
-        with misconfiguration(), undisturbed(pl_module, rehearsal=True):
+        with misconfiguration(self), undisturbed(pl_module, rehearsal=True):
             context = Context(self.loader(trainer), figures=False)
             one = self.evaluation.begin(self.adapted, place.alone, context)
             Session(self.adapted, place, context.loader, [one], self.input_key, self.label_key).rehearse(batch)
@@ -290,24 +271,19 @@ class EvaluationCallback(L.Callback):
         return monitors_of(trainer, f"{self.stage(trainer)}/{self.family}/")
 
     def _settle(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        def say(message: str) -> None:
+            rank_zero_info(f"{type(self).__name__}: {message}")
+
         try:
             with undisturbed(pl_module):
-                self._settled = self.evaluation.settle(self.adapted, place_of(trainer), self._say)
+                self._settled = self.evaluation.settle(self.adapted, place_of(trainer), say)
         except Exception as error:  # whatever a model raises
             Watch.of(trainer).errors[self] = error
-
-    def _say(self, message: str) -> None:
-        rank_zero_info(f"{type(self).__name__}: {message}")
-
-    def _context(self, trainer: L.Trainer) -> Context:
-        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
-        return Context(self.loader(trainer), self.figures_due(trainer), progress)
 
     def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, report: Report) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
         self._logged.values(pl_module, key, report.scalars, taken=getattr(trainer, "_results", None) or ())
-        known = [one for one in self._monitors(trainer) if self._logged.knows(one.key)]
-        missing = [one for one in known if one.key not in self._logged.current]
+        missing = [one for one in self._monitors(trainer) if self._logged.lacks(one.key)]
         stand_in(self._logged.metrics, missing, pl_module.device)
         self.report = report.kept()
         try:
@@ -324,20 +300,3 @@ def evaluation_callbacks(trainer: L.Trainer) -> list[EvaluationCallback]:
     """The evaluation callbacks of a trainer, in order."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return [one for one in callbacks if isinstance(one, EvaluationCallback)]
-
-
-def _on_any(place: Place, flag: bool) -> bool:
-    """Whether the flag is set on any process; also if they cannot be asked any more."""
-    try:
-        return place.any(flag)
-    except RuntimeError:  # the process group has failed in a reduction before
-        return True
-
-
-@contextmanager
-def misconfiguration() -> Iterator[None]:
-    """Turn whatever is raised into Lightning's exception for wrong settings."""
-    try:
-        yield
-    except Exception as error:  # whatever a model raises
-        raise MisconfigurationException(str(error)) from error

@@ -52,9 +52,9 @@ class Logged:
         self._warn(self.current.keys() & {name.partition(".")[2] for name in taken})
         pl_module.log_dict(self.current, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes
 
-    def knows(self, key: str) -> bool:
-        """Whether there has been a value of this name, even one that was not finite."""
-        return key in self._keys
+    def lacks(self, key: str) -> bool:
+        """Whether a key that has had a value, even one that was not finite, has none in this epoch."""
+        return key in self._keys and key not in self.current
 
     def warn_of_others(self, metrics: Mapping[str, Tensor]) -> None:
         """Warn, at the first evaluation, if a key has another value than the one logged: the module logs it too."""

@@ -358,7 +358,7 @@ def test_from_yaml(tmp_path: Path) -> None:
         ({"max_rows": 0}, "max_rows and sampler_rows cannot be 0"),
         ({"metrics": ["migg"]}, "no score 'migg'"),
         ({"slow_metrics": ["dcj"], "slow_every": 3}, "no score 'dcj'"),
-        ({"factors": 2}, "the batch has no tensor at 2"),
+        ({"factors": 2}, "DisentanglementCallback: the batch has no tensor at 2 .*: set factors"),
         ({"factors": 0, "metrics": ["sap"]}, r"factors must have shape \(10, F\)"),
         ({"metrics": [DCI("lasso"), "dci", DCI()]}, "two metrics"),
     ],

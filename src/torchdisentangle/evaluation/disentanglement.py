@@ -18,7 +18,7 @@ from torchdisentangle.datasets import FactorDataset, intervention_factors
 from torchdisentangle.evaluation.base import Context, Evaluation, Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws
-from torchdisentangle.evaluation.rows import Key, Rows
+from torchdisentangle.evaluation.rows import Columns, Rows
 from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.latent_model import LatentModel, Posterior
 from torchdisentangle.statistics import StatisticCollection
@@ -36,8 +36,9 @@ class DisentanglementEvaluation(Evaluation):
     Args:
         metrics: names of scores, or metrics whose ``update`` takes ``codes``, ``factors`` and by keyword any of
             ``log_variance`` and ``index``; ``None``: the quick ones.
-        factors: where the factors are in a batch, ``(n, F)`` or ``(n,)``: a position, a key, or a function of the
-            batch.
+        factors: where the factors are in a batch, ``(n, F)`` or ``(n,)``: a position, a key or an attribute (dotted:
+            ``"meta.factors"``), also of a mapping of factors; a list of these, one for each column; or a function of
+            the batch.
         factor_names: of the factors; by default those of the data set, if it has any.
         continuous: columns of the factors that are real numbers; ``True``: all.
         codes: ``"mean"`` of the posteriors, or a ``"sample"`` of each, with noise that belongs to the row.
@@ -59,7 +60,7 @@ class DisentanglementEvaluation(Evaluation):
     family: ClassVar[str] = "disentanglement"
 
     metrics: Sequence[str | Metric] | None = None
-    factors: Key | Callable[[Any], Tensor] = 1
+    factors: Columns = 1
     factor_names: Sequence[str] | None = None
     continuous: bool | Sequence[int] = False
     codes: Literal["mean", "sample"] = "mean"
@@ -121,7 +122,7 @@ class DisentanglementPass(Pass):
     ) -> None:
         dataset = factor_dataset(context.dataset)
         own = None if dataset is None or callable(evaluation.factors) else tuple(dataset.factor_names)
-        names = evaluation.factor_names or own
+        names = evaluation.factor_names or _names(evaluation.factors) or own
         usable = own is not None and names is not None and len(names) == len(own) and model.num_classes is None
         self.evaluation = evaluation = replace(evaluation, factor_names=names)
         self.model, self.place, self.draws = model, place, context.figures
@@ -247,6 +248,13 @@ class DisentanglementPass(Pass):
                 "interventions are not of what the model is given: set sampler_rows=0 to take validation rows instead",
                 UserWarning,
             )
+
+
+def _names(factors: Columns) -> list[str] | None:
+    """The names of the factors, if each is taken by its key."""
+    if not isinstance(factors, list) or not all(isinstance(key, str) for key in factors):
+        return None
+    return [str(key).rpartition(".")[2] for key in factors]
 
 
 def factor_dataset(dataset: Any) -> FactorDataset | None:

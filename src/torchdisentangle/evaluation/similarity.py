@@ -25,7 +25,7 @@ from torchdisentangle.similarity import BhattacharyyaFingerprint, Fingerprint, a
 from torchdisentangle.similarity.measure import Measure, best_match, check_measure, measure_label
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SimilarityReport(Report):
     """A report with the fingerprint that it was read from.
 

@@ -81,6 +81,28 @@ def sizes_of(device: Device) -> Sizes:
     return GPU_SIZES._replace(numbers_at_once=budget // 16, memory_budget=budget)
 
 
+def sizes_beside_training(device: Device) -> Sizes:
+    """The sizes that suit a device on which a model trains, so that an evaluation does not raise its peak of memory.
+
+    Args:
+        device: where the work is done.
+
+    Returns:
+        Those of :func:`sizes_of` on a CPU. On a GPU the memory that training has used at its peak and does not use at
+        this moment may be taken, and 256 MiB more.
+
+    Example:
+        >>> sizes_beside_training("cpu") == sizes_of("cpu")
+        True
+    """
+    sizes, device = sizes_of(device), torch.device(device)
+    if device.type != "cuda" or _given.get() is not None:
+        return sizes
+    unused = torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)
+    budget = min(sizes.memory_budget, max(unused, 0) + CPU_SIZES.memory_budget)
+    return sizes._replace(numbers_at_once=budget // 16, memory_budget=budget)
+
+
 @contextmanager
 def use_sizes(sizes: Sizes) -> Iterator[None]:
     """Inside this context all devices have the given sizes: to try others, or a GPU's on a CPU.
