@@ -174,12 +174,13 @@ class JointCounts(CodeFactorState):
             return
         rows, of_groups = self.rows.read(statistic), ("of groups", self._how)
         if of_groups not in rows.derived:
-            rows.derived[of_groups] = self._count_rows(statistic, rows, groups_of_keys(rows.keys))
+            rows.derived[of_groups] = self._count_rows(statistic, rows, groups_of_keys(rows.keys)).contiguous()
         tables = rows.derived[of_groups]
-        for group, fewer in zip(present, self.rows.without_groups(statistic), strict=True):
+        total = tables.sum(0)
+        for group, fewer in zip(present, self.rows.without_groups(statistic, with_columns=False), strict=True):
             derived = self.rows.read(fewer).derived
             if self._how not in derived:
-                derived[self._how] = (tables.sum(0) - tables[group]).clamp(min=0)
+                derived[self._how] = (total - tables[group]).clamp(min=0)
             yield fewer
 
     def _by_group(self, statistic: Any) -> Tensor:
