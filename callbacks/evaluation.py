@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.callbacks.figures import log_figure
+from torchdisentangle.callbacks.namespaces import Callback
 from torchdisentangle.callbacks.watch import Watch, place_of
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Place, Report, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
@@ -22,7 +23,7 @@ from torchdisentangle.models.adapters import as_latent_model
 from torchdisentangle.settings import described
 
 
-class EvaluationCallback(L.Callback):
+class EvaluationCallback(Callback):
     """Runs an evaluation in every validation or test epoch, and logs its report.
 
     Before training, the model is checked and rehearsed: errors are raised. After that an error never ends a training:
