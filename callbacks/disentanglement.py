@@ -48,6 +48,9 @@ class DisentanglementCallback(EvaluationCallback):
         max_rows: how many rows the scores that need rows keep, a uniform sample.
         sampler_rows: how many images the data set renders for the scores of interventions; 0: use validation rows.
         seed: of the sample, and of what is drawn or fitted.
+        intervals: whether to log the ends of 95 % confidence intervals too, as ``<key>_low`` and ``<key>_high``:
+            ``True`` those of counts and moments, which cost about as much as the scores; ``"all"`` also those of scores
+            that are computed from rows, each twenty times.
         prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
             of one family need different ones.
         every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
@@ -79,6 +82,7 @@ class DisentanglementCallback(EvaluationCallback):
         max_rows: int = 10_000,
         sampler_rows: int = 4096,
         seed: int = 0,
+        intervals: bool | Literal["all"] = False,
         *,
         prefix: str | None = None,
         every_n_epochs: int = 1,
@@ -104,6 +108,7 @@ class DisentanglementCallback(EvaluationCallback):
                 max_rows,
                 sampler_rows,
                 seed,
+                intervals,
             )
         super().__init__(
             evaluation,

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
 from typing import Any
 
 import lightning as L
-import torch
-from lightning.pytorch.utilities import CombinedLoader, rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.callbacks.figures import log_figure
+from torchdisentangle.callbacks import checks
+from torchdisentangle.callbacks.checks import misconfiguration
+from torchdisentangle.callbacks.figures import log_figures
+from torchdisentangle.callbacks.logged import Logged
+from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
 from torchdisentangle.callbacks.namespaces import Callback
-from torchdisentangle.callbacks.watch import Watch, place_of
-from torchdisentangle.evaluation import Context, Evaluation, Pass, Place, Report, Session, undisturbed
+from torchdisentangle.callbacks.watch import Watch, agreeing, loader_of, on_any, place_of
+from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
+from torchdisentangle.evaluation.sharded import check_unsharded
 from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.models.adapters import as_latent_model
 from torchdisentangle.settings import described
@@ -29,6 +32,13 @@ class EvaluationCallback(Callback):
     Before training, the model is checked and rehearsed: errors are raised. After that an error never ends a training:
     it is warned of, on all processes, and the epoch has no values. The last report stays in the attribute ``report``,
     with its matrices.
+
+    A value can be monitored by :class:`~lightning.pytorch.callbacks.ModelCheckpoint`,
+    :class:`~lightning.pytorch.callbacks.EarlyStopping` and schedulers, and is never that of another epoch: an epoch in
+    which a monitor needs a value is evaluated whatever ``every_n_epochs`` is (a checkpoint has an ``every_n_epochs`` of
+    its own, an early stopping with ``strict=False`` needs none), and one whose evaluation fails counts as the worst
+    value, so as no improvement. Values that are infinite in the float32 numbers that loggers hold are not logged but
+    counted in ``num_unlogged``.
 
     Args:
         evaluation: what to evaluate.
@@ -78,6 +88,8 @@ class EvaluationCallback(Callback):
         self.report: Report | None = None
         self._model: LatentModel | None = None
         self._settled: Evaluation | None = None
+        self._trainer: Any = None
+        self._logged = Logged()
 
     @property
     def family(self) -> str:
@@ -111,7 +123,9 @@ class EvaluationCallback(Callback):
     def begin(self, trainer: L.Trainer) -> Pass:
         """Begin this epoch's pass."""
         evaluation = self.evaluation_now(trainer, self._settled or self.evaluation)
-        return evaluation.begin(self.adapted, place_of(trainer), self._context(trainer))
+        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
+        context = Context(self.loader(trainer), self.figures_due(trainer), progress, training=trainer.state.fn == "fit")
+        return evaluation.begin(self.adapted, place_of(trainer), context)
 
     def loader(self, trainer: L.Trainer) -> Any:
         """The data loader that this callback reads.
@@ -119,17 +133,26 @@ class EvaluationCallback(Callback):
         Raises:
             ValueError: if there is none of that number.
         """
-        loaders = CombinedLoader(trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders, "sequential")
-        if not 0 <= self.dataloader_idx < len(loaders.flattened):
-            raise ValueError(f"dataloader_idx={self.dataloader_idx}, but data loaders: {len(loaders.flattened)}")
-        return loaders.flattened[self.dataloader_idx]
+        return loader_of(trainer, self.dataloader_idx)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if stage == "fit":  # a new run; a checkpoint restores the count afterwards
-            self.num_evaluations, self._settled = 0, None
+        with misconfiguration():
+            checks.check_strategy(trainer)
+        if stage == "fit" or self._trainer is None or self._trainer() is not trainer:
+            self.forget()  # a checkpoint restores what it holds afterwards
+        self._trainer = weakref.ref(trainer)
+
+    def forget(self) -> None:
+        """Forget earlier runs."""
+        self.num_evaluations, self._settled, self._logged = 0, None, Logged()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._attach(trainer, pl_module)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        checks.warn_of_silence(trainer, type(self).__name__, self.every_n_epochs, self._monitors(trainer))
+        if trainer.enable_validation and trainer.val_dataloaders is not None:
+            self._check_loader(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "validate":
@@ -143,8 +166,9 @@ class EvaluationCallback(Callback):
         if self is callbacks[0]:
             Watch.begin(trainer, [] if trainer.sanity_checking else [one for one in callbacks if one.due(trainer)])
         if trainer.sanity_checking or trainer.state.fn != "fit":
-            with misconfiguration():
-                self.loader(trainer)
+            self._check_loader(trainer)
+        self._logged.forget(trainer.callback_metrics)
+        agreeing(trainer)
         if self in Watch.of(trainer).callbacks and self._settled is None:
             self._settle(trainer, pl_module)
 
@@ -165,27 +189,26 @@ class EvaluationCallback(Callback):
             Watch.of(trainer).advance(trainer, pl_module, batch, dataloader_idx)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        watch, place = Watch.of(trainer), place_of(trainer)
+        watch = Watch.of(trainer)
         if self not in watch.callbacks:
             return
+        place = agreeing(trainer)
         watch.advance(trainer, pl_module)  # a process that had no batch starts here
-        error, report = watch.error_of(self), None
-        if not _on_any(place, error is not None):
-            try:
-                report = watch.passes[self].finish()
-            except Exception as raised:  # whatever a metric raises
-                error = raised
-        if error is not None:
-            warnings.warn(f"{type(self).__name__} could not be evaluated: {error}", UserWarning, stacklevel=2)
-        if _on_any(place, report is None) or report is None:
+        report = watch.finish(self, place)
+        if on_any(place, report is None) or report is None:
             rank_zero_warn(f"{type(self).__name__} has no values for epoch {trainer.current_epoch}", UserWarning)
+            stand_in(self._logged.metrics, self._monitors(trainer), pl_module.device)
             return
         self._log(trainer, pl_module, report)
         self.num_evaluations += trainer.state.fn == "fit"
 
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._logged.warn_of_others(trainer.callback_metrics)
+
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
+    on_test_end = on_validation_end
 
     @property
     def state_key(self) -> str:
@@ -202,7 +225,9 @@ class EvaluationCallback(Callback):
 
     def due(self, trainer: L.Trainer) -> bool:
         """Whether to evaluate in this epoch."""
-        return trainer.state.fn != "fit" or (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        epoch = trainer.current_epoch
+        scheduled = trainer.state.fn != "fit" or (epoch + 1) % self.every_n_epochs == 0
+        return scheduled or any(monitor.looks(epoch) for monitor in self._monitors(trainer))
 
     def figures_due(self, trainer: L.Trainer) -> bool:
         """Whether to draw figures in this epoch."""
@@ -216,16 +241,12 @@ class EvaluationCallback(Callback):
         return described(self)
 
     def _attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # Lightning advises sync_dist=True for every value logged on several processes; these are reduced already
-        warnings.filterwarnings("ignore", message=rf".*recommended to use `self\.log\('\w+/{self.family}/")
         key = f"{self.stage(trainer)}/{self.family}"
+        checks.quieten_advice(trainer, key)
         others = [one for one in evaluation_callbacks(trainer) if one is not self]
-        if key in [f"{one.stage(trainer)}/{one.family}" for one in others]:  # Lightning would log averages of both
-            raise MisconfigurationException(
-                f"two callbacks log {key}/...: give one of them another prefix, such as "
-                f"{type(self).__name__}(prefix='second')"
-            )
         with misconfiguration(self):
+            checks.check_keys(key, [f"{one.stage(trainer)}/{one.family}" for one in others], type(self).__name__)
+            check_unsharded(pl_module)
             self._model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
             self.evaluation.check(self._model)
             if self._model.ready:
@@ -233,63 +254,50 @@ class EvaluationCallback(Callback):
                     self.evaluation.rehearse(self._model, place_of(trainer))
 
     def _rehearse_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
-        place = place_of(trainer).alone
+        place = place_of(trainer)
         with misconfiguration(self), undisturbed(pl_module, rehearsal=True):
             context = Context(self.loader(trainer), figures=False)
-            one = self.evaluation.begin(self.adapted, place, context)
+            one = self.evaluation.begin(self.adapted, place.alone, context)
             Session(self.adapted, place, context.loader, [one], self.input_key, self.label_key).rehearse(batch)
 
+    def _check_loader(self, trainer: L.Trainer) -> None:
+        """Refuse a data loader whose rows several processes could not tell apart."""
+        place = place_of(trainer)
+        with misconfiguration(self):
+            loader = self.loader(trainer)
+            if self.adapted.ready and not self.evaluation.begin(self.adapted, place.alone, Context(loader)).done:
+                RowPositions(loader, place.rank, place.world_size)
+
+    def _monitors(self, trainer: L.Trainer) -> list[Monitor]:
+        return monitors_of(trainer, f"{self.stage(trainer)}/{self.family}/")
+
     def _settle(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        def say(message: str) -> None:
+            rank_zero_info(f"{type(self).__name__}: {message}")
+
         try:
             with undisturbed(pl_module):
-                self._settled = self.evaluation.settle(self.adapted, place_of(trainer), self._say)
+                self._settled = self.evaluation.settle(self.adapted, place_of(trainer), say)
         except Exception as error:  # whatever a model raises
             Watch.of(trainer).errors[self] = error
 
-    def _say(self, message: str) -> None:
-        rank_zero_info(f"{type(self).__name__}: {message}")
-
-    def _context(self, trainer: L.Trainer) -> Context:
-        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
-        return Context(self.loader(trainer), self.figures_due(trainer), progress)
-
     def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, report: Report) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
-        values = {f"{key}/{name}": torch.tensor(value, dtype=torch.float32) for name, value in report.scalars.items()}
-        finite = {name: value for name, value in values.items() if value.isfinite()}  # in what loggers hold
-        pl_module.log_dict(finite, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes already
-        self.report = report
+        self._logged.values(pl_module, key, report.scalars, taken=getattr(trainer, "_results", None) or ())
+        missing = [one for one in self._monitors(trainer) if self._logged.lacks(one.key)]
+        stand_in(self._logged.metrics, missing, pl_module.device)
+        self.report = report.kept()
         try:
             self.keep(trainer, report)
         except Exception as error:  # a full disk, say
             warnings.warn(f"{type(self).__name__} could not save its results: {error}", UserWarning, stacklevel=2)
+        if not report.scalars and not report.figures:
+            rank_zero_warn(f"{type(self).__name__} logs nothing: no rows came from its data loader", UserWarning)
         if self.figures_due(trainer) and trainer.is_global_zero:
-            for name, draw in report.figures.items():
-                try:
-                    log_figure(trainer, f"{key}/{name}", draw())
-                except Exception as error:  # whatever a figure raises
-                    warnings.warn(f"{key}/{name} could not be drawn: {error}", UserWarning, stacklevel=2)
+            log_figures(trainer, key, report.figures)
 
 
 def evaluation_callbacks(trainer: L.Trainer) -> list[EvaluationCallback]:
     """The evaluation callbacks of a trainer, in order."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return [one for one in callbacks if isinstance(one, EvaluationCallback)]
-
-
-def _on_any(place: Place, flag: bool) -> bool:
-    """Whether the flag is set on any process; also if they cannot be asked any more."""
-    try:
-        return place.any(flag)
-    except RuntimeError:  # the process group has failed in a reduction before
-        return True
-
-
-@contextmanager
-def misconfiguration(who: object = None) -> Iterator[None]:
-    """Turn whatever is raised into Lightning's exception for wrong settings, which names the callback."""
-    try:
-        yield
-    except Exception as error:  # whatever a model raises
-        name = "" if who is None else f"{type(who).__name__}: "
-        raise MisconfigurationException(f"{name}{error}") from error

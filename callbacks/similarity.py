@@ -55,7 +55,7 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         noise_std: for deterministic encoders: the standard deviation within which codes count as the same.
         threshold: nats of information that an informative channel exceeds; by default 0.01 bits.
         save: whether to write fingerprints to files.
-        folder: where; by default in the log folder.
+        folder: where; by default in the log folder, or nowhere if the trainer has no logger.
         seed: of the choice of points: runs to be compared need the same.
         prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
             of one family need different ones.
@@ -118,13 +118,16 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         self._previous: dict[str, Fingerprint] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Read the reference; a fit begins without a previous evaluation."""
+        """Read the reference."""
         super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._previous = {}
         if self.reference is not None:
             with misconfiguration():
                 self._reference = read_reference(self.reference)
+
+    def forget(self) -> None:
+        """A run begins without a previous evaluation."""
+        super().forget()
+        self._previous = {}
 
     def evaluation_now(self, trainer: L.Trainer, evaluation: Evaluation) -> Evaluation:
         """Compared with the last evaluation of this stage."""
@@ -137,9 +140,10 @@ class RepresentationSimilarityCallback(EvaluationCallback):
             return
         current, stage = report.fingerprint, self.stage(trainer)
         self._previous[stage] = current
-        if self.save and trainer.is_global_zero:
+        folder = self._run_folder(trainer)
+        if self.save and folder is not None and trainer.is_global_zero:
             current.step = curve_step(trainer)
-            current.save(self._run_folder(trainer) / "fingerprints" / stage / f"{current.step}.npz")
+            current.save(folder / "fingerprints" / stage / f"{current.step}.npz")
 
     @property
     def state_key(self) -> str:
@@ -167,9 +171,9 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         super().load_state_dict(state_dict)
         self._previous = {stage: Fingerprint(**tensors) for stage, tensors in state_dict["previous"].items()}
 
-    def _run_folder(self, trainer: L.Trainer) -> Path:
-        if self.folder is not None:
-            return Path(self.folder)
+    def _run_folder(self, trainer: L.Trainer) -> Path | None:
+        if self.folder is not None or trainer.logger is None:
+            return None if self.folder is None else Path(self.folder)
         logger: Any = trainer.logger
         place = getattr(logger, "log_dir", None)
         if place is None and getattr(logger, "save_dir", None) is not None:  # of all runs, as with Weights & Biases

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import lightning as L
+import torch
+import torch.distributed as dist
+from lightning.pytorch.utilities import CombinedLoader
+from torch.distributed.constants import default_pg_timeout
 
-from torchdisentangle.evaluation import Pass, Place, Session, undisturbed
+from torchdisentangle.evaluation import Pass, Place, Report, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
+from torchdisentangle.evaluation.session import ROWS_DIFFER
 from torchdisentangle.latent_model import LatentModel
 
 _WATCHES: WeakKeyDictionary[L.Trainer, Watch] = WeakKeyDictionary()
+_GROUPS: WeakKeyDictionary[L.Trainer, Any] = WeakKeyDictionary()
 
 
 class Watching(Protocol):
@@ -86,8 +94,28 @@ class Watch:
             for session in reading:
                 session.feed(batch)
 
-    def error_of(self, callback: Watching) -> Exception | None:
-        """What went wrong in a callback's evaluation, if anything did."""
+    def finish(self, callback: Watching, place: Place) -> Report | None:
+        """The report of a callback's evaluation; ``None``, with a warning, if it failed here or before on any process.
+
+        Args:
+            callback: whose.
+            place: where processes agree.
+        """
+        error, report = self._error_of(callback), None
+        if not on_any(place, error is not None):
+            try:
+                one = self.passes[callback]
+                signature = next(session.signature for session in self.sessions if one in session.passes)
+                if not place.same(signature):
+                    raise ValueError(ROWS_DIFFER)
+                report = one.finish()
+            except Exception as raised:  # whatever a metric raises
+                error = raised
+        if error is not None:
+            warnings.warn(f"{type(callback).__name__} could not be evaluated: {error}", UserWarning, stacklevel=3)
+        return report
+
+    def _error_of(self, callback: Watching) -> Exception | None:
         if callback in self.errors:
             return self.errors[callback]
         found = (session.errors.get(self.passes[callback]) for session in self.sessions if callback in self.passes)
@@ -120,3 +148,38 @@ class Watch:
 def place_of(trainer: L.Trainer) -> Place:
     """Where this process of a trainer stands."""
     return Place(trainer.strategy.root_device, trainer.global_rank, trainer.world_size)
+
+
+def agreeing(trainer: L.Trainer) -> Place:
+    """Where the processes of a trainer agree on what went wrong; first called at a place that all of them pass.
+
+    They do so in a group of their own. A process that fails in the middle of a reduction comes here while others still
+    wait there; in one group, their messages would be taken for each other.
+    """
+    place = place_of(trainer)
+    if place.world_size == 1:
+        return place
+    if trainer not in _GROUPS:
+        patience = getattr(trainer.strategy, "_timeout", None) or default_pg_timeout
+        _GROUPS[trainer] = dist.new_group(backend="gloo", timeout=2 * patience)  # longer than others wait there
+    return replace(place, device=torch.device("cpu"), group=_GROUPS[trainer])
+
+
+def on_any(place: Place, flag: bool) -> bool:
+    """Whether the flag is set on any process; also if they cannot be asked any more."""
+    try:
+        return place.any(flag)
+    except RuntimeError:  # another process is gone
+        return True
+
+
+def loader_of(trainer: L.Trainer, dataloader_idx: int) -> Any:
+    """One of the data loaders of a validation or test.
+
+    Raises:
+        ValueError: if there is none of that number.
+    """
+    loaders = CombinedLoader(trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders, "sequential")
+    if not 0 <= dataloader_idx < len(loaders.flattened):
+        raise ValueError(f"dataloader_idx={dataloader_idx}, but data loaders: {len(loaders.flattened)}")
+    return loaders.flattened[dataloader_idx]

@@ -205,7 +205,7 @@ def supervised() -> Figure:
     columns = []
     for codes in representations.values():
         metrics = td.supervised_metrics([name for name in SCORES if not name.startswith("dci_")] + ["dci"])
-        metrics.update(codes=codes, factors=factors, index=torch.arange(len(codes)))
+        metrics.update(codes, factors, index=torch.arange(len(codes)))
         values = metrics.compute()
         columns.append([float(values[name]) for name in SCORES])
     figure = new_figure(7.2, 4.0)

@@ -22,7 +22,7 @@ class BetaTCVAE(VAE):
               + \gamma \underbrace{\mathbb{E} \log \frac{\prod_i q(z_i)}{p(z)}}_{\text{dimension-wise KL}}
 
     The aggregate posterior :math:`q(z)` is estimated from each batch, on several processes from each process's own.
-    Logged are also the three parts, ``<stage>/mutual_information``, ``<stage>/total_correlation`` and
+    The model also logs the three parts, ``<stage>/mutual_information``, ``<stage>/total_correlation`` and
     ``<stage>/dimension_wise_kl``, in nats. They are biased: the mutual information cannot exceed the logarithm of the
     batch size in weighted sampling. For values use :class:`~torchdisentangle.ELBODecomposition`.
 

@@ -18,10 +18,26 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from tests.helpers import MakeTrainer, RunProcesses
+
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing about truth
 hypothesis.settings.load_profile("untimed")
 
-RunProcesses = Callable[..., list[Any]]
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs before anything looks for them, unless ``-m gpu`` asks for the tests of GPUs.
+
+    The other tests fork, which no process may that has initialised CUDA, and take the CPU for granted.
+    """
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.markexpr != "gpu" or not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and -m gpu"))
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +99,7 @@ def _offline_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def make_trainer(tmp_path: Path) -> Callable[..., L.Trainer]:
+def make_trainer(tmp_path: Path) -> MakeTrainer:
     def make(*callbacks: L.Callback, **settings: Any) -> L.Trainer:
         defaults = {
             "accelerator": "cpu",

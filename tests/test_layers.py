@@ -115,3 +115,8 @@ def test_a_missing_extra_is_named(library: str, code: str, extra: str) -> None:
     block = f"import sys\nsys.modules['{library}'] = sys.modules['{library}.datasets'] = None\n"
     catch = f"try:\n  {code.split(';')[0]}\n  {code.split(';')[1].strip()}\nexcept ImportError as e: print(e)"
     assert extra in run(block + catch)
+
+
+def test_the_compiler_is_imported_when_it_is_needed() -> None:
+    """It takes as long to import as all the rest."""
+    assert run("import sys, torchdisentangle; print('torch._inductor.compile_fx' in sys.modules)") == "False"

@@ -43,10 +43,12 @@ from torchdisentangle.similarity import (
 )
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.supervised import (
+    CCA,
     DCI,
     DCIMIG,
     IRS,
     JEMMIG,
+    MCC,
     SAP,
     BetaVAEScore,
     CodeFactorSample,
@@ -54,6 +56,7 @@ from torchdisentangle.supervised import (
     Explicitness,
     FactorVAEScore,
     Interpretability,
+    LinearR2,
     MIGSup,
     Minimality,
     Modularity,
@@ -62,6 +65,7 @@ from torchdisentangle.supervised import (
     RobustMIG,
     Sufficiency,
     ZMax,
+    paired_difference,
     supervised_metrics,
 )
 from torchdisentangle.topology import GeometryScore, ManifoldTopologyScore, SupervisedManifoldTopologyScore
@@ -69,10 +73,12 @@ from torchdisentangle.topology import GeometryScore, ManifoldTopologyScore, Supe
 __version__ = "0.1.0"
 
 __all__ = [
+    "CCA",
     "DCI",
     "DCIMIG",
     "IRS",
     "JEMMIG",
+    "MCC",
     "MISJED",
     "SAP",
     "ActiveUnits",
@@ -96,6 +102,7 @@ __all__ = [
     "Interpretability",
     "LabelSimilarity",
     "LatentKL",
+    "LinearR2",
     "MIGSup",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
@@ -126,5 +133,6 @@ __all__ = [
     "fuse_channels",
     "informativeness_metrics",
     "manifold_metrics",
+    "paired_difference",
     "supervised_metrics",
 ]

@@ -28,7 +28,7 @@ def settings_of(cls: type) -> dict[str, inspect.Parameter]:
             continue
         own = dict(list(inspect.signature(vars(base)["__init__"]).parameters.items())[1:])
         for name, parameter in own.items():
-            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and name != "configuration":
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name != "configuration":
                 found.setdefault(name, parameter)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.values()):
             break  # it passes on nothing

@@ -9,24 +9,21 @@ import torch
 from lightning.pytorch.cli import LightningCLI
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.helpers import BARE_TRAINER
 from torchdisentangle.callbacks import ManifoldEntropyCallback
 from torchdisentangle.evaluation import ManifoldEvaluation
 from torchdisentangle.models import BetaVAE
 
-CONFIG = """
+CONFIG = (
+    """
 model:
   data_shape: [1, 4, 4]
   latent_dim: 3
   beta: 2.0
   hidden: [16]
-trainer:
-  accelerator: cpu
-  max_epochs: 1
-  logger: false
-  enable_progress_bar: false
-  enable_model_summary: false
-  enable_checkpointing: false
-  callbacks:
+"""
+    + BARE_TRAINER
+    + """  callbacks:
     - class_path: torchdisentangle.callbacks.ManifoldEntropyCallback
       init_args:
         num_samples: 16
@@ -37,6 +34,7 @@ trainer:
         figures: 2
         seed: 7
 """
+)
 
 
 def test_from_yaml(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.helpers import MakeTrainer
 from torchdisentangle.callbacks import LatentTraversalCallback
 from torchdisentangle.models import LatentModel, Posterior, Prior, as_latent_model
 from torchdisentangle.plots import plot_traversals
 
-MakeTrainer = Callable[..., L.Trainer]
 UNIFORM = torch.tensor([False, True])
 
 

@@ -9,13 +9,21 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from torchdisentangle import ManifoldCrossPairwiseMutualInformation, manifold_metrics
+from torchdisentangle import (
+    SAP,
+    ChannelInformation,
+    ManifoldCrossPairwiseMutualInformation,
+    MutualInformationGap,
+    TotalCorrelation,
+    manifold_metrics,
+)
 from torchdisentangle.functional import device as sizes_by_device
 from torchdisentangle.functional import gram_matrix, manifold_total_correlation
 from torchdisentangle.functional.device import (
     CPU_SIZES,
     GPU_SIZES,
     float64_device,
+    sizes_beside_training,
     sizes_of,
     to_float64,
     use_sizes,
@@ -155,3 +163,54 @@ def test_sizes_can_be_given() -> None:
             assert len(list(row_blocks(10, 10))) == 1
         assert sizes_of("cuda") == few
     assert sizes_of("cpu") == CPU_SIZES
+
+
+@pytest.mark.parametrize(("peak", "budget"), [(0, 256), (1000, 1000 - 400 + 256), (100_000, 4096)])
+def test_an_evaluation_beside_a_training_keeps_to_its_peak(
+    monkeypatch: pytest.MonkeyPatch, peak: int, budget: int
+) -> None:
+    """What training does not use at this moment, and 256 MiB more; never more than otherwise."""
+    monkeypatch.setattr(sizes_by_device, "_free_memory", lambda device: 2**40)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: peak * MEBIBYTE)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: min(peak, 400) * MEBIBYTE)
+    sizes = sizes_beside_training("cuda")
+    assert sizes.memory_budget == budget * MEBIBYTE
+    assert sizes.numbers_at_once == sizes.memory_budget // 16
+    with use_sizes(CPU_SIZES):
+        assert sizes_beside_training("cuda") == CPU_SIZES
+
+
+def test_states_stay_where_float64_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A metric that is moved to a device without float64 goes on as it was."""
+    monkeypatch.setattr(sizes_by_device, "_WITHOUT_FLOAT64", (STAND_IN,))
+    jacobian = torch.randn(6, 4, 3, generator=torch.Generator().manual_seed(0))
+    metrics = manifold_metrics()
+    metrics.update(jacobian[:2])
+    before = metrics.compute()
+    metrics.to(STAND_IN)
+    assert all(metric.device == torch.device("cpu") for metric in metrics.values())
+    torch.testing.assert_close(metrics.compute(), before)
+    metrics.update(jacobian[2:])
+    whole = manifold_metrics()
+    whole.update(jacobian)
+    torch.testing.assert_close(metrics.compute(), whole.compute())
+    metrics.reset()
+    metrics.update(jacobian)
+    torch.testing.assert_close(metrics.compute(), whole.compute())
+
+
+@pytest.mark.usefixtures("without_float64")
+def test_rows_on_a_device_without_float64() -> None:
+    """They are moved to the CPU at the door."""
+    codes, log_variance = jacobians(20, 3), jacobians(20, 3, seed=1)
+    factors = torch.arange(20) % 3
+    for make, given in (
+        (MutualInformationGap, (codes, factors)),
+        (SAP, (codes, factors)),
+        (TotalCorrelation, (codes, log_variance)),
+        (ChannelInformation, (codes, log_variance)),
+    ):
+        here, there = make(), make()
+        here.update(*given)
+        there.update(*(OnDevice(x) for x in given))
+        torch.testing.assert_close(there.compute(), here.compute(), rtol=0, atol=0)

@@ -12,6 +12,7 @@ import torch
 import zuko
 from torch import Tensor, nn
 
+from tests.helpers import Cube
 from torchdisentangle.functional import (
     decoder_jacobian,
     decoder_jacobian_chunks,
@@ -245,20 +246,6 @@ def test_a_decoder_cut_off_from_its_latents_is_not_constant(decode: Callable[[Te
 
 
 # Which mode
-
-
-class Cube(torch.autograd.Function):
-    """A function that knows its reverse mode only."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x**3
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return 3 * x**2 * grad
 
 
 class CubeWithContext(torch.autograd.Function):

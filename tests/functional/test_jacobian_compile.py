@@ -22,9 +22,8 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounterWithBack
     """Traces and differentiates as the default backend does, needs no C++ compiler, and counts."""
     counter = CompileCounterWithBackend("aot_eager")
     torch._dynamo.reset()
-    monkeypatch.setattr(
-        vector_products, "_compiled_products", torch.compile(vector_products._products, backend=counter, dynamic=False)
-    )
+    compiled = torch.compile(vector_products._products, backend=counter, dynamic=False)
+    monkeypatch.setattr(vector_products, "_compiled_products", lambda: compiled)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*cannot be compiled")
         yield counter
@@ -74,9 +73,8 @@ def broken(*_: Any) -> Callable:
 @torch.no_grad()
 def test_what_cannot_be_compiled_is_computed_after_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     torch._dynamo.reset()
-    monkeypatch.setattr(
-        vector_products, "_compiled_products", torch.compile(vector_products._products, backend=broken, dynamic=False)
-    )
+    compiled = torch.compile(vector_products._products, backend=broken, dynamic=False)
+    monkeypatch.setattr(vector_products, "_compiled_products", lambda: compiled)
     decode, z = decoder(), torch.randn(4, 3, dtype=torch.float64)
     with pytest.warns(UserWarning, match="Sequential cannot be compiled .*no compiler here"):
         found = decoder_jacobian(decode, z, compile=True)

@@ -21,6 +21,7 @@ from torchdisentangle.functional import (
     pairwise_information,
     separability,
 )
+from torchdisentangle.functional.device import CPU_SIZES, use_sizes
 from torchdisentangle.functional.informativeness.separation import information_shares, mean_of_top, weighted_influence
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
@@ -107,11 +108,11 @@ def test_pairs_far_from_all_rows_do_not_underflow() -> None:
     assert value == pytest.approx(math.log(4) - 1800, rel=1e-12)
 
 
-def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_do_not_matter() -> None:
     z, mean, log_variance = posteriors(50, 3)
     whole = pairwise_information(z, mean, log_variance)
-    monkeypatch.setattr("torchdisentangle.functional.informativeness.separation._BLOCK", 40)
-    torch.testing.assert_close(pairwise_information(z, mean, log_variance), whole, rtol=1e-12, atol=1e-12)
+    with use_sizes(CPU_SIZES._replace(numbers_at_once=40)):
+        torch.testing.assert_close(pairwise_information(z, mean, log_variance), whole, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("log_variance", [-20.0, -60.0, -100.0, -600.0, -800.0, -1e30])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torchmetrics import Metric
 
 from torchdisentangle import (
     ManifoldCrossPairwiseMutualInformation,
@@ -19,6 +23,7 @@ from torchdisentangle import (
     ManifoldSummary,
     ManifoldTotalCorrelation,
     MeanDecoderJacobian,
+    StatisticCollection,
     manifold_metrics,
 )
 from torchdisentangle import functional as F
@@ -286,6 +291,74 @@ def test_bad_input_is_refused(metric: ManifoldMetric, args: dict[str, Tensor], m
 def test_bad_settings_are_refused(build: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"jacobian": torch.zeros(3, 2, 2, dtype=torch.int64)}, r"jacobian must be floating point .*, got torch.int64"),
+        ({"jacobian": [[1.0]]}, "jacobian must be a tensor or a NumPy array, got list"),
+        ({"jacobian": JACOBIANS, "labels": torch.zeros(40)}, "labels must be integers"),
+    ],
+)
+def test_what_is_no_jacobian_or_no_label_is_a_type_error(args: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        ManifoldEntropySpectrum().update(**args)
+
+
+def test_labels_and_log_det_are_given_by_name() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        ManifoldEntropySpectrum().update(JACOBIANS, torch.zeros(40, dtype=torch.int64))  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (ManifoldEntropySpectrum, "ManifoldEntropySpectrum"),
+        (ManifoldEntropy, "ManifoldEntropy"),
+        (ManifoldTotalCorrelation, "ManifoldTotalCorrelation"),
+        (partial(ManifoldMutualInformation, [0], [1]), "ManifoldMutualInformation"),
+        (ManifoldPairwiseMutualInformation, "ManifoldPairwiseMutualInformation"),
+        (ManifoldCrossPairwiseMutualInformation, "ManifoldCrossPairwiseMutualInformation"),
+        (ManifoldSummary, "ManifoldSummary"),
+        (MeanDecoderJacobian, "MeanDecoderJacobian"),
+        (manifold_metrics, "ManifoldMetrics"),
+    ],
+)
+def test_a_typo_is_an_error_of_what_was_built(build: Callable[..., Any], name: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name} has no setting 'num_clases'"):
+        build(num_clases=3)
+
+
+def test_repr_shows_settings() -> None:
+    metric = ManifoldEntropy([0, 2], data_std=2.0, estimator="probes", num_probes=8)
+    assert repr(metric).startswith("ManifoldEntropy(index_set=(0, 2),")
+    for shown in ("data_std=2.0", "estimator='probes'", "num_probes=8"):
+        assert shown in repr(metric)
+    assert repr(ManifoldTotalCorrelation()) == "ManifoldTotalCorrelation()"
+    assert repr(ManifoldMutualInformation([1], [0])) == "ManifoldMutualInformation(index_set_a=(1,), index_set_b=(0,))"
+
+
+@pytest.mark.parametrize(
+    "metric", [ManifoldEntropySpectrum, MeanDecoderJacobian, ManifoldCrossPairwiseMutualInformation]
+)
+def test_metrics_are_at_most_four_classes_from_torchmetrics(metric: type) -> None:
+    assert metric.__mro__.index(Metric) <= 4
+
+
+def test_estimates_have_the_shape_of_values() -> None:
+    metrics = StatisticCollection([ManifoldTotalCorrelation(), ManifoldPairwiseMutualInformation(), ManifoldSummary()])
+    metrics.update(JACOBIANS, labels=torch.arange(40) % 2)
+    values, errors = metrics.compute(), metrics.standard_errors()
+    assert errors.keys() == {*values} - set(ManifoldSummary.scalar_names) | set(ManifoldSummary.mean_names)
+    assert all(errors[name].shape == values[name].shape for name in errors)
+    summary = metrics["ManifoldSummary"]
+    assert isinstance(summary, ManifoldSummary)
+    value, error = summary.estimate()
+    for name in ManifoldSummary.mean_names:
+        assert value[name] == values[name]
+        assert error[name] == errors[name]
+        torch.testing.assert_close(summary.per_class()[name].mean(0), values[name])
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")  # that update has not been called is the point

@@ -58,10 +58,10 @@ class BareCounts(Statistic):
     def __init__(self, **settings: Any) -> None:
         self.part = JointCounts(**settings)
         super().__init__(configuration=self.part.configuration)
-        self.part.register(self)
+        self.part.add_states_to(self)
 
     def update(self, codes: Tensor, factors: Tensor, index: Tensor | None = None) -> None:
-        self.part.add(self, codes, factors, index=index)
+        self.part.add_codes(self, codes, factors, index=index)
 
     def compute(self) -> Tensor:
         return self.part.read(self)
@@ -106,7 +106,7 @@ def work(rank: int, cuts: list[int], batch_size: int) -> dict[str, Tensor]:
             add(collection, part)
             add(alone, part)
     values = collection.compute() | {"alone": alone.compute(), "ceiling": collection["prior mig"].ceiling()}
-    seen = int(alone.num_counted)
+    seen = int(alone.num_counted.sum())
     assert seen == cuts[rank + 1] - cuts[rank]  # the process's own counts are back
     assert alone.sample_size() == N
     return values

@@ -39,7 +39,8 @@ class Moments(SAP):
     """A score that is the moments it keeps."""
 
     def compute(self) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        return self.row_mean, self.moments.covariance(self)
+        total = self.moments.total(self)
+        return total.mean, total.covariance
 
 
 def moments(*parts: Tensor) -> Moments:
@@ -121,9 +122,9 @@ def work(rank: int, cuts: list[int]) -> tuple[Any, ...]:
         if len(part):
             rows.update(CODES[part], FACTORS[part], index=part)
             both.update(CODES[part], FACTORS[part])
-    before = int(both.num_rows)
+    before = int(both.num_rows.sum())
     value = both.compute()
-    assert int(both.num_rows) == before  # the process's own moments are back
+    assert int(both.num_rows.sum()) == before  # the process's own moments are back
     return (*value, *rows.compute())
 
 
@@ -163,7 +164,7 @@ def test_states_survive_copies_checkpoints_and_precision() -> None:
         assert torch.equal(twin.row_products, metric.row_products)
         assert twin.row_products.dtype == torch.float64
     metric.reset()
-    assert metric.num_rows == 0
+    assert metric.num_rows.sum() == 0
     metric.update(CODES[:, :2], FACTORS)  # another shape, after a reset
     assert metric.row_widths.tolist() == [2, 2]
 

@@ -21,6 +21,7 @@ ROWS = {
     *("mutual_information", "mig", "mig_sup", "dcimig", "modularity", "jemmig", "minimality", "sufficiency"),
     *("irs", "factor_vae", "z_max", "beta_vae", "dci", "explicitness", "discrete_sap"),
 }
+MOMENTS = {"sap", "mcc", "linear_r2", "cca"}
 POSTERIORS = {"robust_mig", "interpretability", "posterior_mig", "posterior_minimality", "posterior_sufficiency"}
 
 
@@ -34,7 +35,7 @@ def filled(parts: list[Tensor], max_rows: int = 200, names: list[str] | None = N
 def test_two_states() -> None:
     """Moments, and one sample of rows for all else, also for the scores of bins and for figures."""
     metrics = supervised_metrics()
-    assert {frozenset(group) for group in metrics.compute_groups.values()} == {frozenset({"sap"}), frozenset(ROWS)}
+    assert {frozenset(group) for group in metrics.compute_groups.values()} == {frozenset(MOMENTS), frozenset(ROWS)}
     assert len(supervised_metrics(["mig", "dci", CodeFactorSample()]).compute_groups) == 1
     metrics.update(CODES, FACTORS, index=torch.arange(240))
     metrics.compute()
@@ -53,7 +54,7 @@ def test_scores_of_posteriors_share_their_states() -> None:
 
 def test_what_is_made_by_default() -> None:
     assert set(supervised_metrics().keys()) == set(registered_scores()) - POSTERIORS
-    assert set(default_scores("quick")) == (ROWS | {"sap"}) - {*default_scores("slow"), "z_max"}
+    assert set(default_scores("quick")) == (ROWS | MOMENTS) - {*default_scores("slow"), "z_max"}
     assert set(default_scores("slow")) == {"dci", "explicitness", "discrete_sap", "beta_vae"}
 
 

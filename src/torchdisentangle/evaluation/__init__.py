@@ -16,6 +16,7 @@ from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.positions import RowPositions
 from torchdisentangle.evaluation.report import Report
 from torchdisentangle.evaluation.rows import Rows
+from torchdisentangle.evaluation.scores import score
 from torchdisentangle.evaluation.session import Session
 from torchdisentangle.evaluation.similarity import SimilarityEvaluation
 from torchdisentangle.evaluation.topology import TopologyEvaluation
@@ -40,5 +41,6 @@ __all__ = [
     "TopologyEvaluation",
     "TraversalEvaluation",
     "evaluate",
+    "score",
     "undisturbed",
 ]

@@ -30,11 +30,13 @@ class Context:
         loader: the data loader that the rows come from, if there is one.
         figures: whether figures will be drawn from the report.
         progress: whether to show a progress bar.
+        training: whether the model trains on this device, so that its peak of memory should not grow.
     """
 
     loader: Any = None
     figures: bool = True
     progress: bool = False
+    training: bool = False
 
     @property
     def dataset(self) -> Any:
@@ -55,7 +57,7 @@ class Evaluation(ABC):
     @property
     @abstractmethod
     def abilities(self) -> tuple[str, ...]:
-        """What the model must be able to do: ``"encode"``, ``"decode"``."""
+        """Names of what the model must be able to do, such as ``"encode"`` and ``"decode"``."""
 
     def check(self, model: LatentModel) -> None:
         """Raise a TypeError or ValueError if the model lacks what is needed."""

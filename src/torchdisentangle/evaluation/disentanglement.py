@@ -45,6 +45,9 @@ class DisentanglementEvaluation(Evaluation):
         max_rows: how many rows the scores that need rows keep, a uniform sample.
         sampler_rows: how many images the data set renders for the scores of interventions; 0: use the given rows.
         seed: of the sample, and of what is drawn or fitted.
+        intervals: whether to report the ends of 95 % confidence intervals too, as ``<name>_low`` and ``<name>_high``:
+            ``True`` those of counts and moments, which cost about as much as the scores; ``"all"`` also those of scores
+            that are computed from rows, each twenty times.
 
     Raises:
         ValueError: for wrong settings.
@@ -64,10 +67,13 @@ class DisentanglementEvaluation(Evaluation):
     max_rows: int = 10_000
     sampler_rows: int = 4096
     seed: int = 0
+    intervals: bool | Literal["all"] = False
 
     def __post_init__(self) -> None:
         if self.codes not in ("mean", "sample"):
             raise ValueError(f"codes must be 'mean' or 'sample', got {self.codes!r}")
+        if self.intervals not in (True, False, "all"):
+            raise ValueError(f"intervals must be True, False or 'all', got {self.intervals!r}")
         if self.max_rows < 1 or self.sampler_rows < 0:
             raise ValueError(f"max_rows and sampler_rows cannot be {self.max_rows} and {self.sampler_rows}")
         self.scores()
@@ -184,6 +190,8 @@ class DisentanglementPass(Pass):
             figures[name] = partial(metric.plot, value)
         found = value if isinstance(value, Mapping) else {name: value}
         scalars |= {key: float(number) for key, number in found.items() if number.numel() == 1}
+        if isinstance(metric, SupervisedScore) and self._wants_interval(metric):
+            scalars |= self._ends(name, metric)
         lost = int(getattr(metric, "num_nonfinite", 0))
         if lost:
             scalars["num_nonfinite"] = float(lost)
@@ -192,6 +200,23 @@ class DisentanglementPass(Pass):
             matrix = metric.matrix()
             matrices[f"{name}_matrix"] = matrix
             figures[f"{name}_matrix"] = partial(metric.plot, matrix)
+
+    def _wants_interval(self, metric: SupervisedScore) -> bool:
+        wanted = self.evaluation.intervals
+        return wanted == "all" or (bool(wanted) and not metric.state.refits)
+
+    def _ends(self, name: str, metric: SupervisedScore) -> dict[str, float]:
+        """Ends of the intervals of the numbers that a score returns."""
+        try:
+            interval = metric.interval()
+        except ValueError as error:  # too few rows
+            warnings.warn(f"the interval of {name} could not be computed: {error}", UserWarning, stacklevel=2)
+            return {}
+        ends: dict[str, float] = {}
+        for suffix, value in zip(("low", "high"), interval, strict=True):
+            found = value if isinstance(value, Mapping) else {name: value}
+            ends |= {f"{key}_{suffix}": float(end) for key, end in found.items() if end.numel() == 1}
+        return ends
 
     def _update(self, collection: StatisticCollection, posterior: Posterior, factors: Tensor, index: Tensor) -> None:
         device = posterior.mean.device

@@ -18,7 +18,9 @@ from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.positions import RowPositions, sampler_of
 from torchdisentangle.evaluation.report import Report
 from torchdisentangle.evaluation.rows import Key
-from torchdisentangle.evaluation.session import Session
+from torchdisentangle.evaluation.session import ROWS_DIFFER, Session
+from torchdisentangle.evaluation.sharded import check_unsharded
+from torchdisentangle.evaluation.shared import SharedBatches
 from torchdisentangle.evaluation.similarity import SimilarityEvaluation
 from torchdisentangle.evaluation.topology import TopologyEvaluation
 from torchdisentangle.evaluation.traversal import TraversalEvaluation
@@ -56,8 +58,9 @@ def evaluate(
 
     The model is left as it was: in its mode, with its weights, buffers, and random number generators. Where
     ``torch.distributed`` is initialised, all processes must call this together; they share the work, and each gets the
-    report that one process would get. A data loader with a :class:`~torch.utils.data.DistributedSampler` is read as it
-    is; any other must give the same batches on every process, which then take them in turn.
+    report that one process would get, or raises an error. A data loader with a
+    :class:`~torch.utils.data.DistributedSampler` is read as it is; any other must give the same batches on every
+    process, which then take them in turn.
 
     Args:
         model: a module that :func:`~torchdisentangle.models.as_latent_model` can adapt, or an adapted one.
@@ -77,7 +80,8 @@ def evaluate(
 
     Raises:
         TypeError: if the model or a batch lacks what is needed.
-        ValueError: for an unknown name, or settings that do not fit.
+        ValueError: for an unknown name, or settings that do not fit; and on several processes if the loader does not
+            tell which rows each of them sees.
 
     Example:
         >>> from torchdisentangle.models import VAE
@@ -87,6 +91,7 @@ def evaluate(
         >>> report["elbo/kl"] >= 0, "manifold/total_correlation" in report.scalars
         (True, True)
     """
+    check_unsharded(model if isinstance(model, nn.Module) else model.module)
     adapted = as_latent_model(model, latent_dim=latent_dim, num_classes=num_classes)
     if device is not None:
         adapted.module.to(device)
@@ -100,11 +105,12 @@ def evaluate(
     context = Context(loader=dataloader)
     with undisturbed(adapted.module):
         passes = {one.family: one.settle(adapted, place).begin(adapted, place, context) for one in wanted}
-        whole = place.world_size > 1 and not isinstance(sampler_of(dataloader), DistributedSampler)
-        positions = RowPositions(dataloader, 0, 1) if whole else None
+        in_turn = place.world_size > 1 and not isinstance(sampler_of(dataloader), DistributedSampler)
+        shared = SharedBatches(place, input_key) if in_turn else None
+        positions = RowPositions(None, 0, 1) if in_turn else None
         session = Session(adapted, place, dataloader, list(passes.values()), input_key, label_key, positions)
-        _feed(session, dataloader, place, in_turn=whole)
-    _raise_together(session, place)
+        _feed(session, dataloader, place, shared)
+    _raise_together(session, place, shared)
     return Report.combined({family: one.finish() for family, one in passes.items()})
 
 
@@ -143,25 +149,33 @@ def on_device(batch: Any, device: torch.device) -> Any:
     return batch
 
 
-def _feed(session: Session, dataloader: Iterable[Any] | None, place: Place, in_turn: bool) -> None:
+def _feed(session: Session, dataloader: Iterable[Any] | None, place: Place, shared: SharedBatches | None) -> None:
+    if shared is not None:
+        shared.share_random_state()
     session.start()
     if not session.active:
         return
     if dataloader is None:
         raise TypeError("these evaluations need data: give a dataloader")
-    for number, batch in enumerate(dataloader):
-        if in_turn and number % place.world_size != place.rank:
-            session.skip(batch)
-        else:
+    for batch in dataloader:
+        if shared is None or shared.is_own(batch):
             session.feed(on_device(batch, place.device))
+        else:
+            session.skip(batch)
         if not session.active:
             return
+    if shared is not None:
+        shared.exhausted = True
 
 
-def _raise_together(session: Session, place: Place) -> None:
+def _raise_together(session: Session, place: Place, shared: SharedBatches | None) -> None:
     """Raise the first error of this process, or one that says that another process failed."""
     failed = place.any(bool(session.errors))
     for error in session.errors.values():
         raise error
     if failed:
         raise RuntimeError("the evaluation failed on another process")
+    if shared is not None:
+        shared.check()
+    elif not place.same(session.signature):
+        raise ValueError(ROWS_DIFFER)

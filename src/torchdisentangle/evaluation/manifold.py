@@ -17,6 +17,7 @@ from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws, floats
 from torchdisentangle.evaluation.rows import Rows
 from torchdisentangle.functional import decoder_jacobian_chunks, probed_jacobian_chunks
+from torchdisentangle.functional.device import sizes_beside_training, sizes_of, use_sizes
 from torchdisentangle.functional.manifold.entropy import check_partition
 from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
 from torchdisentangle.functional.manifold.wishart import MIN_PROBES
@@ -130,7 +131,7 @@ class ManifoldEvaluation(Evaluation):
     def begin(self, model: LatentModel, place: Place, context: Context) -> ManifoldPass:
         """Begin a pass."""
         settled = self if self.data_shape is not None else self._of_shape(model)
-        return ManifoldPass(settled, model, place)
+        return ManifoldPass(settled, model, place, context.training)
 
     def _of_shape(self, model: LatentModel, say: Say = silent) -> ManifoldEvaluation:
         return self._with(model, Plan(self._estimators(model, say)[0], self.num_samples))
@@ -155,7 +156,7 @@ class ManifoldEvaluation(Evaluation):
         volume = is_flow(model, size) or model.latent_dim <= self.num_probes
         if not volume or self.num_probes < largest_part < model.latent_dim:
             return ["exact"]  # probes would lose scalars
-        preferred = estimator_for(model.latent_dim, size, self.num_probes)
+        preferred = estimator_for(model.latent_dim, size, self.num_probes, model.like.device)
         say(f"estimator={preferred!r} for {model.latent_dim} latents and {size} data dimensions")
         return ["exact", "probes"] if preferred == "exact" else ["probes"]
 
@@ -163,8 +164,9 @@ class ManifoldEvaluation(Evaluation):
 class ManifoldPass(Pass):
     """One evaluation of :class:`ManifoldEvaluation`."""
 
-    def __init__(self, evaluation: ManifoldEvaluation, model: LatentModel, place: Place) -> None:
+    def __init__(self, evaluation: ManifoldEvaluation, model: LatentModel, place: Place, training: bool) -> None:
         self.evaluation, self.model, self.place = evaluation, model, place
+        self.sizes = (sizes_beside_training if training else sizes_of)(model.like.device)
         shape = torch.Size(evaluation.data_shape or ())
         self.is_flow = is_flow(model, shape.numel())
         self.image_shape = image_shape(tuple(evaluation.image_shape or shape))
@@ -221,10 +223,11 @@ class ManifoldPass(Pass):
             return
         labels = None if labels is None else labels.to(z.device)
         given = None if self.model.num_classes is None else labels
-        for rows, jacobian in self._jacobians(z, given, positions):
-            of_rows = None if labels is None else labels[rows]
-            log_det = self.model.log_det(z[rows], None if given is None else of_rows) if self.is_flow else None
-            self.metrics.update(jacobian, labels=of_rows, log_det=log_det)
+        with use_sizes(self.sizes):
+            for rows, jacobian in self._jacobians(z, given, positions):
+                of_rows = None if labels is None else labels[rows]
+                log_det = self.model.log_det(z[rows], None if given is None else of_rows) if self.is_flow else None
+                self.metrics.update(jacobian, labels=of_rows, log_det=log_det)
 
     def wait(self) -> None:
         """Wait until the device has done its work."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -16,6 +17,7 @@ class Place:
         device: where metrics keep their states.
         rank: number of this process.
         world_size: number of processes.
+        group: the process group of what they agree on here; ``None``: all processes.
 
     Example:
         >>> Place().share
@@ -25,6 +27,7 @@ class Place:
     device: torch.device = torch.device("cpu")  # noqa: RUF009
     rank: int = 0
     world_size: int = 1
+    group: Any = None
 
     @classmethod
     def here(cls, device: torch.device | str = "cpu") -> Place:
@@ -47,10 +50,23 @@ class Place:
         """The largest value of all processes; a collective."""
         if self.world_size == 1:
             return value
-        values = torch.tensor([value], dtype=torch.float32, device=self.device)
-        dist.all_reduce(values, op=dist.ReduceOp.MAX)
+        values = torch.tensor([value], dtype=torch.float64, device=self.device)
+        dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self.group)
         return float(values)
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on any process; a collective."""
         return self.largest(float(flag)) > 0
+
+    def same(self, value: int) -> bool:
+        """Whether all processes that have a value have the same one; a collective.
+
+        Args:
+            value: not negative, or -1 if this process has none.
+        """
+        if self.world_size == 1:
+            return True
+        values = torch.tensor([value, -value if value >= 0 else -(2**62)], device=self.device)
+        dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self.group)
+        largest, smallest = values.tolist()
+        return largest < 0 or largest == -smallest

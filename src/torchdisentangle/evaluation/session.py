@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from torchdisentangle.evaluation.base import Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.positions import RowPositions
 from torchdisentangle.evaluation.rows import Key, encode, take
 from torchdisentangle.latent_model import LatentModel
+
+ROWS_DIFFER = (
+    "on other processes the items of the data set hold other numbers of rows, or the sampler draws another order, "
+    "so rows would be missing or counted twice"
+)
 
 
 class Session:
@@ -74,23 +80,33 @@ class Session:
             self.errors |= dict.fromkeys(active, error)
             return
         for one in active:
-            own = wanted[one][chosen]
-            if own.any():
-                self._try(one, one.add, rows.at(own))
-
-    def skip(self, batch: Any) -> None:
-        """Pass over a batch that another process evaluates; all processes read the same batches."""
-        self._next(batch)
+            places = wanted[one][chosen]
+            if places.any():
+                self._try(one, one.add, rows.at(places))
 
     def rehearse(self, batch: Any) -> None:
         """Try a first batch; the first error is raised."""
+        if self.active:
+            self._next(batch)
         size = torch.arange(len(take(batch, self.input_key)))
         for one in self.active:
             chosen = one.wants(size).nonzero()[:, 0]
             if len(chosen):
                 one.rehearse(encode(self.model, batch, chosen, chosen, self.input_key, self.label_key))
 
-    def _next(self, batch: Any) -> torch.Tensor:
+    def skip(self, batch: Any) -> None:
+        """Pass over a batch that another process evaluates; all processes read the same batches."""
+        try:
+            self._next(batch)
+        except Exception as error:  # whatever is wrong with a batch
+            self.errors |= dict.fromkeys(self.active, error)
+
+    @property
+    def signature(self) -> int:
+        """What all processes must agree on in the end, so that no row is missing or counted twice; -1 without rows."""
+        return -1 if self._positions is None else self._positions.signature
+
+    def _next(self, batch: Any) -> Tensor:
         if self._positions is None:
             self._positions = RowPositions(self.loader, self.place.rank, self.place.world_size)
         return self._positions.next(len(take(batch, self.input_key)))

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DistributedSampler, RandomSampler
+from torch.utils.data import DistributedSampler
 
 from torchdisentangle.evaluation.base import Context, Evaluation, Pass
 from torchdisentangle.evaluation.place import Place
+from torchdisentangle.evaluation.positions import is_random, sampler_of
 from torchdisentangle.evaluation.report import Report, draws, floats
 from torchdisentangle.evaluation.rows import Rows
 from torchdisentangle.functional import ChannelComparison, compare_posteriors, compare_with_labels, match_latents
@@ -24,7 +25,7 @@ from torchdisentangle.similarity import BhattacharyyaFingerprint, Fingerprint, a
 from torchdisentangle.similarity.measure import Measure, best_match, check_measure, measure_label
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SimilarityReport(Report):
     """A report with the fingerprint that it was read from.
 
@@ -122,6 +123,7 @@ class SimilarityPass(Pass):
         informative = within.information_a > settings.threshold
         found = {"total_information": within.information_a.sum(), "informative_channels": informative.sum().double()}
         order = within.information_a.argsort(descending=True, stable=True)
+        found[f"{settings.measure}_to_previous"] = torch.tensor(torch.nan)  # a first evaluation has no previous one
         similarities = {"channels": similarity_matrix(within, settings.measure)[:, order]}
         for name, compared in self._comparisons(current).items():
             similarity = similarity_matrix(compared, settings.measure)
@@ -163,9 +165,9 @@ def _draw(matrix: Tensor, rows: list[int], name: str, measure: Measure) -> Any:
 
 
 def _refuse_shuffled(loader: Any) -> None:
-    sampler = getattr(loader, "sampler", None)
-    if isinstance(sampler, RandomSampler) or (isinstance(sampler, DistributedSampler) and sampler.shuffle):
+    sampler = sampler_of(loader)
+    if is_random(sampler) or (isinstance(sampler, DistributedSampler) and sampler.shuffle):
         raise ValueError(
             "the evaluated data are shuffled, so their positions do not tell which data points they are, and "
-            "fingerprints could not be compared: set shuffle=False in the data loader"
+            "fingerprints could not be compared: set shuffle=False in the data loader, and use no random sampler"
         )

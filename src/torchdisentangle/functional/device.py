@@ -31,11 +31,26 @@ class Sizes(NamedTuple):
     memory_budget: int
     memory_margin: int
 
+    def numbers_each(self, results: int = 1) -> int:
+        """Numbers that each of several intermediate results of one size may hold.
+
+        Blocks of rows whose intermediate results are many, and cheap, need not be larger than what keeps a GPU busy.
+
+        Args:
+            results: how many share what may be held.
+
+        Example:
+            >>> CPU_SIZES.numbers_each(4) == 2**18, GPU_SIZES.numbers_each(4) == 2**22
+            (True, True)
+        """
+        return max(min(self.numbers_at_once // results, _BUSY), 1)
+
 
 CPU_SIZES = Sizes(numbers_at_once=2**20, memory_budget=2**28, memory_margin=8)
 LARGEST_GPU_BUDGET = 2**32
 GPU_SIZES = Sizes(numbers_at_once=2**28, memory_budget=LARGEST_GPU_BUDGET, memory_margin=4)  # with 32 GiB free
 
+_BUSY = 2**22  # 32 MiB: to read and write so many numbers takes a GPU several times as long as a launch
 _SHARE_OF_FREE = 8  # one part in so many may be used by default: a model trains beside it
 _WITHOUT_FLOAT64 = ("mps",)
 _given: ContextVar[Sizes | None] = ContextVar("sizes", default=None)
@@ -64,6 +79,28 @@ def sizes_of(device: Device) -> Sizes:
         return CPU_SIZES
     budget = min(LARGEST_GPU_BUDGET, max(_free_memory(device) // _SHARE_OF_FREE, CPU_SIZES.memory_budget))
     return GPU_SIZES._replace(numbers_at_once=budget // 16, memory_budget=budget)
+
+
+def sizes_beside_training(device: Device) -> Sizes:
+    """The sizes that suit a device on which a model trains, so that an evaluation does not raise its peak of memory.
+
+    Args:
+        device: where the work is done.
+
+    Returns:
+        Those of :func:`sizes_of` on a CPU. On a GPU the memory that training has used at its peak and does not use at
+        this moment may be taken, and 256 MiB more.
+
+    Example:
+        >>> sizes_beside_training("cpu") == sizes_of("cpu")
+        True
+    """
+    sizes, device = sizes_of(device), torch.device(device)
+    if device.type != "cuda" or _given.get() is not None:
+        return sizes
+    unused = torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)
+    budget = min(sizes.memory_budget, max(unused, 0) + CPU_SIZES.memory_budget)
+    return sizes._replace(numbers_at_once=budget // 16, memory_budget=budget)
 
 
 @contextmanager

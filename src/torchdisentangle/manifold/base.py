@@ -214,7 +214,8 @@ class ManifoldMetric(ClassMeanStatistic):
     @property
     def _prior(self) -> Tensor:
         """Entropies of the prior's dimensions, ``(1, d)`` or ``(C, d)``."""
-        return prior_entropies(self.prior_entropy, self.readings[:, : self._num_latents]).view(-1, self._num_latents)
+        entropies = torch.as_tensor(self.prior_entropy, dtype=torch.float64)
+        return prior_entropies(entropies, self.readings[:, : self._num_latents]).view(-1, self._num_latents)
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:

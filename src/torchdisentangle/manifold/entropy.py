@@ -160,7 +160,7 @@ class ManifoldTotalCorrelation(ManifoldMetric):
 
     @property
     def part_names(self) -> list[str] | None:
-        """What to call the parts in a figure: the latents they hold."""
+        """Names of the parts in a figure, from the latents that they hold."""
         return None if self.partition is None else [_name_of(part) for part in self.partition]
 
 

@@ -19,7 +19,7 @@ from torchdisentangle.plots.style import BLUE, Plot, Values, as_array, figure_of
 def plot_living_times(
     living_times: Values, *, labels: Sequence[Any] | None = None, floor: float = 0.01, ax: Axes | None = None
 ) -> Plot:
-    """Mean relative living times: for how much of the filtration so many holes are open.
+    """Mean relative living times: for how much of the filtration each number of holes is open.
 
     Args:
         living_times: ``(n, H + 1)``, a row for each latent or cloud.

@@ -14,6 +14,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import rank_zero_warn
 
+from torchdisentangle.functional.device import float64_device
 from torchdisentangle.settings import described, unknown_setting
 from torchdisentangle.statistics.reduction import agree_on_content, explained, sum_over_processes
 
@@ -61,7 +62,8 @@ class Statistic(Metric):
 
     A sum starts as the scalar zero and takes its shape in the first update; a scalar zero adds to anything, so a
     process without data, a fresh object and a loaded checkpoint merge like all others. States keep float64 (or int64)
-    through ``.to(dtype)``, ``.half()`` and Lightning's true-half precision.
+    through ``.to(dtype)``, ``.half()`` and Lightning's true-half precision, and stay on the CPU where a device does not
+    know float64.
 
     The state ``num_nonfinite`` counts the rows that were left out because they held NaN or infinity.
 
@@ -201,12 +203,14 @@ class Statistic(Metric):
         reduce_states([self], process_group or self.process_group)
 
     def _apply(self, fn: Callable, exclude_state: Any = "") -> Statistic:
-        states = {name: getattr(self, name) for name in self._defaults}
-        defaults = dict(self._defaults)
-        super()._apply(fn, exclude_state)
-        for name, state in states.items():  # follow a move to another device, refuse a change of precision
-            setattr(self, name, state.to(getattr(self, name).device))
-            self._defaults[name] = defaults[name]
+        moved_to = fn(torch.zeros(1, device=self.device)).device
+        home = float64_device(moved_to)
+        if home != moved_to:
+            self._computed = self._forward_cache = None  # values in float64 cannot follow
+        super()._apply(fn, list(self._defaults))
+        for name in self._defaults:  # follow a move to another device, refuse a change of precision
+            setattr(self, name, getattr(self, name).to(home))
+        self._device = home
         return self
 
     def __repr__(self) -> str:

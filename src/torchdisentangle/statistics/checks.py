@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.device import float64_device
+
 Continuous = bool | Sequence[int]
 """Which columns of the factors are real numbers: all, none, or the columns named."""
 
@@ -38,7 +40,7 @@ def as_tensor(value: Any, name: str) -> Tensor:
     if not isinstance(value, Tensor):
         kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
         raise TypeError(f"{name} must be a tensor or a NumPy array, got {kind}")
-    return value.detach()
+    return value.detach().to(float64_device(value.device))  # sums are in float64, which not all devices know
 
 
 def check_codes(codes: Any, *, name: str = "codes", width: int | None = None) -> Tensor:

@@ -23,7 +23,6 @@ class CodeMomentStatistic(Statistic):
     is_differentiable: bool | None = False
     num_rows: Tensor
     row_mean: Tensor
-    row_products: Tensor
 
     def __init__(self, **settings: Unpack[MetricSettings]) -> None:
         super().__init__("code moments", **settings)
@@ -42,7 +41,7 @@ class CodeMomentStatistic(Statistic):
             TypeError: if a tensor is not of the kind that belongs in its place.
             ValueError: if the shapes do not fit.
         """
-        codes = check_codes(codes, width=len(self.row_mean) if self.num_rows else None)
+        codes = check_codes(codes, width=self.row_mean.shape[1] if self.num_rows else None)
         check_index(index, len(codes))
         finite = finite_rows(codes)
         self.moments.add(self, codes[finite])
@@ -56,5 +55,6 @@ class CodeMomentStatistic(Statistic):
             ValueError: if there are no rows.
         """
         self.require_samples(self.num_rows, "codes")
-        constant = self.row_products.diagonal() <= _ROUNDING * self.num_rows * self.row_mean.square()
-        return self.moments.covariance(self).masked_fill(constant[:, None] | constant, 0.0)
+        moments = self.moments.total(self)
+        constant = moments.products.diagonal() <= _ROUNDING * moments.num_rows * moments.mean.square()
+        return moments.covariance.masked_fill(constant[:, None] | constant, 0.0)

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.row_blocks import row_blocks
-from torchdisentangle.functional.supervised.binning import (
-    assign_bins,
-    assign_equal_bins,
-    density_bins,
-    equal_width_edges,
-    normal_quantile_edges,
-    soft_bins,
-)
-from torchdisentangle.functional.supervised.joint_counts import joint_counts, joint_weights
 from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.checks import Continuous, continuous_columns
-from torchdisentangle.statistics.factors import value_labels
+from torchdisentangle.statistics.bin_counter import BinCounter, Binning, Edges, Range
+from torchdisentangle.statistics.checks import Continuous
+from torchdisentangle.statistics.code_factor_state import CodeFactorState
+from torchdisentangle.statistics.groups import NUM_GROUPS, copy_with, group_sizes, groups_of_keys, row_groups
 from torchdisentangle.statistics.rows import CodeFactorRows
-
-Range = tuple[Tensor | Sequence[float] | float, Tensor | Sequence[float] | float]
-"""Lower and upper end of a range, numbers or one for each dimension."""
-
-Edges = Literal["data", "prior"] | Range
-"""Where the bins of codes are."""
-
-Binning = Literal["hard", "soft"]
-
-_LARGEST_TABLE = 2**27  # counts, 1 GiB
-_BLOCK = 2**18  # numbers held at a time, about what fits a cache
+from torchdisentangle.statistics.sample import SampledRows
 
 
-class JointCounts:
+class JointCounts(CodeFactorState):
     r"""How often each bin of each code met each value of each factor: states of a statistic, and how they are read.
 
     .. math:: C_{fkbv} = \sum_n Q_{nkb} \, 1[y_{nf} = v]
@@ -67,6 +48,8 @@ class JointCounts:
         num_factor_bins: number of bins of a continuous factor, by default ``num_bins``.
         max_rows: how many rows to keep at most with ``edges="data"``.
         seed: decides which rows are kept.
+        intervals: whether to keep the counts of twenty groups of rows, in twenty times the memory, so that scores have
+            intervals; with ``edges="data"`` they have them anyway.
 
     Raises:
         ValueError: for settings that do not fit together.
@@ -83,49 +66,37 @@ class JointCounts:
         num_factor_bins: int | None = None,
         max_rows: int = 10_000,
         seed: int = 0,
+        intervals: bool = True,
     ) -> None:
-        if num_bins < 1 or (num_factor_bins is not None and num_factor_bins < 1):
-            raise ValueError(f"num_bins and num_factor_bins must be at least 1, got {num_bins} and {num_factor_bins}")
-        if binning not in ("hard", "soft"):
-            raise ValueError(f"binning must be 'hard' or 'soft', got {binning!r}")
-        if isinstance(edges, str) and edges not in ("data", "prior"):
-            raise ValueError(f"edges must be 'data', 'prior' or two ends of a range, got {edges!r}")
-        self.range = None if isinstance(edges, str) else _as_range(edges, "edges")
-        self.factor_range = None if factor_edges is None else _as_range(factor_edges, "factor_edges")
+        self.bins = BinCounter(num_bins, edges, binning, mode, continuous, factor_edges, num_factor_bins)
         self.rows = CodeFactorRows(max_rows, continuous, seed, log_variance=binning == "soft")
-        self.of_rows = isinstance(edges, str) and edges == "data"
-        self.of_prior = isinstance(edges, str) and edges == "prior"
-        self.num_bins, self.binning, self.continuous = num_bins, binning, continuous
-        self.num_factor_bins = num_bins if num_factor_bins is None else num_factor_bins
-        self.by_density = mode == "reference"
-        if self.by_density and (binning == "hard" or self.range is None or self.range[0].ndim or self.range[1].ndim):
-            raise ValueError("mode='reference' needs binning='soft' and edges=(low, high), two numbers")
-        if continuous and self.factor_range is None and not self.of_rows:
-            raise ValueError("continuous factors need factor_edges=(low, high) unless edges='data'")
-        ends = [None if pair is None else _listed(pair) for pair in (self.range, self.factor_range)]
-        self._how = ("joint counts", num_bins, self.of_prior, binning, mode, self.num_factor_bins, *ends)
-        columns = continuous if isinstance(continuous, bool) else tuple(continuous)
-        self.configuration = self.rows.configuration if self.of_rows else (*self._how, columns)
+        self.of_rows = self.bins.of_data
+        self.num_groups = NUM_GROUPS if intervals and not self.of_rows else 1
+        self._how = ("joint counts", *self.bins.configuration)
+        self.configuration = self.rows.configuration if self.of_rows else (*self._how, self.num_groups, seed)
+        self.needs = self.rows.needs
 
-    def register(self, statistic: Statistic) -> None:
-        """Add the states: rows, or the sums ``counts`` and ``num_counted``."""
+    def add_states_to(self, statistic: Statistic) -> None:
+        """Add the states: rows, or the sums ``counts`` ``(V, G F, d, B)`` and ``num_counted`` ``(G,)``."""
         if self.of_rows:
-            statistic.add_state_of(self.rows)
+            self.rows.add_states_to(statistic)
         else:
-            statistic.add_sum("counts", dtype=torch.int64 if self.binning == "hard" else torch.float64)
+            statistic.add_sum("counts", dtype=torch.float64 if self.bins.soft else torch.int64)
             statistic.add_sum("num_counted", dtype=torch.int64)
+            statistic.add_sum("num_unnumbered", dtype=torch.int64)
 
     def widths(self, statistic: Any) -> tuple[int, int] | None:
         """How many codes and factors the rows so far had; ``None`` without rows."""
         if self.of_rows:
             return self.rows.widths(statistic)
-        return (statistic.counts.shape[2], statistic.counts.shape[1]) if statistic.counts.ndim else None
+        _, num_tables, num_codes, _ = statistic.counts.shape if statistic.counts.ndim else (0, 0, 0, 0)
+        return (num_codes, num_tables // len(statistic.num_counted)) if num_codes else None
 
     def num_rows(self, statistic: Any) -> int:
         """Number of rows that the counts are of."""
-        return len(statistic.keys) if self.of_rows else int(statistic.num_counted)
+        return self.rows.num_rows(statistic) if self.of_rows else int(statistic.num_counted.sum())
 
-    def add(
+    def add_codes(
         self,
         statistic: Any,
         codes: Tensor,
@@ -150,14 +121,19 @@ class JointCounts:
         if self.of_rows:
             self.rows.add_codes(statistic, codes, factors, log_variance, index, kept)
             return
+        codes, factors = codes.to(statistic.device), factors.to(statistic.device)
+        groups = row_groups([codes, factors], index, self.rows.seed) if self.num_groups > 1 else None
         if kept is not None:
-            codes, factors = codes[kept], factors[kept.to(factors.device)]
-            log_variance = None if log_variance is None else log_variance[kept.to(log_variance.device)]
-        if self.range is not None and not {end.numel() for end in self.range} <= {1, codes.shape[1]}:
-            raise ValueError(f"edges must be numbers or one for each of {codes.shape[1]} codes")
-        self._check_values(factors, codes.shape[1])
-        table = self._count(statistic, codes, factors, log_variance)
-        statistic.accumulate(counts=table.permute(3, 0, 1, 2), num_counted=len(codes))  # a new value is a new row
+            kept = kept.to(statistic.device)
+            codes, factors = codes[kept], factors[kept]
+            groups = None if groups is None else groups[kept]
+            log_variance = None if log_variance is None else log_variance.to(statistic.device)[kept]
+        tables = self.bins.count(codes, factors, log_variance, groups)
+        statistic.accumulate(
+            counts=tables.permute(4, 0, 1, 2, 3).flatten(1, 2),  # a new value is a new row
+            num_counted=torch.tensor([len(codes)]) if groups is None else group_sizes(groups),
+            num_unnumbered=len(codes) if index is None else 0,
+        )
 
     def read(self, statistic: Any) -> Tensor:
         """The counts ``(F, d, B, V)``, integers for hard bins.
@@ -166,102 +142,51 @@ class JointCounts:
         ascending order.
         """
         if not self.of_rows:
-            table = statistic.counts.permute(1, 2, 3, 0)
-            self._warn_of_outer_bins(table[0].sum(-1))
+            table = self._by_group(statistic).sum(1).permute(1, 2, 3, 0)
+            self.bins.warn_of_outer_bins(table[0].sum(-1))
             return table
         rows = self.rows.read(statistic)
         if self._how not in rows.derived:
-            factors = rows.columns["factors"]
-            if not self._can_count(factors, rows.columns["codes"].shape[1]):
-                factors, discrete = factors.clone(), self._discrete(factors)
-                factors[:, discrete] = value_labels(factors[:, discrete]).double()
-            self._check_values(factors, rows.columns["codes"].shape[1])
-            log_variance = rows.columns["log_variance"] if self.binning == "soft" else None
-            rows.derived[self._how] = self._count(statistic, rows.columns["codes"], factors, log_variance)
+            rows.derived[self._how] = self._count_rows(statistic, rows, None)[0]
         return rows.derived[self._how]
 
-    def _count(self, statistic: Any, codes: Tensor, factors: Tensor, log_variance: Tensor | None) -> Tensor:
-        codes, values = codes.to(statistic.device), self._values(factors.to(statistic.device))
-        (_, d), (_, num_factors) = codes.shape, values.shape
-        num_values = int(values.max()) + 1 if len(values) else 1
-        dtype = torch.int64 if self.binning == "hard" else torch.float64
-        table = torch.zeros(num_factors, d, self.num_bins, num_values, dtype=dtype, device=statistic.device)
-        low, high = self.range or ((codes.amin(0), codes.amax(0)) if len(codes) else (torch.zeros(()),) * 2)
-        for part in row_blocks(len(codes), d * (num_factors if log_variance is None else self.num_bins), _BLOCK):
-            if self.binning == "soft" and log_variance is not None:
-                soft = self._soft(codes[part].double(), log_variance[part].to(codes.device, torch.float64), low, high)
-                table += joint_weights(soft, values[part], num_values)
-            else:
-                table += joint_counts(self._hard(codes[part], low, high), values[part], self.num_bins, num_values)
-        return table
+    def group_sizes(self, statistic: Any) -> Tensor:
+        """Number of rows of each group, ``(20,)``.
 
-    def _hard(self, codes: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        if self.of_prior:
-            return assign_bins(codes, normal_quantile_edges(self.num_bins).to(codes.device))
-        return assign_equal_bins(codes, low, high, self.num_bins)
+        Raises:
+            ValueError: if no groups are kept.
+        """
+        if self.of_rows:
+            return self.rows.group_sizes(statistic)
+        if self.num_groups == 1:
+            raise ValueError("counts keep no groups of rows: use intervals=True")
+        return statistic.num_counted
 
-    def _soft(self, mean: Tensor, log_variance: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        if self.by_density:
-            return density_bins(mean, log_variance, float(low), float(high), self.num_bins)
-        edges = normal_quantile_edges(self.num_bins) if self.of_prior else equal_width_edges(low, high, self.num_bins)
-        return soft_bins(mean, log_variance, edges.to(mean.device))
+    def without_groups(self, statistic: Any) -> Iterator[Any]:
+        """Copies of the statistic, each without one of the groups that has rows; bins are those of all rows."""
+        present = self.group_sizes(statistic).nonzero()[:, 0].tolist()
+        if not self.of_rows:
+            counts = self._by_group(statistic)
+            total, num_rows = counts.sum(1), statistic.num_counted.sum()
+            for group in present:
+                rest = (num_rows - statistic.num_counted[group])[None]
+                yield copy_with(statistic, counts=total - counts[:, group], num_counted=rest)
+            return
+        rows, of_groups = self.rows.read(statistic), ("of groups", self._how)
+        if of_groups not in rows.derived:
+            rows.derived[of_groups] = self._count_rows(statistic, rows, groups_of_keys(rows.keys))
+        tables = rows.derived[of_groups]
+        for group, fewer in zip(present, self.rows.without_groups(statistic), strict=True):
+            derived = self.rows.read(fewer).derived
+            if self._how not in derived:
+                derived[self._how] = (tables.sum(0) - tables[group]).clamp(min=0)
+            yield fewer
 
-    def _values(self, factors: Tensor) -> Tensor:
-        """Values as integers, those of continuous factors binned."""
-        columns = continuous_columns(self.continuous, factors.shape[1])
-        if not any(columns):
-            return factors.to(torch.int64)
-        real = factors[:, columns].double()
-        if self.factor_range is not None:
-            low, high = (end.to(real.device) for end in self.factor_range)
-        else:
-            low, high = (real.amin(0), real.amax(0)) if len(real) else (real.new_zeros(()), real.new_ones(()))
-        values = factors.double().clone()
-        values[:, columns] = assign_bins(real, equal_width_edges(low, high, self.num_factor_bins)).double()
-        return values.to(torch.int64)
+    def _by_group(self, statistic: Any) -> Tensor:
+        """Counts of the groups, ``(V, G, F, d, B)``."""
+        return statistic.counts.unflatten(1, (len(statistic.num_counted), -1))
 
-    def _can_count(self, factors: Tensor, num_codes: int) -> bool:
-        """Whether the values of discrete factors are numbers from 0, few enough for a table."""
-        low, high = self._extremes(factors)
-        return low >= 0 and (high + 1) * factors.shape[1] * num_codes * self.num_bins <= _LARGEST_TABLE
-
-    def _extremes(self, factors: Tensor) -> tuple[int, int]:
-        chosen = self._discrete(factors)
-        discrete = factors if all(chosen) else factors[:, chosen]
-        low, high = discrete.aminmax() if discrete.numel() else (0, 0)
-        return int(low), int(high)
-
-    def _discrete(self, factors: Tensor) -> list[bool]:
-        return [not real for real in continuous_columns(self.continuous, factors.shape[1])]
-
-    def _check_values(self, factors: Tensor, num_codes: int) -> None:
-        if not self._can_count(factors, num_codes):
-            low, high = self._extremes(factors)
-            raise ValueError(
-                f"values of discrete factors must be numbered from 0 without large gaps, got {low} to {high}; "
-                "name real ones in continuous"
-            )
-
-    def _warn_of_outer_bins(self, histogram: Tensor) -> None:
-        outer = (histogram[:, 0] + histogram[:, -1]) / histogram.sum(-1)
-        outside = (outer > 0.5).nonzero()[:, 0].tolist()
-        if outside and self.num_bins > 4:
-            rank_zero_warn(
-                f"most values of the codes {outside} lie in the outermost of the bins given by edges: these codes are "
-                "on another scale; use edges='data' or the codes' range",
-                UserWarning,
-            )
-
-
-def _as_range(ends: Any, name: str) -> tuple[Tensor, Tensor]:
-    """A range as two float64 tensors, refused if it is none."""
-    if not isinstance(ends, Sequence) or len(ends) != 2:
-        raise ValueError(f"{name} must be (low, high), got {ends!r}")
-    low, high = (torch.as_tensor(end, dtype=torch.float64).detach().cpu() for end in ends)
-    if low.ndim > 1 or high.ndim > 1 or not (low.isfinite().all() and high.isfinite().all() and (low <= high).all()):
-        raise ValueError(f"{name} must be a finite ascending range (low, high), got {ends!r}")
-    return low, high
-
-
-def _listed(ends: tuple[Tensor, Tensor]) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(end.reshape(-1).tolist()) for end in ends)
+    def _count_rows(self, statistic: Any, rows: SampledRows, groups: Tensor | None) -> Tensor:
+        codes, factors = (rows[name].to(statistic.device) for name in ("codes", "factors"))
+        factors = self.bins.numbered(factors, codes.shape[1] * (1 if groups is None else NUM_GROUPS))
+        return self.bins.count(codes, factors, rows["log_variance"] if self.bins.soft else None, groups)

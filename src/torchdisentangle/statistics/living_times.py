@@ -32,7 +32,7 @@ class LivingTimesStatistic(Statistic):
         num_draws: draws of landmarks for each cloud.
         num_landmarks: landmarks of each draw.
         gamma: end of the filtration as a share of the largest distance.
-        max_holes: ``H``; more holes count as so many.
+        max_holes: ``H``; larger numbers of holes count as this one.
         num_levels: levels of the quantile functions.
         mode: ``"wasserstein"``: exact barycentres and distances; ``"reference"``: as the published code computes them
             (landmarks with replacement, counts of ``max_holes`` and more dropped, every draw kept).

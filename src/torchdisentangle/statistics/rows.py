@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.checks import Continuous
+from torchdisentangle.statistics.code_factor_state import CodeFactorState
+from torchdisentangle.statistics.groups import copy_with, group_sizes, groups_of_keys
 from torchdisentangle.statistics.sample import RowSample
 
 _LARGEST_SEED = 2**32 - 1  # what scikit-learn and NumPy accept
 
 
-class CodeFactorRows(RowSample):
+class CodeFactorRows(RowSample, CodeFactorState):
     """Codes and factors of at most ``max_rows`` rows: states of a statistic.
 
     All metrics with equal settings share one sample, because their states and their ``configuration`` are equal:
@@ -32,6 +37,8 @@ class CodeFactorRows(RowSample):
         ('keys', 'codes', 'factors')
     """
 
+    refits = True
+
     def __init__(
         self, max_rows: int = 10_000, continuous: Continuous = False, seed: int = 0, log_variance: bool = False
     ) -> None:
@@ -40,10 +47,19 @@ class CodeFactorRows(RowSample):
         super().__init__(("codes", "factors", "log_variance") if log_variance else ("codes", "factors"), max_rows, seed)
         columns = continuous if isinstance(continuous, bool) else tuple(continuous)
         self.configuration = ("codes and factors", self.columns, max_rows, seed, columns)
+        self.needs = frozenset({"log_variance"} if log_variance else ())
+
+    def add_states_to(self, statistic: Statistic) -> None:
+        """Add the states, and have them merged."""
+        statistic.add_state_of(self)
 
     def widths(self, statistic: Any) -> tuple[int, int] | None:
         """How many codes and factors the rows so far had; ``None`` without rows."""
         return (statistic.codes.shape[1], statistic.factors.shape[1]) if len(statistic.keys) else None
+
+    def num_rows(self, statistic: Any) -> int:
+        """Number of rows that are kept."""
+        return len(statistic.keys)
 
     def add_codes(
         self,
@@ -67,3 +83,22 @@ class CodeFactorRows(RowSample):
         given = {"codes": codes, "factors": factors, "log_variance": log_variance}
         columns = {name: value for name, value in given.items() if name in self.columns and value is not None}
         self.add(statistic, columns, index, kept)
+
+    def group_sizes(self, statistic: Any) -> Tensor:
+        """Number of kept rows of each group, ``(20,)``."""
+        return group_sizes(groups_of_keys(self.read(statistic).keys))
+
+    def without_groups(self, statistic: Any) -> Iterator[Any]:
+        """Copies of the statistic, each without one of the groups that has rows.
+
+        What is computed from the rows of a copy is shared by all metrics of the sample, as it is for all rows.
+        """
+        rows = self.read(statistic)
+        if "without groups" not in rows.derived:
+            groups = groups_of_keys(rows.keys)
+            staying = [(groups != group).nonzero()[:, 0] for group in groups.unique().tolist()]
+            rows.derived["without groups"] = [(stays, rows.keys.index_select(0, stays)) for stays in staying]
+        for stays, keys in rows.derived["without groups"]:
+            columns = {name: column.index_select(0, stays) for name, column in rows.columns.items()}
+            in_order = torch.zeros_like(statistic.num_unnumbered)  # the rows need not be ordered again
+            yield copy_with(statistic, keys=keys, num_unnumbered=in_order, **columns)

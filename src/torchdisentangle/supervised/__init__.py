@@ -21,6 +21,7 @@ from pkgutil import iter_modules
 
 from torchdisentangle.supervised.base import SupervisedScore
 from torchdisentangle.supervised.beta_vae import BetaVAEScore
+from torchdisentangle.supervised.cca import CCA
 from torchdisentangle.supervised.collection import supervised_metrics
 from torchdisentangle.supervised.dci import DCI
 from torchdisentangle.supervised.dcimig import DCIMIG
@@ -28,11 +29,15 @@ from torchdisentangle.supervised.discrete_sap import DiscreteSAP
 from torchdisentangle.supervised.explicitness import Explicitness
 from torchdisentangle.supervised.factor_vae import FactorVAEScore
 from torchdisentangle.supervised.information import InformationScore, MutualInformationMatrix
+from torchdisentangle.supervised.intervals import Difference, Interval, paired_difference
 from torchdisentangle.supervised.irs import IRS
+from torchdisentangle.supervised.linear_r2 import LinearR2
+from torchdisentangle.supervised.mcc import MCC
 from torchdisentangle.supervised.mig import MutualInformationGap
 from torchdisentangle.supervised.mig_sup import MIGSup
 from torchdisentangle.supervised.minimality import Minimality, Sufficiency
 from torchdisentangle.supervised.modularity import Modularity
+from torchdisentangle.supervised.moment_score import MomentScore
 from torchdisentangle.supervised.registry import default_scores, registered_scores
 from torchdisentangle.supervised.row_score import CodeFactorSample, Rows, RowScore
 from torchdisentangle.supervised.sap import SAP
@@ -40,21 +45,27 @@ from torchdisentangle.supervised.soft_gaps import JEMMIG, Interpretability, Robu
 from torchdisentangle.supervised.z_max import ZMax
 
 __all__ = [
+    "CCA",
     "DCI",
     "DCIMIG",
     "IRS",
     "JEMMIG",
+    "MCC",
     "SAP",
     "BetaVAEScore",
     "CodeFactorSample",
+    "Difference",
     "DiscreteSAP",
     "Explicitness",
     "FactorVAEScore",
     "InformationScore",
     "Interpretability",
+    "Interval",
+    "LinearR2",
     "MIGSup",
     "Minimality",
     "Modularity",
+    "MomentScore",
     "MutualInformationGap",
     "MutualInformationMatrix",
     "RobustMIG",
@@ -64,6 +75,7 @@ __all__ = [
     "SupervisedScore",
     "ZMax",
     "default_scores",
+    "paired_difference",
     "registered_scores",
     "supervised_metrics",
 ]

@@ -21,6 +21,8 @@ from torchdisentangle.statistics.checks import (
     check_log_variance,
     finite_rows,
 )
+from torchdisentangle.statistics.code_factor_state import CodeFactorState
+from torchdisentangle.supervised.intervals import Interval, interval_of, values_without_groups
 from torchdisentangle.supervised.registry import key_of, register
 
 Mode = Literal["exact", "reference"]
@@ -41,9 +43,9 @@ class SupervisedSettings(MetricSettings, total=False):
 class SupervisedScore(Statistic):
     """Base of all scores of codes against known factors: how rows come in, and what is said of factors.
 
-    A subclass decides what it keeps of the rows (``_add``, ``_widths``, ``_sample_size``), which factors it can score
-    (``_scored``), and the value (``compute``). Mostly it inherits
-    :class:`~torchdisentangle.supervised.information.InformationScore` or
+    A subclass chooses what is kept of the rows (``state``), and defines which factors it can score (``_scored``) and
+    the value (``compute``). Mostly it inherits :class:`~torchdisentangle.supervised.information.InformationScore`,
+    :class:`~torchdisentangle.supervised.moment_score.MomentScore` or
     :class:`~torchdisentangle.supervised.row_score.RowScore`, which know all but the value. A class that declares a
     ``name`` is known to :func:`~torchdisentangle.supervised_metrics` under it.
 
@@ -51,8 +53,8 @@ class SupervisedScore(Statistic):
     warning and in :meth:`unscored_factors`, and is left out of the mean.
 
     Args:
+        state: what is kept of the rows.
         factor_names: for messages and figures; by default the factors' positions.
-        configuration: as for :class:`~torchdisentangle.statistics.Statistic`.
         settings: as for :class:`torchmetrics.Metric`.
     """
 
@@ -62,6 +64,7 @@ class SupervisedScore(Statistic):
     """Settings by short name, for a class that has several, or one with other settings than the defaults."""
     cost: ClassVar[Literal["quick", "slow"]] = "quick"
     """Whether the score takes well under a second, or seconds to minutes."""
+    num_unnumbered: Tensor
     needs: frozenset[str] = frozenset()
     """What it needs beside codes and factors: ``"log_variance"`` of posteriors, rows of independent factors by
     ``"interventions"``, rows that agree in all factors but one as of a ``"design"``, the package ``"scikit-learn"``."""
@@ -82,11 +85,15 @@ class SupervisedScore(Statistic):
 
     def __init__(
         self,
+        state: CodeFactorState,
+        /,
         factor_names: Sequence[str] | None = None,
-        configuration: object = None,
         **settings: Unpack[MetricSettings],
     ) -> None:
-        super().__init__(configuration=configuration, **settings)
+        super().__init__(configuration=state.configuration, **settings)
+        state.add_states_to(self)
+        self.state = state
+        self.needs = type(self).needs | state.needs
         self.factor_names = None if factor_names is None else tuple(factor_names)
 
     @classmethod
@@ -124,7 +131,7 @@ class SupervisedScore(Statistic):
             TypeError: if an argument is of the wrong kind, such as integer codes.
             ValueError: if shapes or values do not fit, or the score needs ``log_variance`` and gets none.
         """
-        num_codes, num_factors = self._widths() or (None, None)
+        num_codes, num_factors = self.state.widths(self) or (None, None)
         codes = check_codes(codes, width=num_codes)
         factors = check_factors(factors, len(codes), self.continuous, width=num_factors)
         index = check_index(index, len(codes))
@@ -135,7 +142,7 @@ class SupervisedScore(Statistic):
             raise ValueError(f"{self!r} is a score of posteriors: it needs log_variance of shape {tuple(codes.shape)}")
         kept = _usable_rows(codes, factors, posterior)
         num_lost = int((~kept).sum())
-        self._add(codes, factors, posterior, index, kept if num_lost else None)
+        self.state.add_codes(self, codes, factors, posterior, index, kept if num_lost else None)
         self.leave_out(num_lost, "rows")
 
     @readout
@@ -147,7 +154,31 @@ class SupervisedScore(Statistic):
     @readout
     def sample_size(self) -> int:
         """Number of rows that the value stands on: all, or those that are kept."""
-        return self._sample_size()
+        return self.state.num_rows(self)
+
+    @readout
+    def interval(self, level: float = 0.95) -> Interval:
+        r"""Confidence interval of the score, by the delete-a-group jackknife.
+
+        Rows are in twenty groups by a hash of their index (of what they hold, if they have none), and the score is
+        computed again without each group; see :func:`~torchdisentangle.functional.jackknife.jackknife_interval`. The
+        interval is for the value of infinitely many rows from the same source. It corrects for the bias of few rows,
+        so it may leave out the value, and reach beyond the score's range. It does not cover other seeds of the model.
+
+        For counts and moments it costs about as much as the score; a score that is computed from rows is computed
+        twenty times. One that draws at random has a wider interval than it needs, because every value without a group
+        is drawn anew.
+
+        Args:
+            level: probability that the interval covers, in (0, 1).
+
+        Returns:
+            Both ends, each like the value of :meth:`compute`.
+
+        Raises:
+            ValueError: if there are too few rows, or the state keeps no groups of them.
+        """
+        return interval_of(self.compute(), values_without_groups(self), level)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Heatmap of the matrix that the score is read from, if it is worth one, else the score; or what is given."""
@@ -157,20 +188,6 @@ class SupervisedScore(Statistic):
             names = None if self.factor_names is None else self._labels(val.shape[1])
             return plot_factor_matrix(val, names, ax=ax, label=self.matrix_label)
         return plot_scalar(val, ax=ax, label=type(self).__name__)
-
-    @abstractmethod
-    def _add(
-        self, codes: Tensor, factors: Tensor, log_variance: Tensor | None, index: Tensor | None, kept: Tensor | None
-    ) -> None:
-        """Add rows that were checked; ``kept`` says which are finite, ``None``: all."""
-
-    @abstractmethod
-    def _widths(self) -> tuple[int, int] | None:
-        """How many codes and factors the rows so far had."""
-
-    @abstractmethod
-    def _sample_size(self) -> int:
-        """Number of rows of the state."""
 
     @abstractmethod
     def _scored(self) -> Tensor:

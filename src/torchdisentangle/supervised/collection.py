@@ -10,8 +10,8 @@ from typing_extensions import Unpack
 
 from torchdisentangle.settings import settings_of
 from torchdisentangle.statistics import MetricSettings, StatisticCollection
+from torchdisentangle.statistics.bin_counter import Edges
 from torchdisentangle.statistics.checks import Continuous
-from torchdisentangle.statistics.counts import Edges
 from torchdisentangle.supervised.registry import key_of, registered_scores
 
 
@@ -76,7 +76,8 @@ def supervised_metrics(
         if key in members:
             raise ValueError(f"two metrics would be called {key!r}")
         if isinstance(named, str):
-            score, own = scores[named]
+            score: Any = scores[named].score  # each takes settings of its own
+            own = scores[named].settings
             taken = {name: value for name, value in common.items() if name in settings_of(score)}
             members[key] = score(**{**own, **taken, **settings})
         else:

@@ -15,7 +15,6 @@ from torchdisentangle.functional.supervised.information import (
     mutual_information,
     plug_in_bias,
 )
-from torchdisentangle.statistics import Statistic
 from torchdisentangle.statistics.counts import JointCounts
 from torchdisentangle.supervised.information_estimator import Information, InformationEstimator
 
@@ -36,39 +35,14 @@ class CountedInformation(InformationEstimator):
         known = get_args(BiasCorrection)
         if bias_correction is not None and bias_correction not in known:
             raise ValueError(f"bias_correction must be None or one of {known}, got {bias_correction!r}")
-        if bias_correction is not None and counts.binning != "hard":
+        if bias_correction is not None and counts.bins.soft:
             raise ValueError("a bias correction needs counts, binning='hard'; soft counts have a smaller bias")
-        self.counts, self.bias_correction = counts, bias_correction
-        self.configuration = counts.configuration
-        self.needs = frozenset({"log_variance"} if counts.binning == "soft" else ())
-
-    def register(self, score: Statistic) -> None:
-        """Add the states: rows or counts."""
-        self.counts.register(score)
-
-    def widths(self, score: Any) -> tuple[int, int] | None:
-        """How many codes and factors the rows so far had."""
-        return self.counts.widths(score)
-
-    def num_rows(self, score: Any) -> int:
-        """Number of rows that were counted."""
-        return self.counts.num_rows(score)
-
-    def add(
-        self,
-        score: Any,
-        codes: Tensor,
-        factors: Tensor,
-        log_variance: Tensor | None,
-        index: Tensor | None,
-        kept: Tensor | None,
-    ) -> None:
-        """Count rows, or keep them."""
-        self.counts.add(score, codes, factors, log_variance, index, kept)
+        self.state = self.counts = counts
+        self.bias_correction = bias_correction
 
     def table(self, score: Any) -> Tensor:
         """The joint counts ``(F, d, B, V)``."""
-        score.require_samples(self.num_rows(score), "rows")
+        score.require_samples(self.counts.num_rows(score), "rows")
         return self.counts.read(score)
 
     def information(self, score: Any) -> Information:
@@ -95,10 +69,10 @@ class CountedInformation(InformationEstimator):
 
     def _perfectly_binned(self, count: Tensor) -> Tensor:
         """How often a perfect code of a factor with these counts is in each bin."""
-        num_bins = self.counts.num_bins
+        num_bins = self.counts.bins.num_bins
         values = count.nonzero()[:, 0].double()
         count = count[count > 0]
-        if self.counts.of_prior:  # equal quantiles of the normal are equal steps of the distribution function
+        if self.counts.bins.of_prior:  # equal quantiles of the normal are equal steps of the distribution function
             values = (count.cumsum(0) - 0.5 * count) / count.sum()
             edges = equal_width_edges(0.0, 1.0, num_bins)
         else:

@@ -13,8 +13,9 @@ from typing_extensions import Unpack
 from torchdisentangle.functional.supervised.information import BiasCorrection
 from torchdisentangle.settings import settings_of
 from torchdisentangle.statistics import MetricSettings, readout
+from torchdisentangle.statistics.bin_counter import Binning, Edges, Range
 from torchdisentangle.statistics.checks import Continuous
-from torchdisentangle.statistics.counts import Binning, Edges, JointCounts, Range
+from torchdisentangle.statistics.counts import JointCounts
 from torchdisentangle.statistics.rows import CodeFactorRows
 from torchdisentangle.supervised.base import Mode, SupervisedScore, SupervisedSettings, check_mode
 from torchdisentangle.supervised.counted_information import CountedInformation
@@ -34,6 +35,7 @@ class CountSettings(SupervisedSettings, total=False):
     num_factor_bins: int | None
     max_rows: int
     seed: int
+    intervals: bool
 
 
 class InformationSettings(CountSettings, total=False):
@@ -69,6 +71,8 @@ class InformationScore(SupervisedScore):
         num_queries: latents at which ``estimator="posterior"`` compares densities.
         max_rows: how many rows to keep at most, where rows are kept.
         seed: of the choice of rows, and of the latents drawn.
+        intervals: whether counts are kept so that there is an :meth:`interval`, in twenty times the memory; without
+            effect where rows are kept.
         factor_names: what to call the factors; by default their numbers.
         settings: of :class:`torchmetrics.Metric`.
 
@@ -94,6 +98,7 @@ class InformationScore(SupervisedScore):
         num_queries: int = 2048,
         max_rows: int = 10_000,
         seed: int = 0,
+        intervals: bool = True,
         factor_names: Sequence[str] | None = None,
         **settings: Unpack[MetricSettings],
     ) -> None:
@@ -107,17 +112,15 @@ class InformationScore(SupervisedScore):
             source = PosteriorInformation(CodeFactorRows(max_rows, False, seed, log_variance=True), num_queries)
         else:
             counts = JointCounts(
-                num_bins, edges, binning, mode, continuous, factor_edges, num_factor_bins, max_rows, seed
+                num_bins, edges, binning, mode, continuous, factor_edges, num_factor_bins, max_rows, seed, intervals
             )
             source = CountedInformation(counts, bias_correction)
-        super().__init__(factor_names=factor_names, configuration=source.configuration, **settings)
-        source.register(self)
+        super().__init__(source.state, factor_names=factor_names, **settings)
         self._source = source
-        self.needs = type(self).needs | source.needs
         self.num_bins, self.edges, self.binning, self.mode = num_bins, edges, binning, mode
         self.bias_correction, self.continuous, self.factor_edges = bias_correction, continuous, factor_edges
         self.num_factor_bins, self.estimator, self.num_queries = num_factor_bins, estimator, num_queries
-        self.max_rows, self.seed = max_rows, seed
+        self.max_rows, self.seed, self.intervals = max_rows, seed, intervals
 
     @classmethod
     def _needs_of(cls, **settings: Any) -> frozenset[str]:
@@ -182,17 +185,6 @@ class InformationScore(SupervisedScore):
     @abstractmethod
     def _score(self, information: Information) -> Any:
         """The value from the information about the factors that can be scored."""
-
-    def _add(
-        self, codes: Tensor, factors: Tensor, log_variance: Tensor | None, index: Tensor | None, kept: Tensor | None
-    ) -> None:
-        self._source.add(self, codes, factors, log_variance, index, kept)
-
-    def _widths(self) -> tuple[int, int] | None:
-        return self._source.widths(self)
-
-    def _sample_size(self) -> int:
-        return self._source.num_rows(self)
 
     def _scored(self) -> Tensor:
         return self._source.information(self).factor_entropy > 0

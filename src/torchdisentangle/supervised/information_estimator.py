@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from torchdisentangle.statistics import Statistic
+from torchdisentangle.statistics.code_factor_state import CodeFactorState
 
 
 class Information(NamedTuple):
@@ -29,39 +29,13 @@ class Information(NamedTuple):
 
 
 class InformationEstimator(ABC):
-    """Base of estimators: which states they keep of the rows, and how they read information from them.
+    """Base of estimators: what is kept of the rows, and how information is read from it.
 
     An estimator holds settings and no data; the data are states of the score.
     """
 
-    configuration: object
-    """Everything that changes what is kept."""
-    needs: frozenset[str] = frozenset()
-    """What it needs beside codes and factors: ``"log_variance"`` or nothing."""
-
-    @abstractmethod
-    def register(self, score: Statistic) -> None:
-        """Add the states to a score."""
-
-    @abstractmethod
-    def widths(self, score: Any) -> tuple[int, int] | None:
-        """How many codes and factors the rows so far had; ``None`` without rows."""
-
-    @abstractmethod
-    def num_rows(self, score: Any) -> int:
-        """Number of rows that the information is estimated from."""
-
-    @abstractmethod
-    def add(
-        self,
-        score: Any,
-        codes: Tensor,
-        factors: Tensor,
-        log_variance: Tensor | None,
-        index: Tensor | None,
-        kept: Tensor | None,
-    ) -> None:
-        """Add rows that were checked; ``kept`` says which are finite, ``None``: all."""
+    state: CodeFactorState
+    """What is kept of the rows."""
 
     @abstractmethod
     def information(self, score: Any) -> Information:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
 from torchdisentangle.functional.supervised.information import entropy
 from torchdisentangle.functional.supervised.posterior_information import posterior_mutual_information
-from torchdisentangle.statistics import Statistic
 from torchdisentangle.statistics.aggregate import AggregatePosterior
 from torchdisentangle.statistics.rows import CodeFactorRows
 from torchdisentangle.supervised.information_estimator import Information, InformationEstimator
@@ -35,41 +33,15 @@ class PosteriorInformation(InformationEstimator):
         ValueError: if there are no queries.
     """
 
-    needs = frozenset({"log_variance"})
-
     def __init__(self, rows: CodeFactorRows, num_queries: int = 2048) -> None:
         if num_queries < 1:
             raise ValueError(f"num_queries must be at least 1, got {num_queries}")
-        self.rows, self.num_queries = rows, num_queries
-        self.configuration = rows.configuration
-
-    def register(self, score: Statistic) -> None:
-        """Add the states."""
-        score.add_state_of(self.rows)
-
-    def widths(self, score: Any) -> tuple[int, int] | None:
-        """How many codes and factors the rows so far had."""
-        return self.rows.widths(score)
-
-    def num_rows(self, score: Any) -> int:
-        """Number of rows that are kept."""
-        return len(score.keys)
-
-    def add(
-        self,
-        score: Any,
-        codes: Tensor,
-        factors: Tensor,
-        log_variance: Tensor | None,
-        index: Tensor | None,
-        kept: Tensor | None,
-    ) -> None:
-        """Keep rows."""
-        self.rows.add_codes(score, codes, factors, log_variance, index, kept)
+        self.state = self.rows = rows
+        self.num_queries = num_queries
 
     def information(self, score: Any) -> Information:
         """Information about all factors."""
-        score.require_samples(self.num_rows(score), "rows")
+        score.require_samples(self.rows.num_rows(score), "rows")
         posterior = AggregatePosterior(score, self.rows, mean="codes", factors="factors")
         entropies = torch.stack([entropy(column.unique(return_counts=True)[1]) for column in score.factors.mT])
         queries, sums = posterior.queries(self.num_queries), posterior.log_sums(self.num_queries, matched=True)

@@ -10,10 +10,12 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.plots.factors import plot_latents_against_factors
+from torchdisentangle.statistics import readout
 from torchdisentangle.statistics.checks import Continuous
 from torchdisentangle.statistics.factors import value_labels
 from torchdisentangle.statistics.rows import CodeFactorRows
 from torchdisentangle.supervised.base import SupervisedScore, SupervisedSettings
+from torchdisentangle.supervised.intervals import Interval
 
 _FEWEST_ROWS = 4
 
@@ -69,23 +71,11 @@ class RowScore(SupervisedScore):
         if num_factor_bins < 2:
             raise ValueError(f"num_factor_bins must be at least 2, got {num_factor_bins}")
         sample = CodeFactorRows(max_rows, continuous, seed)
-        super().__init__(configuration=sample.configuration, **settings)
-        self.add_state_of(sample)
+        super().__init__(sample, **settings)
         self.sample = sample
         self.test_fraction, self.num_factor_bins, self.continuous = test_fraction, num_factor_bins, continuous
         self.max_rows, self.seed = max_rows, seed
         self._fits = object()  # under which this score's results are kept beside the rows
-
-    def _add(
-        self, codes: Tensor, factors: Tensor, log_variance: Tensor | None, index: Tensor | None, kept: Tensor | None
-    ) -> None:
-        self.sample.add_codes(self, codes, factors, None, index, kept)
-
-    def _widths(self) -> tuple[int, int] | None:
-        return self.sample.widths(self)
-
-    def _sample_size(self) -> int:
-        return len(self.keys)
 
     def _rows(self) -> Rows:
         """The kept rows, on the CPU."""
@@ -142,6 +132,11 @@ class CodeFactorSample(RowScore):
     def compute(self) -> Rows:
         """The kept rows."""
         return self._rows()
+
+    @readout
+    def interval(self, level: float = 0.95) -> Interval:
+        """Rows have no interval: always raises a ValueError."""
+        raise ValueError(f"{type(self).__name__} is no score and has no interval")
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Mean of each latent for every value of each factor, on axes of its own."""

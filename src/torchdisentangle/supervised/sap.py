@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
-from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.predictability import predictability_gap, squared_correlation
-from torchdisentangle.statistics import MetricSettings, RowMoments, readout
-from torchdisentangle.supervised.base import SupervisedScore
+from torchdisentangle.statistics import readout
+from torchdisentangle.supervised.moment_score import MomentScore
 
 
-class SAP(SupervisedScore):
+class SAP(MomentScore):
     r"""Separated attribute predictability with squared correlations (SAP).
 
     .. math:: \mathrm{SAP} = \frac1F \sum_f \left( R^2_{(1) f} - R^2_{(2) f} \right), \quad
@@ -49,15 +46,6 @@ class SAP(SupervisedScore):
 
     name = "sap"
     matrix_label = "squared correlation"
-    continuous = True  # all factors are numbers here
-    num_rows: Tensor
-    row_widths: Tensor
-    row_mean: Tensor
-
-    def __init__(self, factor_names: Sequence[str] | None = None, **settings: Unpack[MetricSettings]) -> None:
-        super().__init__(factor_names=factor_names, configuration="moments of codes and factors", **settings)
-        self.moments = RowMoments(num_parts=2)
-        self.add_state_of(self.moments)
 
     def compute(self) -> Tensor:
         """The score, over all processes."""
@@ -73,23 +61,7 @@ class SAP(SupervisedScore):
         """The gap of each factor, ``(F,)``."""
         return predictability_gap(self._matrix())
 
-    def _add(
-        self, codes: Tensor, factors: Tensor, log_variance: Tensor | None, index: Tensor | None, kept: Tensor | None
-    ) -> None:
-        if kept is not None:
-            codes, factors = codes[kept], factors[kept.to(factors.device)]
-        self.moments.add(self, codes, factors)
-
-    def _widths(self) -> tuple[int, int] | None:
-        num_codes, num_factors = self.row_widths.tolist()
-        return (num_codes, num_factors) if self.num_rows else None
-
-    def _sample_size(self) -> int:
-        return int(self.num_rows)
-
-    def _scored(self) -> Tensor:
-        return ~predictability_gap(self._matrix()).isnan()
-
     def _matrix(self) -> Tensor:
-        self.require_samples(self.num_rows, "rows", 2)
-        return squared_correlation(self.row_mean, self.moments.covariance(self), int(self.row_widths[0]))
+        self.require_samples(self.moments.num_rows(self), "rows", 2)
+        total = self.moments.total(self)
+        return squared_correlation(total.mean, total.covariance, self._num_codes())

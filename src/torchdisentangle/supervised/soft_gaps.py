@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.information_gap import jemmig, mutual_information_gap, normalized_jemmig
 from torchdisentangle.statistics import readout
-from torchdisentangle.statistics.counts import Binning, Edges
+from torchdisentangle.statistics.bin_counter import Binning, Edges
 from torchdisentangle.supervised.base import Variants
 from torchdisentangle.supervised.information import CountSettings, InformationScore
 from torchdisentangle.supervised.information_estimator import Information

@@ -33,7 +33,7 @@ class GeometryScore(Statistic):
         num_draws: draws of landmarks.
         num_landmarks: landmarks of each draw.
         gamma: end of the filtration as a share of the largest distance.
-        max_holes: more holes count as so many.
+        max_holes: larger numbers of holes count as this one.
         max_points: how many points to keep of both clouds together.
         seed: of the landmarks and of the kept points.
         num_threads: threads over draws.

@@ -14,10 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.device import sizes_of
 from torchdisentangle.functional.elbo.gaussian import NARROWEST
 
-_BLOCK_BYTES = {"cpu": 2**21}  # what fits a core's cache; elsewhere what keeps a device busy
-_BLOCK_BYTES_ELSEWHERE = 2**27
 _ROWS_AT_LEAST = 256
 _TINY = 1e-290  # sums of exponentials below this have lost digits
 
@@ -97,7 +96,7 @@ def aggregate_log_sums(
         leave_one_out: whether to return the log-sums of all dimensions but one.
         factors: integers of the rows, ``(N, F)``.
         query_factors: integers of the queries, ``(S, F)``.
-        block_bytes: size of the largest tensor made on the way; by default 2 MiB on the CPU, 128 MiB elsewhere.
+        block_bytes: size of the largest tensor made on the way; by default what suits the device, 2 MiB on a CPU.
 
     Returns:
         The log-sums in float64; ``-inf`` where there are no rows.
@@ -218,7 +217,7 @@ def _concatenated(parts: list[AggregateLogSums]) -> AggregateLogSums:
 def _block_shape(z: Tensor, num_rows: int, num_factors: int, block_bytes: int | None) -> tuple[int, int]:
     """How many rows and how many queries at a time."""
     if block_bytes is None:
-        block_bytes = _BLOCK_BYTES.get(z.device.type, _BLOCK_BYTES_ELSEWHERE)
+        block_bytes = 8 * sizes_of(z.device).numbers_each(4)
     pairs = max(1, block_bytes // (8 * max(z.shape[1], num_factors, 1)))
     rows = max(1, min(num_rows, max(math.isqrt(pairs), min(_ROWS_AT_LEAST, pairs))))
     return rows, max(1, pairs // rows)

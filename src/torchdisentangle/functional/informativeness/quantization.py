@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.device import sizes_of
 from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.functional.supervised.binning import assign_bins, density_bins, equal_width_edges, soft_bins
 from torchdisentangle.functional.supervised.information import entropy, joint_entropy
@@ -77,7 +78,7 @@ def quantize_posterior(
 def quantized_blocks(
     mean: Tensor, log_variance: Tensor, edges: tuple[float, float], num_bins: int, mode: BinMode
 ) -> Iterator[Tensor]:
-    """:func:`quantize_posterior` of so many rows at a time that memory stays small.
+    """:func:`quantize_posterior`, a block of rows at a time.
 
     Args:
         mean: ``(n, d)``.
@@ -89,7 +90,7 @@ def quantized_blocks(
     Yields:
         ``(m, d, B)`` of consecutive rows.
     """
-    for rows in row_blocks(len(mean), mean.shape[1] * num_bins):
+    for rows in row_blocks(len(mean), mean.shape[1] * num_bins, sizes_of(mean.device).numbers_each()):
         yield quantize_posterior(mean[rows], log_variance[rows], edges, num_bins, mode)
 
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.device import sizes_of
 from torchdisentangle.functional.elbo.aggregate import AggregateLogSums
 from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
 from torchdisentangle.functional.informativeness.quantization import rank_latents
 
-_BLOCK = 2**20  # numbers held at a time, 8 MiB
 _TINY = 1e-290  # sums of exponentials below this have lost digits
 
 
@@ -249,8 +249,9 @@ def pairwise_information(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tenso
             f"{tuple(z.shape)}, {tuple(mean.shape)} and {tuple(log_variance.shape)}"
         )
     z, mean, log_variance = z.double(), mean.double(), log_variance.double()
-    num_rows = max(1, min(len(mean), _BLOCK // max(z.shape[1], 1)))
-    num_queries = max(1, _BLOCK // (num_rows * max(z.shape[1], 1)))
+    pairs = max(1, sizes_of(z.device).numbers_each() // max(z.shape[1], 1))
+    num_rows = max(1, min(len(mean), pairs))
+    num_queries = max(1, pairs // num_rows)
     parts = []
     for queries in z.split(num_queries):
         single = torch.full_like(queries, -torch.inf)

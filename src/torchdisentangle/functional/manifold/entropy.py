@@ -6,7 +6,7 @@ A decoder :math:`g: \mathbb{R}^d \to \mathbb{R}^D` pushes a factorised prior :ma
 
 All functions take Gram matrices :math:`G = J^\top J` of ``N`` latent samples, ``(N, d, d)``, from
 :func:`~torchdisentangle.functional.gram_matrix`, return nats, and are differentiable. With ``num_probes`` the Gram
-matrices are those of so many random projections, from :func:`~torchdisentangle.functional.probed_jacobian`, and the
+matrices are those of random projections, from :func:`~torchdisentangle.functional.probed_jacobian`, and the
 values are unbiased estimates.
 """
 

@@ -9,7 +9,7 @@ Three floors keep degenerate decoders finite:
   that identical columns have the mutual information :data:`MAX_PAIRWISE` (about 15.9 nats) instead of infinity;
 * the eigenvalues of a singular correlation matrix are at least a quarter of :data:`SATURATION`.
 
-Where a function takes ``num_probes``, the Gram matrix may be that of so many random projections of the Jacobian, from
+Where a function takes ``num_probes``, the Gram matrix may be that of this many random projections of the Jacobian, from
 :func:`~torchdisentangle.functional.probed_jacobian`: the result is then right on average instead of exactly.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ class ColumnsOfJacobian:
         arguments = self.decode, self.z, self.labels, unit_vectors(start, stop, self.z)
         if self.compile:
             try:
-                self.data, columns = _compiled_products(*arguments)
+                self.data, columns = _compiled_products()(*arguments)
                 return columns
             except Exception as error:  # whatever the compiler raises; the decoder's own errors come again below
                 reason = " ".join(str(error).split())[:200]
@@ -47,7 +48,11 @@ def _products(decode: Decoder, z: Tensor, labels: Tensor | None, tangents: Tenso
     return torch.func.vmap(push, out_dims=data_once)(tangents)
 
 
-_compiled_products = torch.compile(_products, dynamic=False)
+@cache
+def _compiled_products() -> Callable[..., tuple[Tensor, Tensor]]:
+    return torch.compile(
+        _products, dynamic=False
+    )  # not when this file is imported: the compiler takes seconds to import
 
 
 class RowsOfJacobian:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from torchdisentangle.functional.device import Device, sizes_of
 from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.functional.similarity.bhattacharyya import (
     bhattacharyya_coefficients,
@@ -23,8 +24,6 @@ from torchdisentangle.functional.similarity.channels import (
     normalized_mutual_information,
     variation_of_information,
 )
-
-_BLOCK = 2**18  # coefficients that are held at once; larger blocks leave the processor's cache and take longer
 
 Coefficients = Callable[[slice], Tensor]
 
@@ -128,12 +127,14 @@ def compare_posteriors(
     """
     check_posteriors(mean_a, log_variance_a)
     if mean_b is None or log_variance_b is None:
-        return _in_blocks(_gaussian(mean_a, log_variance_a), None, *mean_a.shape)
+        return _in_blocks(_gaussian(mean_a, log_variance_a), None, len(mean_a), mean_a.shape[1], mean_a.device)
     check_posteriors(mean_b, log_variance_b)
     if len(mean_a) != len(mean_b):
         raise ValueError(f"both sets need the same points, got {len(mean_a)} and {len(mean_b)}")
     size = mean_a.shape[1] + mean_b.shape[1]
-    return _in_blocks(_gaussian(mean_a, log_variance_a), _gaussian(mean_b, log_variance_b), len(mean_a), size)
+    return _in_blocks(
+        _gaussian(mean_a, log_variance_a), _gaussian(mean_b, log_variance_b), len(mean_a), size, mean_a.device
+    )
 
 
 def compare_with_labels(mean: Tensor, log_variance: Tensor, labels: Tensor) -> ChannelComparison:
@@ -165,16 +166,20 @@ def compare_with_labels(mean: Tensor, log_variance: Tensor, labels: Tensor) -> C
     def of_labels(rows: slice) -> Tensor:
         return label_coefficients(columns, rows).to(mean)
 
-    return _in_blocks(_gaussian(mean, log_variance), of_labels, len(mean), mean.shape[1] + columns.shape[1])
+    return _in_blocks(
+        _gaussian(mean, log_variance), of_labels, len(mean), mean.shape[1] + columns.shape[1], mean.device
+    )
 
 
 def _gaussian(mean: Tensor, log_variance: Tensor) -> Coefficients:
     return lambda rows: bhattacharyya_coefficients(mean, log_variance, rows)
 
 
-def _in_blocks(a: Coefficients, b: Coefficients | None, num_points: int, num_channels: int) -> ChannelComparison:
+def _in_blocks(
+    a: Coefficients, b: Coefficients | None, num_points: int, num_channels: int, device: Device
+) -> ChannelComparison:
     total: list[Tensor] | None = None
-    for rows in row_blocks(num_points, num_points * num_channels, _BLOCK):
+    for rows in row_blocks(num_points, num_points * num_channels, sizes_of(device).numbers_each(4)):
         weight = (rows.stop - rows.start) / num_points
         part = [weight * value for value in compare_channels(a(rows), None if b is None else b(rows))]
         total = part if total is None else [x + y for x, y in zip(total, part, strict=True)]

@@ -23,7 +23,7 @@ from torchdisentangle.functional.similarity.channels import (
     variation_of_information,
 )
 
-_BLOCK = 2**20  # pairs of a sample and a point that are held at once
+_BLOCK = 2**20  # pairs of a sample and a point at once, on any device: what is drawn depends on it
 
 
 class SampledEstimate(NamedTuple):

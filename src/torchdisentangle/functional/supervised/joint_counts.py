@@ -11,7 +11,8 @@ def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -
 
     .. math:: C_{fkbv} = \sum_n 1[b_{nk} = b] \, 1[y_{nf} = v]
 
-    One ``bincount`` over a flattened index of the table: ``n d F`` increments, and as many numbers in memory.
+    One ``bincount`` over a flattened index of the table: ``n d F`` increments, and as many numbers in memory. Integers
+    add up to the same in any order, so a GPU gives the same counts every time.
 
     Args:
         bins: bins of codes, ``(n, d)`` integers from 0 to ``num_bins - 1``.
@@ -57,6 +58,17 @@ def joint_weights(weights: Tensor, values: Tensor, num_values: int) -> Tensor:
                 [0.0000, 0.8000]])
     """
     _, d, num_bins = weights.shape
-    flat = weights.flatten(1)
-    tables = [flat.new_zeros(num_values, d * num_bins).index_add(0, column, flat) for column in values.mT]
+    add = _added_by_product if weights.is_cuda else _added_one_by_one
+    tables = [add(weights.flatten(1), column, num_values) for column in values.mT]
     return torch.stack(tables).view(len(tables), num_values, d, num_bins).permute(0, 2, 3, 1)
+
+
+def _added_one_by_one(rows: Tensor, values: Tensor, num_values: int) -> Tensor:
+    """Sums of the rows of each value, ``(V, k)``."""
+    return rows.new_zeros(num_values, rows.shape[1]).index_add(0, values, rows)
+
+
+def _added_by_product(rows: Tensor, values: Tensor, num_values: int) -> Tensor:
+    """The same as a product of matrices: a GPU adds one by one in an order that changes from run to run."""
+    one_hot = values == torch.arange(num_values, device=values.device)[:, None]
+    return one_hot.to(rows) @ rows

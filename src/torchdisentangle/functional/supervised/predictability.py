@@ -28,6 +28,11 @@ def standardize(codes: Tensor, rows: slice = slice(None)) -> Tensor:
     return (codes - codes[rows].mean(0)) / deviation.where(deviation > 0, torch.ones_like(deviation))
 
 
+def is_constant(mean: Tensor, variance: Tensor) -> Tensor:
+    """Whether columns are constant but for rounding, booleans of the shape of ``mean``."""
+    return variance <= (_CONSTANT * mean).square()
+
+
 def squared_correlation(mean: Tensor, covariance: Tensor, num_codes: int) -> Tensor:
     r"""Squared correlation of every code with every factor.
 
@@ -51,7 +56,7 @@ def squared_correlation(mean: Tensor, covariance: Tensor, num_codes: int) -> Ten
                 [0.0000]])
     """
     variance = covariance.diagonal()
-    constant = variance <= (_CONSTANT * mean).square()
+    constant = is_constant(mean, variance)
     safe = variance.masked_fill(constant, 1.0)
     squared = covariance[:num_codes, num_codes:].square() / (safe[:num_codes, None] * safe[num_codes:])
     squared = squared.clamp(max=1).masked_fill(constant[:num_codes, None], 0.0)

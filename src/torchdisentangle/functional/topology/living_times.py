@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def relative_living_times(intervals: Tensor, alpha_max: float, max_holes: int = 100) -> Tensor:
-    r"""Share of a filtration during which exactly so many holes are open.
+    r"""Share of a filtration during which exactly ``i`` holes are open, for each ``i``.
 
     .. math:: \mathrm{RLT}_i = \frac{1}{\alpha_{\max}} \, \bigl| \{ \alpha \in [0, \alpha_{\max}] : \beta_1(\alpha) = i
               \} \bigr|

@@ -61,7 +61,7 @@ def witness_holes(points: Tensor, landmarks: Tensor, gamma: float = 1 / 128) -> 
 
 
 def draw_landmarks(num_points: int, num_landmarks: int, draw: int, seed: int = 0, replace: bool = False) -> Tensor:
-    """Landmarks of one draw: the same for every cloud of so many points, in every process.
+    """Landmarks of one draw: the same for every cloud of the same size, in every process.
 
     Args:
         num_points: ``N``.
