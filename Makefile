@@ -21,7 +21,7 @@ example-%: $(STAMP)
 	$(BIN)/python examples/$(subst -,_,$*)/main.py $(ARGS)
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)  # the two workers take a core each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)  # the two workers take a core each
 
 test-gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu tests $(PYTEST_ARGS)  # one worker: all would share the GPU

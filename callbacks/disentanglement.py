@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import lightning as L
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch import Tensor
 from torchmetrics import Metric
 
-from torchdisentangle.callbacks.evaluation import EvaluationCallback, misconfiguration
+from torchdisentangle.callbacks.checks import misconfiguration
+from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.evaluation import DisentanglementEvaluation, Evaluation
+from torchdisentangle.evaluation.rows import Columns, Key
 from torchdisentangle.supervised import default_scores
 
 
@@ -40,24 +40,26 @@ class DisentanglementCallback(EvaluationCallback):
         slow_metrics: the same, evaluated only at every ``slow_every`` evaluations; by default those that need
             scikit-learn.
         slow_every: how often in a fit, always in validate and test; ``None``: never.
-        factors: where the factors are in a batch, ``(n, F)`` or ``(n,)``: a position, a key, or a function of the
-            batch.
+        factors: where the factors are in a batch, ``(n, F)`` or ``(n,)``: a position, a key or an attribute (dotted:
+            ``"meta.factors"``), also of a mapping of factors; a list of these, one for each column; or a function of
+            the batch.
         factor_names: of the factors; by default those of the data set, if it has any.
         continuous: columns of the factors that are real numbers; ``True``: all.
         codes: ``"mean"`` of the posteriors, or a ``"sample"`` of each, with noise that belongs to the row.
         max_rows: how many rows the scores that need rows keep, a uniform sample.
         sampler_rows: how many images the data set renders for the scores of interventions; 0: use validation rows.
         seed: of the sample, and of what is drawn or fitted.
-        intervals: whether to log the ends of 95 % confidence intervals too, as ``<key>_low`` and ``<key>_high``; it
-            about doubles the time of counts and moments, and fits what is fitted to rows twenty times.
+        intervals: whether to log the ends of 95 % confidence intervals too, as ``<key>_low`` and ``<key>_high``:
+            ``True`` those of counts and moments, which cost about as much as the scores; ``"all"`` also those of scores
+            that are computed from rows, each twenty times.
         prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
             of one family need different ones.
         every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
         dataloader_idx: which validation data loader to use where there are several.
-        input_key: where the data are in a batch: a position or a key; ``None``: the batch itself if it is a tensor,
-            else its first element.
-        label_key: where the labels are in a batch.
+        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
+            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
+        label_key: where the labels are in a batch, likewise.
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
 
@@ -74,21 +76,21 @@ class DisentanglementCallback(EvaluationCallback):
         metrics: list[str | Metric] | None = None,
         slow_metrics: list[str | Metric] | None = None,
         slow_every: int | None = None,
-        factors: int | str | Callable[[Any], Tensor] = 1,
+        factors: Columns = 1,
         factor_names: list[str] | None = None,
         continuous: bool | list[int] = False,
         codes: Literal["mean", "sample"] = "mean",
         max_rows: int = 10_000,
         sampler_rows: int = 4096,
         seed: int = 0,
-        intervals: bool = False,
+        intervals: bool | Literal["all"] = False,
         *,
         prefix: str | None = None,
         every_n_epochs: int = 1,
         figures: bool | int = True,
         dataloader_idx: int = 0,
-        input_key: int | str | None = None,
-        label_key: int | str = 1,
+        input_key: Key = None,
+        label_key: Key = 1,
         latent_dim: int | None = None,
         num_classes: int | None = None,
     ) -> None:

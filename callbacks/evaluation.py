@@ -1,44 +1,44 @@
-"""What all callbacks have in common: when they evaluate, on which model, and how the report is logged."""
+"""What all callbacks have in common: when they evaluate, on which model, and how the report is logged.
+
+Long because it holds every hook of a trainer that an evaluation needs, in the order in which a trainer calls them.
+"""
 
 from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.utilities import CombinedLoader, rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.callbacks.checks import check_strategy, validated_epochs, warn_of_silence
+from torchdisentangle.callbacks import checks
+from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.figures import log_figures
 from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
-from torchdisentangle.callbacks.watch import Watch, agreeing, place_of
-from torchdisentangle.evaluation import Context, Evaluation, Pass, Place, Report, RowPositions, Session, undisturbed
-from torchdisentangle.evaluation.session import ROWS_DIFFER
+from torchdisentangle.callbacks.namespaces import Callback
+from torchdisentangle.callbacks.watch import Watch, agreeing, loader_of, on_any, place_of
+from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
+from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.evaluation.sharded import check_unsharded
 from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.models.adapters import as_latent_model
 from torchdisentangle.settings import described
 
 
-class EvaluationCallback(L.Callback):
+class EvaluationCallback(Callback):
     """Runs an evaluation in every validation or test epoch, and logs its report.
 
     Before training, the model is checked and rehearsed: errors are raised. After that an error never ends a training:
-    it is warned of, on all processes, and the epoch has no values. The last report stays in the attribute ``report``,
-    with its matrices.
+    it is warned of, on all processes, and the epoch has no values. The attribute ``report`` keeps the last report.
 
-    A value can be monitored by :class:`~lightning.pytorch.callbacks.ModelCheckpoint`,
-    :class:`~lightning.pytorch.callbacks.EarlyStopping` and schedulers, and is never that of another epoch: an epoch in
-    which a monitor needs a value is evaluated whatever ``every_n_epochs`` is (a checkpoint has an ``every_n_epochs`` of
-    its own, an early stopping with ``strict=False`` needs none), and one whose evaluation fails counts as the worst
-    value, so as no improvement. Values that are infinite in the float32 numbers that loggers hold are not logged but
-    counted in ``num_unlogged``.
+    What a checkpoint, an early stopping or a scheduler monitors is never the value of another epoch: an epoch in which
+    one looks (a checkpoint has its own ``every_n_epochs``; ``strict=False`` needs no value) is evaluated whatever
+    ``every_n_epochs`` is here, and a failed evaluation counts as the worst value, so as no improvement. Values that are
+    infinite in float32, which loggers hold, are counted in ``num_unlogged`` instead of logged.
 
     Args:
         evaluation: what to evaluate.
@@ -47,9 +47,9 @@ class EvaluationCallback(L.Callback):
         every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
         dataloader_idx: which validation data loader to use where there are several.
-        input_key: where the data are in a batch: a position or a key; ``None``: the batch itself if it is a tensor,
-            else its first element.
-        label_key: where the labels are in a batch.
+        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
+            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
+        label_key: where the labels are in a batch, likewise.
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
 
@@ -62,6 +62,8 @@ class EvaluationCallback(L.Callback):
         >>> trainer = L.Trainer(callbacks=[callback], logger=False, accelerator="cpu", enable_progress_bar=False)
     """
 
+    later: tuple[str, ...] = ()  # values that the first evaluation lacks
+
     def __init__(
         self,
         evaluation: Evaluation,
@@ -70,8 +72,8 @@ class EvaluationCallback(L.Callback):
         every_n_epochs: int = 1,
         figures: bool | int = True,
         dataloader_idx: int = 0,
-        input_key: int | str | None = None,
-        label_key: int | str = 1,
+        input_key: Key = None,
+        label_key: Key = 1,
         latent_dim: int | None = None,
         num_classes: int | None = None,
     ) -> None:
@@ -123,7 +125,9 @@ class EvaluationCallback(L.Callback):
     def begin(self, trainer: L.Trainer) -> Pass:
         """Begin this epoch's pass."""
         evaluation = self.evaluation_now(trainer, self._settled or self.evaluation)
-        return evaluation.begin(self.adapted, place_of(trainer), self._context(trainer))
+        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
+        context = Context(self.loader(trainer), self.figures_due(trainer), progress, training=trainer.state.fn == "fit")
+        return evaluation.begin(self.adapted, place_of(trainer), context)
 
     def loader(self, trainer: L.Trainer) -> Any:
         """The data loader that this callback reads.
@@ -131,28 +135,24 @@ class EvaluationCallback(L.Callback):
         Raises:
             ValueError: if there is none of that number.
         """
-        loaders = CombinedLoader(trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders, "sequential")
-        if not 0 <= self.dataloader_idx < len(loaders.flattened):
-            raise ValueError(f"dataloader_idx={self.dataloader_idx}, but data loaders: {len(loaders.flattened)}")
-        return loaders.flattened[self.dataloader_idx]
+        return loader_of(trainer, self.dataloader_idx)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         with misconfiguration():
-            check_strategy(trainer)
+            checks.check_strategy(trainer)
         if stage == "fit" or self._trainer is None or self._trainer() is not trainer:
             self.forget()  # a checkpoint restores what it holds afterwards
-            self._trainer = weakref.ref(trainer)
+        self._trainer = weakref.ref(trainer)
 
     def forget(self) -> None:
         """Forget earlier runs."""
-        self.num_evaluations, self._settled, self._logged = 0, None, Logged()
+        self.num_evaluations, self._settled, self._logged = 0, None, Logged(self.later)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._attach(trainer, pl_module)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        every = min([self.every_n_epochs, *(one.every_n_epochs for one in self._monitors(trainer) if one.strict)])
-        warn_of_silence(trainer, type(self).__name__, validated_epochs(trainer, every), self.every_n_epochs)
+        checks.warn_of_silence(trainer, type(self).__name__, self.every_n_epochs, self._monitors(trainer))
         if trainer.enable_validation and trainer.val_dataloaders is not None:
             self._check_loader(trainer)
 
@@ -196,17 +196,8 @@ class EvaluationCallback(L.Callback):
             return
         place = agreeing(trainer)
         watch.advance(trainer, pl_module)  # a process that had no batch starts here
-        error, report = watch.error_of(self), None
-        if not _on_any(place, error is not None):
-            try:
-                if not place.same(watch.signature_of(self)):
-                    raise ValueError(ROWS_DIFFER)
-                report = watch.passes[self].finish()
-            except Exception as raised:  # whatever a metric raises
-                error = raised
-        if error is not None:
-            warnings.warn(f"{type(self).__name__} could not be evaluated: {error}", UserWarning, stacklevel=2)
-        if _on_any(place, report is None) or report is None:
+        report = watch.finish(self, place)
+        if on_any(place, report is None) or report is None:
             rank_zero_warn(f"{type(self).__name__} has no values for epoch {trainer.current_epoch}", UserWarning)
             stand_in(self._logged.metrics, self._monitors(trainer), pl_module.device)
             return
@@ -252,18 +243,11 @@ class EvaluationCallback(L.Callback):
         return described(self)
 
     def _attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.world_size > 1:
-            # Lightning advises sync_dist=True for every value, but these are reduced already. It does so where it
-            # computes the values of an epoch, in a frame of its own, so only a filter of the process can quieten it.
-            warnings.filterwarnings("ignore", message=rf".*recommended to use `self\.log\('\w+/{self.family}/")
         key = f"{self.stage(trainer)}/{self.family}"
+        checks.quieten_advice(trainer, key)
         others = [one for one in evaluation_callbacks(trainer) if one is not self]
-        if key in [f"{one.stage(trainer)}/{one.family}" for one in others]:  # Lightning would log averages of both
-            raise MisconfigurationException(
-                f"two callbacks log {key}/...: give one of them another prefix, such as "
-                f"{type(self).__name__}(prefix='second')"
-            )
-        with misconfiguration():
+        with misconfiguration(self):
+            checks.check_keys(key, [f"{one.stage(trainer)}/{one.family}" for one in others], type(self).__name__)
             check_unsharded(pl_module)
             self._model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
             self.evaluation.check(self._model)
@@ -273,7 +257,7 @@ class EvaluationCallback(L.Callback):
 
     def _rehearse_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         place = place_of(trainer)
-        with misconfiguration(), undisturbed(pl_module, rehearsal=True):
+        with misconfiguration(self), undisturbed(pl_module, rehearsal=True):
             context = Context(self.loader(trainer), figures=False)
             one = self.evaluation.begin(self.adapted, place.alone, context)
             Session(self.adapted, place, context.loader, [one], self.input_key, self.label_key).rehearse(batch)
@@ -281,7 +265,7 @@ class EvaluationCallback(L.Callback):
     def _check_loader(self, trainer: L.Trainer) -> None:
         """Refuse a data loader whose rows several processes could not tell apart."""
         place = place_of(trainer)
-        with misconfiguration():
+        with misconfiguration(self):
             loader = self.loader(trainer)
             if self.adapted.ready and not self.evaluation.begin(self.adapted, place.alone, Context(loader)).done:
                 RowPositions(loader, place.rank, place.world_size)
@@ -290,24 +274,19 @@ class EvaluationCallback(L.Callback):
         return monitors_of(trainer, f"{self.stage(trainer)}/{self.family}/")
 
     def _settle(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        def say(message: str) -> None:
+            rank_zero_info(f"{type(self).__name__}: {message}")
+
         try:
             with undisturbed(pl_module):
-                self._settled = self.evaluation.settle(self.adapted, place_of(trainer), self._say)
+                self._settled = self.evaluation.settle(self.adapted, place_of(trainer), say)
         except Exception as error:  # whatever a model raises
             Watch.of(trainer).errors[self] = error
-
-    def _say(self, message: str) -> None:
-        rank_zero_info(f"{type(self).__name__}: {message}")
-
-    def _context(self, trainer: L.Trainer) -> Context:
-        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
-        return Context(self.loader(trainer), self.figures_due(trainer), progress, training=trainer.state.fn == "fit")
 
     def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, report: Report) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
         self._logged.values(pl_module, key, report.to_log(), taken=getattr(trainer, "_results", None) or ())
-        known = [one for one in self._monitors(trainer) if self._logged.knows(one.key)]
-        missing = [one for one in known if one.key not in self._logged.current]
+        missing = [one for one in self._monitors(trainer) if self._logged.lacks(one.key)]
         stand_in(self._logged.metrics, missing, pl_module.device)
         self.report = report.kept()
         try:
@@ -324,20 +303,3 @@ def evaluation_callbacks(trainer: L.Trainer) -> list[EvaluationCallback]:
     """The evaluation callbacks of a trainer, in order."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return [one for one in callbacks if isinstance(one, EvaluationCallback)]
-
-
-def _on_any(place: Place, flag: bool) -> bool:
-    """Whether the flag is set on any process; also if they cannot be asked any more."""
-    try:
-        return place.any(flag)
-    except RuntimeError:  # the process group has failed in a reduction before
-        return True
-
-
-@contextmanager
-def misconfiguration() -> Iterator[None]:
-    """Turn whatever is raised into Lightning's exception for wrong settings."""
-    try:
-        yield
-    except Exception as error:  # whatever a model raises
-        raise MisconfigurationException(str(error)) from error

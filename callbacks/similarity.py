@@ -8,9 +8,11 @@ from typing import Any
 
 import lightning as L
 
-from torchdisentangle.callbacks.evaluation import EvaluationCallback, misconfiguration
+from torchdisentangle.callbacks.checks import misconfiguration
+from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import curve_step
 from torchdisentangle.evaluation import Evaluation, Report, SimilarityEvaluation
+from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.evaluation.similarity import SimilarityReport
 from torchdisentangle.functional.similarity.channels import INFORMATIVE
 from torchdisentangle.similarity import Fingerprint, find_fingerprint
@@ -61,9 +63,9 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
         dataloader_idx: which validation data loader to use where there are several.
-        input_key: where the data are in a batch: a position or a key; ``None``: the batch itself if it is a tensor,
-            else its first element.
-        label_key: where the labels are in a batch.
+        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
+            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
+        label_key: where the labels are in a batch, likewise.
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
 
@@ -92,8 +94,8 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         every_n_epochs: int = 1,
         figures: bool | int = True,
         dataloader_idx: int = 0,
-        input_key: int | str | None = None,
-        label_key: int | str = 1,
+        input_key: Key = None,
+        label_key: Key = 1,
         latent_dim: int | None = None,
         num_classes: int | None = None,
     ) -> None:
@@ -113,6 +115,7 @@ class RepresentationSimilarityCallback(EvaluationCallback):
             num_classes=num_classes,
         )
         self.reference, self.save, self.folder = reference, save, folder
+        self.later = (f"{measure}_to_previous",)
         self._reference: Fingerprint | None = None
         self._previous: dict[str, Fingerprint] = {}
 

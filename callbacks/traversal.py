@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from torchdisentangle.callbacks.evaluation import EvaluationCallback, misconfiguration
+from torchdisentangle.callbacks.checks import misconfiguration
+from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.evaluation import TraversalEvaluation
+from torchdisentangle.evaluation.rows import Key
 
 
 class LatentTraversalCallback(EvaluationCallback):
@@ -23,9 +25,9 @@ class LatentTraversalCallback(EvaluationCallback):
         every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
         dataloader_idx: which validation data loader to use where there are several.
-        input_key: where the data are in a batch: a position or a key; ``None``: the batch itself if it is a tensor,
-            else its first element.
-        label_key: where the labels are in a batch.
+        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
+            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
+        label_key: where the labels are in a batch, likewise.
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
 
@@ -48,8 +50,8 @@ class LatentTraversalCallback(EvaluationCallback):
         every_n_epochs: int = 1,
         figures: bool | int = True,
         dataloader_idx: int = 0,
-        input_key: int | str | None = None,
-        label_key: int | str = 1,
+        input_key: Key = None,
+        label_key: Key = 1,
         latent_dim: int | None = None,
         num_classes: int | None = None,
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -9,9 +10,12 @@ from weakref import WeakKeyDictionary
 import lightning as L
 import torch
 import torch.distributed as dist
+from lightning.pytorch.utilities import CombinedLoader
 from torch.distributed.constants import default_pg_timeout
 
-from torchdisentangle.evaluation import Pass, Place, Session, undisturbed
+from torchdisentangle.evaluation import Pass, Place, Report, Session, undisturbed
+from torchdisentangle.evaluation.rows import Key
+from torchdisentangle.evaluation.session import ROWS_DIFFER
 from torchdisentangle.latent_model import LatentModel
 
 _WATCHES: WeakKeyDictionary[L.Trainer, Watch] = WeakKeyDictionary()
@@ -22,8 +26,8 @@ class Watching(Protocol):
     """What a watch asks of a callback."""
 
     dataloader_idx: int
-    input_key: int | str | None
-    label_key: int | str
+    input_key: Key
+    label_key: Key
     num_evaluations: int
 
     @property
@@ -90,17 +94,32 @@ class Watch:
             for session in reading:
                 session.feed(batch)
 
-    def error_of(self, callback: Watching) -> Exception | None:
-        """What went wrong in a callback's evaluation, if anything did."""
+    def finish(self, callback: Watching, place: Place) -> Report | None:
+        """The report of a callback's evaluation; ``None``, with a warning, if it failed here or before on any process.
+
+        Args:
+            callback: whose.
+            place: where processes agree.
+        """
+        error, report = self._error_of(callback), None
+        if not on_any(place, error is not None):
+            try:
+                one = self.passes[callback]
+                signature = next(session.signature for session in self.sessions if one in session.passes)
+                if not place.same(signature):
+                    raise ValueError(ROWS_DIFFER)
+                report = one.finish()
+            except Exception as raised:  # whatever a metric raises
+                error = raised
+        if error is not None:
+            warnings.warn(f"{type(callback).__name__} could not be evaluated: {error}", UserWarning, stacklevel=3)
+        return report
+
+    def _error_of(self, callback: Watching) -> Exception | None:
         if callback in self.errors:
             return self.errors[callback]
         found = (session.errors.get(self.passes[callback]) for session in self.sessions if callback in self.passes)
         return next((error for error in found if error is not None), None)
-
-    def signature_of(self, callback: Watching) -> int:
-        """What all processes must agree on about the rows that a callback's evaluation was given."""
-        one = self.passes[callback]
-        return next(session.signature for session in self.sessions if one in session.passes)
 
     def _begin_passes(self, trainer: L.Trainer) -> None:
         groups: dict[object, list[Watching]] = {}
@@ -144,3 +163,23 @@ def agreeing(trainer: L.Trainer) -> Place:
         patience = getattr(trainer.strategy, "_timeout", None) or default_pg_timeout
         _GROUPS[trainer] = dist.new_group(backend="gloo", timeout=2 * patience)  # longer than others wait there
     return replace(place, device=torch.device("cpu"), group=_GROUPS[trainer])
+
+
+def on_any(place: Place, flag: bool) -> bool:
+    """Whether the flag is set on any process; also if they cannot be asked any more."""
+    try:
+        return place.any(flag)
+    except RuntimeError:  # another process is gone
+        return True
+
+
+def loader_of(trainer: L.Trainer, dataloader_idx: int) -> Any:
+    """One of the data loaders of a validation or test.
+
+    Raises:
+        ValueError: if there is none of that number.
+    """
+    loaders = CombinedLoader(trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders, "sequential")
+    if not 0 <= dataloader_idx < len(loaders.flattened):
+        raise ValueError(f"dataloader_idx={dataloader_idx}, but data loaders: {len(loaders.flattened)}")
+    return loaders.flattened[dataloader_idx]

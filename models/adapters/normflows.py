@@ -48,6 +48,19 @@ class NormflowsModel(LatentModel):
             self._initialised = super().ready and all(map(bool, flags))
         return self._initialised
 
+    def supports(self, ability: str) -> bool:
+        """Everything, but to encode only if all layers can be inverted, which planar and radial ones cannot."""
+        return ability != "encode" or self._one_way is None
+
+    def remedy(self, ability: str) -> str:
+        """The layer that has no inverse."""
+        return f"its layer {type(self._one_way).__name__} has no algebraic inverse"
+
+    @property
+    def _one_way(self) -> Any:
+        """A layer that cannot be inverted, if there is one."""
+        return next((layer for layer in self.module.modules() if _has_no_inverse(layer)), None)
+
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
         """The latent of each data point."""
         self._require_ready()
@@ -102,6 +115,14 @@ class MultiscaleModel(NormflowsModel):
                 log_det = log_det + step
             x, log_det = _through(flows, x, log_det)
         return (x, log_det) if self.module.transform is None else _through([self.module.transform], x, log_det)
+
+
+def _has_no_inverse(layer: nn.Module) -> bool:
+    from normflows.flows import Flow, Planar
+
+    if not isinstance(layer, Flow):
+        return False
+    return type(layer).inverse is Flow.inverse or (isinstance(layer, Planar) and layer.act != "leaky_relu")
 
 
 def _through(flows: Iterable[Any], x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:

@@ -78,6 +78,7 @@ def adapt(module: nn.Module, *, latent_dim: int | None = None, num_classes: int 
     except (RuntimeError, TypeError, AttributeError) as error:
         raise TypeError(
             f"this zuko flow cannot be called {'with one-hot labels' if context else 'without context'} ({error}); "
-            "for a flow with one-hot labels as context pass num_classes="
+            "for a flow with one-hot labels as context pass num_classes=; for any other context subclass LatentModel "
+            "and pass it in encode and decode"
         ) from error
     return ZukoModel(module, size, num_classes)

@@ -127,6 +127,16 @@ class LatentModel:
         for ability in abilities:
             if not self.supports(ability):
                 raise TypeError(
-                    f"{type(self.module).__name__} cannot {self.ABILITIES[ability]}: define {ability}(...) on it, or "
-                    f"register an adapter with as_latent_model.register({type(self.module).__name__})"
+                    f"{type(self.module).__name__} cannot {self.ABILITIES[ability]}: {self.remedy(ability)}"
                 )
+
+    def remedy(self, ability: str) -> str:
+        """What the user can do about an ability that the model lacks.
+
+        Args:
+            ability: as for :meth:`supports`.
+        """
+        name = type(self.module).__name__
+        if callable(getattr(self.module, ability, None)):
+            return f"its method {ability} is not called by {type(self).__name__}; define {ability}(...) there"
+        return f"define {ability}(...) on it, or register an adapter with as_latent_model.register({name})"

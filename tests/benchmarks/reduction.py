@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from tests.benchmarks import scaled
 from torchdisentangle import StatisticCollection, manifold_metrics
 from torchdisentangle.statistics import RowSample, Statistic
 
@@ -124,14 +125,14 @@ def in_processes(world_size: int, function: Callable, *args: Any) -> Any:
     return result
 
 
-def tables() -> Iterator[str]:
-    """Collectives and kilobytes of a process, for both, as processes and samples become more."""
+def tables(device: str = "cpu") -> Iterator[str]:
+    """Collectives and kilobytes of a process, for both, as processes and samples become more; always on the CPU."""
     rows = [
         "| metrics of | processes | samples | collectives | torchmetrics' | kB a process | torchmetrics' |",
         "|--|--:|--:|--:|--:|--:|--:|",
     ]
     for world_size in PROCESSES:
-        for num_samples in SAMPLES:
+        for num_samples in map(scaled, SAMPLES):
             ours, theirs = (in_processes(world_size, reduce, build, num_samples) for build in (packed, plain))
             torch.testing.assert_close(ours[0][2], theirs[0][2])
             for name, mine, other in zip(("Jacobians", "rows"), ours, theirs, strict=True):

@@ -22,6 +22,7 @@ from torchdisentangle import (
     DCI,
     IRS,
     JEMMIG,
+    SAP,
     FactorVAEScore,
     MutualInformationGap,
     RobustMIG,
@@ -33,7 +34,10 @@ from torchdisentangle.evaluation import DisentanglementEvaluation
 from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.models import BetaVAE
 
-SCALARS = {"mig", "mig_sup", "dcimig", "modularity", "jemmig", "minimality", "sufficiency", "sap", "irs", "factor_vae"}
+SCALARS = {
+    *("mig", "mig_sup", "dcimig", "modularity", "jemmig", "minimality", "sufficiency"),
+    *("sap", "mcc", "linear_r2", "cca", "irs", "factor_vae"),
+}
 DCI_SCALARS = {"dci_disentanglement", "dci_completeness", "dci_informativeness"}
 
 
@@ -104,6 +108,34 @@ def test_settings_reach_the_scores(make_trainer: MakeTrainer, tiny_vae: Any) -> 
     assert_equals(
         logged(trainer, "disentanglement"), directly(["mig", "irs", "factor_vae"], codes, max_rows=20, seed=5)
     )
+
+
+def ends(*names: str) -> set[str]:
+    return {f"{name}_{end}" for name in names for end in ("low", "high")}
+
+
+@pytest.mark.parametrize(
+    ("intervals", "expected"),
+    [(False, set()), (True, ends("mig", "sap")), ("all", ends("mig", "sap", "irs"))],
+)
+def test_intervals_are_logged_on_request(
+    make_trainer: MakeTrainer, tiny_vae: Any, intervals: Any, expected: set[str]
+) -> None:
+    """The cheap ones, or all; those of the metrics themselves."""
+    trainer = make_trainer(watch(["mig", "sap", "irs"], intervals=intervals))
+    trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
+    values = logged(trainer, "disentanglement")
+    assert set(values) == {"mig", "sap", "irs"} | expected
+    if intervals:
+        metric = SAP()
+        metric.update(means(tiny_vae), FACTORS, index=torch.arange(len(FACTORS)))
+        low, high = metric.interval()
+        assert_equals({name: values[name] for name in ends("sap")}, {"sap_low": low, "sap_high": high}, 1e-4)
+
+
+def test_wrong_intervals_are_refused() -> None:
+    with pytest.raises(MisconfigurationException, match="intervals must be True, False or 'all', got 'some'"):
+        watch(intervals="some")
 
 
 @pytest.mark.parametrize("wrap", [lambda data: data, lambda data: Subset(Subset(data, range(5, 48)), range(30))])
@@ -326,7 +358,7 @@ def test_from_yaml(tmp_path: Path) -> None:
         ({"max_rows": 0}, "max_rows and sampler_rows cannot be 0"),
         ({"metrics": ["migg"]}, "no score 'migg'"),
         ({"slow_metrics": ["dcj"], "slow_every": 3}, "no score 'dcj'"),
-        ({"factors": 2}, "the batch has no tensor at 2"),
+        ({"factors": 2}, "DisentanglementCallback: the batch has no tensor at 2 .*: set factors"),
         ({"factors": 0, "metrics": ["sap"]}, r"factors must have shape \(10, F\)"),
         ({"metrics": [DCI("lasso"), "dci", DCI()]}, "two metrics"),
     ],

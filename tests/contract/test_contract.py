@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import pickle
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,12 @@ def read(metric: Statistic, case: Case) -> dict[str, Any]:
     return {name: value() for name, value in readouts(metric, case).items()}
 
 
+@cache
+def whole(case: Case, with_index: bool = True) -> dict[str, Any]:
+    """All read-outs of the metric of all rows, which many tests compare with."""
+    return read(update(case.make(), case, with_index=with_index), case)
+
+
 def test_every_metric_is_here() -> None:
     public = {
         name for name in td.__all__ if isinstance(getattr(td, name), type) and issubclass(getattr(td, name), Statistic)
@@ -95,14 +102,13 @@ def test_the_functional_form_agrees(case: Case) -> None:
 
 @pytest.mark.parametrize("with_index", [True, False])
 def test_any_split_of_rows(case: Case, with_index: bool) -> None:
-    whole = read(update(case.make(), case, with_index=with_index), case)
     metric = case.make()
     order = torch.randperm(NUM_ROWS, generator=torch.Generator().manual_seed(3))
     if case.numbered and not with_index:
         order = order.sort().values
     for rows in order.split(7):
         update(metric, case, rows, with_index)
-    assert_equal(read(metric, case), whole)
+    assert_equal(read(metric, case), whole(case, with_index))
 
 
 def test_forward_returns_the_value_of_the_batch(case: Case) -> None:
@@ -112,20 +118,19 @@ def test_forward_returns_the_value_of_the_batch(case: Case) -> None:
         given = {name: chosen(value, part) for name, value in keywords.items()}
         value = metric(*(chosen(x, part) for x in positional), **given)
         assert_equal(value, update(case.make(), case, part).compute())
-    assert_equal(metric.compute(), update(case.make(), case).compute())
+    assert_equal(metric.compute(), whole(case)["compute"])
 
 
 def test_merging(case: Case) -> None:
     a, b = (update(case.make(), case, rows) for rows in (slice(None, 20), slice(20, None)))
     a.merge_state(b)
-    assert_equal(read(a, case), read(update(case.make(), case), case))
+    assert_equal(read(a, case), whole(case))
 
 
 def test_copies(case: Case) -> None:
     metric = update(case.make(), case)
-    expected = read(metric, case)
-    for twin in (copy.deepcopy(metric), pickle.loads(pickle.dumps(metric)), metric.clone()):
-        assert_equal(read(twin, case), expected, rtol=0, atol=0)
+    for twin in (pickle.loads(pickle.dumps(metric)), metric.clone()):  # a clone is a deep copy
+        assert_equal(read(twin, case), whole(case), rtol=0, atol=0)
     assert type(metric).__name__ in repr(metric)
 
 
@@ -147,7 +152,7 @@ def test_reset_and_empty(case: Case) -> None:
 
 def test_states_keep_their_precision(case: Case) -> None:
     metric = update(case.make().half().to(torch.bfloat16), case)
-    assert_equal(metric.compute(), update(case.make(), case).compute())
+    assert_equal(metric.compute(), whole(case)["compute"])
 
 
 def test_a_saved_state_goes_on(case: Case) -> None:
@@ -158,7 +163,7 @@ def test_a_saved_state_goes_on(case: Case) -> None:
     other.persistent(True)
     other.load_state_dict(metric.state_dict())
     update(other, case, slice(20, None))
-    assert_equal(other.compute(), update(case.make(), case).compute())
+    assert_equal(other.compute(), whole(case)["compute"])
 
 
 @pytest.mark.parametrize("wrong", [None, "rows", [[1.0]], torch.tensor(1.0)])
@@ -187,7 +192,7 @@ def test_arrays_are_taken(case: Case) -> None:
     positional, keywords = case.inputs()
     metric = case.make()
     metric.update(*(x.numpy() for x in positional), **{name: x.numpy() for name, x in keywords.items()})
-    assert_equal(metric.compute(), update(case.make(), case).compute())
+    assert_equal(metric.compute(), whole(case)["compute"])
 
 
 def test_nonfinite_rows_are_counted_and_left_out(case: Case) -> None:
@@ -227,15 +232,17 @@ def test_nothing_public_is_local(case: Case) -> None:
 
 
 def _read_on_process(rank: int, world_size: int, names: list[str]) -> dict[str, Any]:
+    """Of two processes, each read-out reduces by itself; of three, the first of which has no rows, all do together."""
     found = {}
     for name in names:
         case = CASES[name]
         metric = case.make()
         if world_size == 2:
             update(metric, case, slice(rank, None, 2))
-        elif rank > 0:  # the first process has no rows
+        elif rank > 0:
             update(metric, case, slice(rank - 1, None, 2))
-        found[name] = read(metric, case)
+        with nullcontext() if world_size == 2 else metric.reduced():
+            found[name] = read(metric, case)
     return found
 
 
@@ -244,10 +251,10 @@ def several(run_processes: Callable[..., list[Any]]) -> dict[int, list[dict[str,
     return {world_size: run_processes(world_size, _read_on_process, world_size, list(CASES)) for world_size in (2, 3)}
 
 
+@pytest.mark.xdist_group("processes of the contract")  # which run once
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_processes_give_the_values_of_one(several: Any, name: str, world_size: int) -> None:
     """Every public read-out; of three processes the first has no rows."""
-    expected = read(update(CASES[name].make(), CASES[name]), CASES[name])
     for found in several[world_size]:
-        assert_equal(found[name], expected)
+        assert_equal(found[name], whole(CASES[name]))

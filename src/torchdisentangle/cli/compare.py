@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,9 +41,18 @@ def add_command(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Compare the runs that the arguments name."""
-    files = [find_fingerprint(path) for path in arguments.runs]
+    files, loaded, faults = load_runs(arguments.runs)
     names = run_names(files)
-    fingerprints = {name: Fingerprint.load(file) for name, file in zip(names, files, strict=True)}
+    fingerprints = dict(zip(names, loaded, strict=True))
+    compare(arguments, names, files, fingerprints)
+    if faults:
+        raise ValueError(f"{len(faults)} of {len(arguments.runs)} runs are left out: {'; '.join(faults)}")
+
+
+def compare(
+    arguments: argparse.Namespace, names: Sequence[str], files: Sequence[Path], fingerprints: dict[str, Fingerprint]
+) -> None:
+    """Print and write the comparison of fingerprints."""
     ensemble = compare_fingerprints(fingerprints)
     unit, measure = arguments.unit, arguments.measure
     threshold = INFORMATIVE
@@ -86,6 +96,25 @@ def run(arguments: argparse.Namespace) -> None:
         )
         figure.savefig(arguments.output / "labels.png")
         print(arguments.output / "labels.png")
+
+
+def load_runs(runs: Sequence[str]) -> tuple[list[Path], list[Fingerprint], list[str]]:
+    """The fingerprints of runs with their files, and what is wrong with those that cannot be read.
+
+    Raises:
+        ValueError: if none can be read.
+    """
+    files, fingerprints, faults = [], [], []
+    for run in runs:
+        try:
+            file = find_fingerprint(run)
+            fingerprints.append(Fingerprint.load(file))
+            files.append(file)
+        except (ValueError, OSError) as error:
+            faults.append(str(error))
+    if not files:
+        raise ValueError("; ".join(faults))
+    return files, fingerprints, faults
 
 
 def run_names(files: Sequence[Path]) -> list[str]:
@@ -159,7 +188,8 @@ def describe(
 
 
 def _write(path: Path, names: Sequence[str], matrix: Tensor, information: Tensor) -> None:
-    rows = [",".join(["channel", "information", *names])]
-    for name, value, row in zip(names, information.tolist(), matrix.tolist(), strict=True):
-        rows.append(",".join([name, *(f"{x:.6g}" for x in (value, *row))]))
-    path.write_text("\n".join(rows) + "\n")
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["channel", "information", *names])
+        for name, value, row in zip(names, information.tolist(), matrix.tolist(), strict=True):
+            table.writerow([name, *(f"{x:.6g}" for x in (value, *row))])

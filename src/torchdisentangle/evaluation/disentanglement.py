@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -18,7 +18,7 @@ from torchdisentangle.datasets import FactorDataset, intervention_factors
 from torchdisentangle.evaluation.base import Context, Evaluation, Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws
-from torchdisentangle.evaluation.rows import Key, Rows
+from torchdisentangle.evaluation.rows import Columns, Rows
 from torchdisentangle.evaluation.scores import read_score
 from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.latent_model import LatentModel, Posterior
@@ -37,16 +37,17 @@ class DisentanglementEvaluation(Evaluation):
     Args:
         metrics: names of scores, or metrics whose ``update`` takes ``codes``, ``factors`` and by keyword any of
             ``log_variance`` and ``index``; ``None``: the quick ones.
-        factors: where the factors are in a batch, ``(n, F)`` or ``(n,)``: a position, a key, or a function of the
-            batch.
+        factors: where the factors are in a batch, ``(n, F)`` or ``(n,)``: a position, a key or an attribute (dotted:
+            ``"meta.factors"``), also of a mapping of factors; a list of these, one for each column; or a function of
+            the batch.
         factor_names: of the factors; by default those of the data set, if it has any.
         continuous: columns of the factors that are real numbers; ``True``: all.
         codes: ``"mean"`` of the posteriors, or a ``"sample"`` of each, with noise that belongs to the row.
         max_rows: how many rows the scores that need rows keep, a uniform sample.
         sampler_rows: how many images the data set renders for the scores of interventions; 0: use the given rows.
         seed: of the sample, and of what is drawn or fitted.
-        intervals: whether to report 95 % confidence intervals too; it about doubles the time of counts and moments, and
-            fits what is fitted to rows twenty times.
+        intervals: whether to report 95 % confidence intervals too: ``True`` those of counts and moments, which cost
+            about as much as the scores; ``"all"`` also those of scores that are computed from rows, each twenty times.
 
     Raises:
         ValueError: for wrong settings.
@@ -59,18 +60,20 @@ class DisentanglementEvaluation(Evaluation):
     family: ClassVar[str] = "disentanglement"
 
     metrics: Sequence[str | Metric] | None = None
-    factors: Key | Callable[[Any], Tensor] = 1
+    factors: Columns = 1
     factor_names: Sequence[str] | None = None
     continuous: bool | Sequence[int] = False
     codes: Literal["mean", "sample"] = "mean"
     max_rows: int = 10_000
     sampler_rows: int = 4096
     seed: int = 0
-    intervals: bool = False
+    intervals: bool | Literal["all"] = False
 
     def __post_init__(self) -> None:
         if self.codes not in ("mean", "sample"):
             raise ValueError(f"codes must be 'mean' or 'sample', got {self.codes!r}")
+        if self.intervals not in (True, False, "all"):
+            raise ValueError(f"intervals must be True, False or 'all', got {self.intervals!r}")
         if self.max_rows < 1 or self.sampler_rows < 0:
             raise ValueError(f"max_rows and sampler_rows cannot be {self.max_rows} and {self.sampler_rows}")
         self.scores()
@@ -119,7 +122,7 @@ class DisentanglementPass(Pass):
     ) -> None:
         dataset = factor_dataset(context.dataset)
         own = None if dataset is None or callable(evaluation.factors) else tuple(dataset.factor_names)
-        names = evaluation.factor_names or own
+        names = evaluation.factor_names or _names(evaluation.factors) or own
         usable = own is not None and names is not None and len(names) == len(own) and model.num_classes is None
         self.evaluation = evaluation = replace(evaluation, factor_names=names)
         self.model, self.place, self.draws = model, place, context.figures
@@ -172,7 +175,11 @@ class DisentanglementPass(Pass):
     def _read(self, name: str, metric: Any) -> Report:
         if isinstance(metric, CodeFactorSample):
             return Report(figures=draws({"latents_against_factors": partial(metric.plot, metric.compute())}))
-        return read_score(name, metric, level=0.95 if self.evaluation.intervals else None)
+        return read_score(name, metric, level=0.95 if self._wants_interval(metric) else None)
+
+    def _wants_interval(self, metric: Any) -> bool:
+        wanted = self.evaluation.intervals
+        return wanted == "all" or (bool(wanted) and isinstance(metric, SupervisedScore) and not metric.state.refits)
 
     def _update(self, collection: StatisticCollection, posterior: Posterior, factors: Tensor, index: Tensor) -> None:
         device = posterior.mean.device
@@ -204,6 +211,13 @@ class DisentanglementPass(Pass):
                 "interventions are not of what the model is given: set sampler_rows=0 to take validation rows instead",
                 UserWarning,
             )
+
+
+def _names(factors: Columns) -> list[str] | None:
+    """The names of the factors, if each is taken by its key."""
+    if not isinstance(factors, list) or not all(isinstance(key, str) for key in factors):
+        return None
+    return [str(key).rpartition(".")[2] for key in factors]
 
 
 def factor_dataset(dataset: Any) -> FactorDataset | None:

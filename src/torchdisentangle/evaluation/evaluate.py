@@ -68,9 +68,9 @@ def evaluate(
         evaluations: names (``"manifold"``, ``"elbo"``, ``"disentanglement"``, ``"informativeness"``, ``"similarity"``,
             ``"topology"``, ``"latents"``) or :class:`~torchdisentangle.evaluation.Evaluation` objects, which hold
             settings.
-        input_key: where the data are in a batch: a position or a key; ``None``: the batch itself if it is a tensor,
-            else its first element.
-        label_key: where the labels are in a batch.
+        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
+            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
+        label_key: where the labels are in a batch, likewise.
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
         device: where to evaluate; ``None``: where the model is. Batches are moved there.

@@ -6,21 +6,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from torchdisentangle.latent_model import LatentModel, Posterior
 
-Key = int | str | None
-"""Where a tensor is in a batch: a position or a key; ``None``: the batch itself if it is a tensor, else its first."""
+Key = int | str | Callable[[Any], Tensor] | None
+"""Where a tensor is in a batch: a position; a key or an attribute, where a dot looks inside (``"meta.factors"``); a
+function of the batch; ``None``: the batch itself if it is a tensor, else its first element."""
+
+Columns = Key | list[int | str]
+"""Where several columns are: as a :data:`Key`, or a list of positions and keys, one for each column."""
 
 
-def take(batch: Any, key: Key) -> Tensor:
+def take(batch: Any, key: Columns, argument: str = "input_key") -> Tensor:
     """A tensor of a batch.
 
     Args:
-        batch: a tensor, a sequence, or a mapping.
-        key: where the tensor is.
+        batch: a tensor, a sequence, a mapping, or an object.
+        key: where the tensor is. A mapping of tensors counts as their columns side by side.
+        argument: what the user sets to say where it is, for errors.
 
     Returns:
         The tensor.
@@ -29,21 +35,75 @@ def take(batch: Any, key: Key) -> Tensor:
         TypeError: if there is no such tensor.
 
     Example:
-        >>> take([torch.zeros(2), torch.ones(2)], 1)
+        >>> batch = {"x": torch.zeros(2), "meta": {"shape": torch.ones(2), "size": torch.zeros(2)}}
+        >>> take(batch, "meta.shape")
+        tensor([1., 1.])
+        >>> take(batch, "meta")
+        tensor([[1., 0.],
+                [1., 0.]])
+        >>> take(batch, lambda batch: 1 - batch["x"])
         tensor([1., 1.])
     """
-    if key is None:
-        key = 0
-        if isinstance(batch, Tensor):
-            return batch
+    if isinstance(key, (list, tuple)):
+        return _side_by_side([take(batch, one, argument) for one in key])
+    if callable(key):
+        try:
+            value: Any = key(batch)
+        except Exception as error:  # whatever the user's function raises
+            raise TypeError(f"the function {argument}= failed on {_content(batch)}: {error!r}") from error
+    elif isinstance(batch, Tensor):
+        value = batch if key is None else None
+    else:
+        value = _at(batch, 0 if key is None else key)
+    tensor = _as_tensor(value)
+    if tensor is None and callable(key):
+        raise TypeError(f"the function {argument}= must return a tensor, got {type(value).__name__}")
+    if tensor is None:
+        raise TypeError(f"the batch has no tensor at {key!r} ({_content(batch)}): set {argument}")
+    if tensor.ndim == 0:
+        raise TypeError(f"{argument}={key!r} must give one row for each row of the batch, got a single number")
+    return tensor
+
+
+def _at(inside: Any, key: int | str) -> Any:
+    """What is at a position or key; ``None`` if there is nothing. A key with dots may be a path."""
+    if isinstance(inside, Tensor):
+        return None
     try:
-        value = batch[key]
-    except (KeyError, IndexError, TypeError):
-        value = None
-    if not isinstance(value, Tensor) or isinstance(batch, Tensor):
-        has = f"keys {list(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
-        raise TypeError(f"the batch has no tensor at {key!r} ({has}): set input_key, label_key or factors")
-    return value
+        return inside[key]
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        pass
+    if not isinstance(key, str):
+        return None
+    if hasattr(inside, key):
+        return getattr(inside, key)
+    first, dot, rest = key.partition(".")
+    if not dot:
+        return _at(inside, int(key)) if key.isdecimal() and isinstance(inside, (list, tuple)) else None
+    return _at(_at(inside, first), rest)
+
+
+def _as_tensor(value: Any) -> Tensor | None:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return torch.from_numpy(value)
+    if isinstance(value, Mapping) and value:
+        columns = [_as_tensor(column) for column in value.values()]
+        tensors = [column for column in columns if column is not None]
+        fit = len(tensors) == len(columns) and all(1 <= tensor.ndim <= 2 for tensor in tensors)
+        return _side_by_side(tensors) if fit else None
+    return value if isinstance(value, Tensor) else None
+
+
+def _side_by_side(columns: list[Tensor]) -> Tensor:
+    return torch.cat([column[:, None] if column.ndim == 1 else column for column in columns], dim=1)
+
+
+def _content(batch: Any) -> str:
+    if isinstance(batch, Mapping):
+        return f"a batch with keys {list(batch)}"
+    if isinstance(batch, (list, tuple)):
+        return f"a {type(batch).__name__} of {', '.join(type(part).__name__ for part in batch)}"
+    return f"a batch of type {type(batch).__name__}"
 
 
 @dataclass(frozen=True)
@@ -69,9 +129,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, key: Key | Callable[[Any], Tensor]) -> Tensor:
-        """Another tensor of the batch at these rows; or what a function makes of the batch."""
-        values = key(self.batch) if callable(key) else take(self.batch, key)
+    def take(self, key: Columns, argument: str = "factors") -> Tensor:
+        """Another tensor of the batch at these rows.
+
+        Args:
+            key: where it is.
+            argument: what the user sets to say where it is, for errors.
+        """
+        values = take(self.batch, key, argument)
         return values[self.chosen.to(values.device)]
 
     def at(self, places: Tensor) -> Rows:
@@ -96,7 +161,7 @@ class Rows:
         Raises:
             TypeError: if the batch has none.
         """
-        return self.take(self.label_key)
+        return self.take(self.label_key, "label_key")
 
     @property
     def mean(self) -> Tensor:
@@ -130,7 +195,14 @@ def encode(model: LatentModel, batch: Any, chosen: Tensor, index: Tensor, input_
     rows = Rows(batch, chosen, index, input_key, label_key)
     if not model.supports("encode"):
         return rows
-    data = rows.take(input_key)
+    data = rows.take(input_key, "input_key")
     labels = None if model.num_classes is None else rows.labels
-    posterior = model.encode(data.to(model.like) if data.is_floating_point() else data, labels)
-    return replace(rows, posterior=posterior)
+    if data.is_floating_point():
+        return replace(rows, posterior=model.encode(data.to(model.like), labels))
+    try:
+        return replace(rows, posterior=model.encode(data.to(model.like.device), labels))
+    except Exception as error:  # whatever a model raises that wants floating-point data
+        raise TypeError(
+            f"{type(model.module).__name__} cannot encode data of dtype {data.dtype} ({error}): scale them as in "
+            "training, such as by input_key=lambda batch: batch[0].float() / 255"
+        ) from error

@@ -23,6 +23,9 @@ class CodeFactorState(ABC):
     needs: frozenset[str] = frozenset()
     """What it needs beside codes and factors: ``"log_variance"`` or nothing."""
 
+    refits: bool = False
+    """Whether the score without a group of rows costs as much as the score itself."""
+
     @abstractmethod
     def add_states_to(self, statistic: Statistic) -> None:
         """Add the states to a statistic."""

@@ -162,10 +162,12 @@ class SupervisedScore(Statistic):
 
         Rows are in twenty groups by a hash of their index (of what they hold, if they have none), and the score is
         computed again without each group; see :func:`~torchdisentangle.functional.jackknife.jackknife_interval`. The
-        interval covers the value of infinitely many rows from the same source, corrected for the bias of few; it does
-        not cover other seeds of the model. For counts and moments it costs about as much as the score; a score that is
-        fitted to rows is fitted twenty times. One that draws at random has a wider interval than it needs, because
-        every value without a group is drawn anew.
+        interval is for the value of infinitely many rows from the same source. It corrects for the bias of few rows,
+        so it may leave out the value, and reach beyond the score's range. It does not cover other seeds of the model.
+
+        For counts and moments it costs about as much as the score; a score that is computed from rows is computed
+        twenty times. One that draws at random has a wider interval than it needs, because every value without a group
+        is drawn anew.
 
         Args:
             level: probability that the interval covers, in (0, 1).

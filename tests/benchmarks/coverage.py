@@ -1,0 +1,156 @@
+"""How often intervals cover: the jackknife of ``metric.interval()``, and the bootstrap, which is not offered.
+
+``python -m tests.benchmarks coverage`` prints the table for ``NUM_DATA_SETS`` data sets of each size; the environment
+variable ``NUM_DATA_SETS`` changes their number.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from scipy.special import ndtr, ndtri
+from torch import Tensor
+
+from torchdisentangle.functional import entropy, mutual_information, mutual_information_gap
+from torchdisentangle.functional.supervised.binning import assign_equal_bins
+from torchdisentangle.functional.supervised.joint_counts import joint_counts
+from torchdisentangle.supervised import (
+    CCA,
+    DCIMIG,
+    MCC,
+    SAP,
+    LinearR2,
+    MIGSup,
+    Modularity,
+    MutualInformationGap,
+    SupervisedScore,
+)
+
+NUM_DATA_SETS = int(os.environ.get("NUM_DATA_SETS", "200"))
+NUM_RESAMPLES = 200
+SIZES = (300, 2000)
+RANGE, NUM_BINS, NUM_VALUES = (-4.0, 4.0), 10, 5
+
+SCORES: dict[str, Callable[[], SupervisedScore]] = {
+    "MIG": lambda: MutualInformationGap(edges=RANGE, num_bins=NUM_BINS),
+    "MIG-sup": lambda: MIGSup(edges=RANGE, num_bins=NUM_BINS),
+    "DCIMIG": lambda: DCIMIG(edges=RANGE, num_bins=NUM_BINS),
+    "modularity": lambda: Modularity(edges=RANGE, num_bins=NUM_BINS),
+    "SAP": SAP,
+    "MCC": MCC,
+    "linear R2": LinearR2,
+    "CCA": CCA,
+}
+
+
+def rows(num_rows: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Three factors of five values, and four codes that know one or two of them."""
+    generator = torch.Generator().manual_seed(seed)
+    factors = torch.randint(NUM_VALUES, (num_rows, 3), generator=generator)
+    codes = 0.8 * torch.randn(num_rows, 4, generator=generator)
+    known = (factors - 2).float()
+    codes += known[:, [0, 1, 2, 0]] * torch.tensor([1.0, 0.9, 0.8, 0.6])
+    codes[:, 2:] += 0.5 * known[:, 1:2]
+    return codes.clamp(*RANGE), factors
+
+
+def truths() -> dict[str, float]:
+    """Values of four million rows, whose errors are a fortieth of those of 2,000."""
+    metrics = {name: make() for name, make in SCORES.items()}
+    for part in range(16):
+        codes, factors = rows(250_000, 10**6 + part)
+        for metric in metrics.values():
+            metric.update(codes, factors, index=torch.arange(len(codes)))
+    return {name: float(metric.compute()) for name, metric in metrics.items()}
+
+
+def mig(bins: Tensor, factors: Tensor) -> float:
+    """MIG of rows in bins."""
+    joint = joint_counts(bins, factors, NUM_BINS, NUM_VALUES)
+    return float(mutual_information_gap(mutual_information(joint).mT, entropy(joint[:, 0].sum(1))).mean())
+
+
+def bootstrap_intervals(codes: Tensor, factors: Tensor, seed: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Percentile and BCa intervals of MIG; the acceleration is from 50 groups of rows."""
+    generator = torch.Generator().manual_seed(seed)
+    bins, num_rows = assign_equal_bins(codes, *RANGE, NUM_BINS), len(codes)
+    value = mig(bins, factors)
+    draws = torch.randint(num_rows, (NUM_RESAMPLES, num_rows), generator=generator)
+    values = np.array([mig(bins[draw], factors[draw]) for draw in draws])
+    percentile = tuple(np.quantile(values, [0.025, 0.975]))
+    groups = torch.arange(num_rows) % 50
+    left_out = np.array([mig(bins[groups != group], factors[groups != group]) for group in range(50)])
+    steps = left_out.mean() - left_out
+    acceleration = (steps**3).sum() / (6 * (steps**2).sum() ** 1.5)
+    shift = ndtri(((values < value).sum() + 0.5) / (NUM_RESAMPLES + 1))
+    reach = shift + ndtri(np.array([0.025, 0.975]))
+    bca = tuple(np.quantile(values, ndtr(shift + reach / (1 - acceleration * reach))))
+    return (percentile[0], percentile[1]), (bca[0], bca[1])
+
+
+def coverage(num_rows: int, truth: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """Share of data sets whose interval covers the truth, and the intervals' mean width."""
+    covered: dict[str, list[bool]] = {}
+    widths: dict[str, list[float]] = {}
+
+    def note(name: str, low: float, high: float, value: float) -> None:
+        covered.setdefault(name, []).append(low <= value <= high)
+        widths.setdefault(name, []).append(high - low)
+
+    for seed in range(NUM_DATA_SETS):
+        codes, factors = rows(num_rows, seed)
+        for name, make in SCORES.items():
+            metric = make()
+            metric.update(codes, factors, index=torch.arange(num_rows))
+            low, high = metric.interval()
+            note(name, float(low), float(high), truth[name])
+        for kind, (low, high) in zip(("percentile", "BCa"), bootstrap_intervals(codes, factors, seed), strict=True):
+            note(f"MIG, {kind} bootstrap", low, high, truth["MIG"])
+    return {name: (float(np.mean(hits)), float(np.mean(widths[name]))) for name, hits in covered.items()}
+
+
+def cost() -> Iterator[str]:
+    """Time of an interval beside that of the score, update included, on 10,000 rows x 10 codes x 5 factors."""
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(10, (10_000, 5), generator=generator)
+    codes = torch.randn(10_000, 10, generator=generator) + torch.cat([factors, factors], dim=1)
+    scores: dict[str, Callable[[], SupervisedScore]] = {
+        "MIG, bins of the data": MutualInformationGap,
+        "MIG, fixed bins": lambda: MutualInformationGap(edges=(-4.0, 14.0)),
+        "SAP": SAP,
+        "MCC": MCC,
+    }
+    yield "| score | score (ms) | interval (ms) | ratio |"
+    yield "|---|---|---|---|"
+    for name, make in scores.items():
+        plain, interval = [], []
+        for _ in range(7):
+            metric = make()
+            start = time.process_time()
+            metric.update(codes, factors, index=torch.arange(10_000))
+            metric.compute()
+            between = time.process_time()
+            metric.interval()
+            plain.append(between - start)
+            interval.append(time.process_time() - between)
+        yield f"| {name} | {1e3 * min(plain):.1f} | {1e3 * min(interval):.1f} | {min(interval) / min(plain):.1f} |"
+
+
+def tables() -> Iterator[str]:
+    """The tables, line by line."""
+    warnings.simplefilter("ignore")
+    truth = truths()
+    found = [coverage(num_rows, truth) for num_rows in SIZES]
+    yield f"Coverage (and mean width) of 95 % intervals over {NUM_DATA_SETS} data sets."
+    yield ""
+    yield "| interval | " + " | ".join(f"n = {num_rows:,}" for num_rows in SIZES) + " |"
+    yield "|---|" + "---|" * len(SIZES)
+    for name in found[0]:
+        yield f"| {name} | " + " | ".join(f"{one[name][0]:.3f} ({one[name][1]:.4f})" for one in found) + " |"
+    yield ""
+    yield from cost()
