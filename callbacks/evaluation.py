@@ -1,4 +1,7 @@
-"""What all callbacks have in common: when they evaluate, on which model, and how the report is logged."""
+"""What all callbacks have in common: when they evaluate, on which model, and how the report is logged.
+
+Long because it holds every hook of a trainer that an evaluation needs, in the order in which a trainer calls them.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.figures import log_figures
 from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
+from torchdisentangle.callbacks.namespaces import Callback
 from torchdisentangle.callbacks.watch import Watch, agreeing, loader_of, on_any, place_of
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
@@ -25,7 +29,7 @@ from torchdisentangle.models.adapters import as_latent_model
 from torchdisentangle.settings import described
 
 
-class EvaluationCallback(L.Callback):
+class EvaluationCallback(Callback):
     """Runs an evaluation in every validation or test epoch, and logs its report.
 
     Before training, the model is checked and rehearsed: errors are raised. After that an error never ends a training:
@@ -260,7 +264,7 @@ class EvaluationCallback(L.Callback):
     def _check_loader(self, trainer: L.Trainer) -> None:
         """Refuse a data loader whose rows several processes could not tell apart."""
         place = place_of(trainer)
-        with misconfiguration():
+        with misconfiguration(self):
             loader = self.loader(trainer)
             if self.adapted.ready and not self.evaluation.begin(self.adapted, place.alone, Context(loader)).done:
                 RowPositions(loader, place.rank, place.world_size)

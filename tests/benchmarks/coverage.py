@@ -16,8 +16,9 @@ import torch
 from scipy.special import ndtr, ndtri
 from torch import Tensor
 
-from torchdisentangle.functional import joint_counts, mutual_information, mutual_information_gap
-from torchdisentangle.functional.supervised import assign_equal_bins, entropy
+from torchdisentangle.functional import entropy, mutual_information, mutual_information_gap
+from torchdisentangle.functional.supervised.binning import assign_equal_bins
+from torchdisentangle.functional.supervised.joint_counts import joint_counts
 from torchdisentangle.supervised import (
     CCA,
     DCIMIG,

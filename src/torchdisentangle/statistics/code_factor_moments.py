@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
-from torchdisentangle.statistics.groups import NUM_GROUPS, copy_with, row_groups
+from torchdisentangle.statistics.groups import NUM_GROUPS, row_groups
 from torchdisentangle.statistics.moments import RowMoments
 
 
@@ -62,9 +62,13 @@ class CodeFactorMoments(RowMoments, CodeFactorState):
 
     def without_groups(self, statistic: Any) -> Iterator[Any]:
         """Copies of the statistic, each without one of the groups that has rows."""
-        for group in statistic.num_rows.nonzero()[:, 0].tolist():
-            names = ("num_rows", "row_mean", "row_products")
-            states = {name: getattr(statistic, name).clone() for name in names}
-            for state in states.values():
-                state[group] = 0
-            yield copy_with(statistic, **states)
+        present = statistic.num_rows > 0
+        counts, means, products = (x[present] for x in (statistic.num_rows, statistic.row_mean, statistic.row_products))
+        total = self.total(statistic)
+        rest = total.num_rows - counts
+        step, share = means - total.mean, (counts.double() / rest.clamp(min=1))[:, None]
+        scatter = step[:, :, None] * step[:, None, :] * (counts[:, None] * (1 + share))[..., None]
+        means, products = total.mean - share * step, total.products - products - scatter
+        for group in range(len(counts)):
+            one = slice(group, group + 1)
+            yield statistic.copy_with(num_rows=rest[one], row_mean=means[one], row_products=products[one])

@@ -91,6 +91,8 @@ class RowMoments(MergedState):
     def total(self, statistic: Any) -> Moments:
         """The moments of all rows."""
         counts, means, products = statistic.num_rows, statistic.row_mean, statistic.row_products
+        if len(counts) == 1:
+            return Moments(counts[0], means[0], products[0])
         num_rows = counts.sum()
         mean = (counts[:, None] * means).sum(0) / num_rows.clamp(min=1)
         step = (means - mean) * counts.double().sqrt()[:, None]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.checks import Continuous
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
-from torchdisentangle.statistics.groups import copy_with, group_sizes, groups_of_keys
+from torchdisentangle.statistics.groups import group_sizes, groups_of_keys
 from torchdisentangle.statistics.sample import RowSample
 
 _LARGEST_SEED = 2**32 - 1  # what scikit-learn and NumPy accept
@@ -88,10 +88,14 @@ class CodeFactorRows(RowSample, CodeFactorState):
         """Number of kept rows of each group, ``(20,)``."""
         return group_sizes(groups_of_keys(self.read(statistic).keys))
 
-    def without_groups(self, statistic: Any) -> Iterator[Any]:
+    def without_groups(self, statistic: Any, with_columns: bool = True) -> Iterator[Any]:
         """Copies of the statistic, each without one of the groups that has rows.
 
         What is computed from the rows of a copy is shared by all metrics of the sample, as it is for all rows.
+
+        Args:
+            statistic: whose states these are.
+            with_columns: whether codes and factors are needed, and not only which rows there are.
         """
         rows = self.read(statistic)
         if "without groups" not in rows.derived:
@@ -99,6 +103,7 @@ class CodeFactorRows(RowSample, CodeFactorState):
             staying = [(groups != group).nonzero()[:, 0] for group in groups.unique().tolist()]
             rows.derived["without groups"] = [(stays, rows.keys.index_select(0, stays)) for stays in staying]
         for stays, keys in rows.derived["without groups"]:
-            columns = {name: column.index_select(0, stays) for name, column in rows.columns.items()}
+            needed = stays if with_columns else stays[:0]
+            columns = {name: column.index_select(0, needed) for name, column in rows.columns.items()}
             in_order = torch.zeros_like(statistic.num_unnumbered)  # the rows need not be ordered again
-            yield copy_with(statistic, keys=keys, num_unnumbered=in_order, **columns)
+            yield statistic.copy_with(keys=keys, num_unnumbered=in_order, **columns)

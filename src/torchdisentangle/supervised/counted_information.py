@@ -49,12 +49,13 @@ class CountedInformation(InformationEstimator):
         """Information about all factors."""
         joint = self.table(score)
         miller_madow = self.bias_correction == "miller_madow"
-        return Information(
-            mutual_information(joint, self.bias_correction).mT,
-            entropy(joint[:, 0].sum(1), miller_madow),
-            entropy(joint[0].sum(2), miller_madow),
-            joint_entropy(joint, miller_madow).mT,
-        )
+        mutual = mutual_information(joint, self.bias_correction).mT
+        of_factors = entropy(joint[:, 0].sum(1), miller_madow)
+        of_codes = entropy(joint[0].sum(2), miller_madow)
+        together = of_codes[:, None] + of_factors - mutual  # without a correction the joint entropy, and cheap
+        if self.bias_correction is not None:
+            together = joint_entropy(joint, miller_madow).mT
+        return Information(mutual, of_factors, of_codes, together)
 
     def perfect_information(self, score: Any) -> Information:
         """Information of perfect codes, as far as bins and the factors' frequencies allow it."""
