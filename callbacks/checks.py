@@ -82,7 +82,11 @@ def warn_of_silence(trainer: L.Trainer, name: str, every_n_epochs: int, monitors
 
 @contextmanager
 def misconfiguration(who: object = None) -> Iterator[None]:
-    """Turn whatever is raised into Lightning's exception for wrong settings, which names the callback."""
+    """Turn whatever is raised into Lightning's exception for wrong settings, which names the callback.
+
+    Args:
+        who: the callback; ``None``: it is known from the traceback, as in its ``__init__``.
+    """
     try:
         yield
     except Exception as error:  # whatever a model raises

@@ -1,4 +1,7 @@
-"""What all callbacks have in common: when they evaluate, on which model, and how the report is logged."""
+"""What all callbacks have in common: when they evaluate, on which model, and how the report is logged.
+
+Long because it holds every hook of a trainer that an evaluation needs, in the order in which a trainer calls them.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.figures import log_figures
 from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
+from torchdisentangle.callbacks.namespaces import Callback
 from torchdisentangle.callbacks.watch import Watch, agreeing, loader_of, on_any, place_of
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
@@ -25,19 +29,16 @@ from torchdisentangle.models.adapters import as_latent_model
 from torchdisentangle.settings import described
 
 
-class EvaluationCallback(L.Callback):
+class EvaluationCallback(Callback):
     """Runs an evaluation in every validation or test epoch, and logs its report.
 
     Before training, the model is checked and rehearsed: errors are raised. After that an error never ends a training:
-    it is warned of, on all processes, and the epoch has no values. The last report stays in the attribute ``report``,
-    with its matrices.
+    it is warned of, on all processes, and the epoch has no values. The attribute ``report`` keeps the last report.
 
-    A value can be monitored by :class:`~lightning.pytorch.callbacks.ModelCheckpoint`,
-    :class:`~lightning.pytorch.callbacks.EarlyStopping` and schedulers, and is never that of another epoch: an epoch in
-    which a monitor needs a value is evaluated whatever ``every_n_epochs`` is (a checkpoint has an ``every_n_epochs`` of
-    its own, an early stopping with ``strict=False`` needs none), and one whose evaluation fails counts as the worst
-    value, so as no improvement. Values that are infinite in the float32 numbers that loggers hold are not logged but
-    counted in ``num_unlogged``.
+    What a checkpoint, an early stopping or a scheduler monitors is never the value of another epoch: an epoch in which
+    one looks (a checkpoint has its own ``every_n_epochs``; ``strict=False`` needs no value) is evaluated whatever
+    ``every_n_epochs`` is here, and a failed evaluation counts as the worst value, so as no improvement. Values that are
+    infinite in float32, which loggers hold, are counted in ``num_unlogged`` instead of logged.
 
     Args:
         evaluation: what to evaluate.
@@ -60,6 +61,8 @@ class EvaluationCallback(L.Callback):
         >>> callback = EvaluationCallback(ManifoldEvaluation(num_samples=256), every_n_epochs=5)
         >>> trainer = L.Trainer(callbacks=[callback], logger=False, accelerator="cpu", enable_progress_bar=False)
     """
+
+    later: tuple[str, ...] = ()  # values that the first evaluation lacks
 
     def __init__(
         self,
@@ -143,7 +146,7 @@ class EvaluationCallback(L.Callback):
 
     def forget(self) -> None:
         """Forget earlier runs."""
-        self.num_evaluations, self._settled, self._logged = 0, None, Logged()
+        self.num_evaluations, self._settled, self._logged = 0, None, Logged(self.later)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._attach(trainer, pl_module)
@@ -262,7 +265,7 @@ class EvaluationCallback(L.Callback):
     def _check_loader(self, trainer: L.Trainer) -> None:
         """Refuse a data loader whose rows several processes could not tell apart."""
         place = place_of(trainer)
-        with misconfiguration():
+        with misconfiguration(self):
             loader = self.loader(trainer)
             if self.adapted.ready and not self.evaluation.begin(self.adapted, place.alone, Context(loader)).done:
                 RowPositions(loader, place.rank, place.world_size)

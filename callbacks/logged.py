@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import lightning as L
 import torch
@@ -14,9 +14,13 @@ class Logged:
     """What a callback has logged in a run.
 
     ``current`` holds the values of this epoch, ``metrics`` the values that monitors see.
+
+    Args:
+        later: names of values that the first evaluations may lack.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, later: Sequence[str] = ()) -> None:
+        self.later = later
         self.current: dict[str, Tensor] = {}
         self.metrics: dict[str, Tensor] = {}
         self._keys: set[str] = set()
@@ -48,7 +52,7 @@ class Logged:
         self.current = {key: value for key, value in values.items() if value.isfinite()}
         if infinite:
             self.current[f"{prefix}/num_unlogged"] = torch.tensor(float(infinite))
-        self._keys |= {*values, *self.current}
+        self._keys |= {*values, *self.current, *(f"{prefix}/{name}" for name in self.later)}
         self._warn(self.current.keys() & {name.partition(".")[2] for name in taken})
         pl_module.log_dict(self.current, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes
 

@@ -115,6 +115,7 @@ class RepresentationSimilarityCallback(EvaluationCallback):
             num_classes=num_classes,
         )
         self.reference, self.save, self.folder = reference, save, folder
+        self.later = (f"{measure}_to_previous",)
         self._reference: Fingerprint | None = None
         self._previous: dict[str, Fingerprint] = {}
 

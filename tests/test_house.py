@@ -22,6 +22,8 @@ PRIVATE_OF_TORCHMETRICS = {
     "statistics/base.py": {
         "_computed",
         "_defaults",
+        "_device",
+        "_forward_cache",
         "_is_synced",
         "_reduce_states",
         "_should_unsync",

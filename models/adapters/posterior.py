@@ -23,7 +23,7 @@ _OTHER_SCALES: tuple[tuple[tuple[str, ...], Callable[[Tensor], Tensor]], ...] = 
 _POINT = ("latents", "latent", "z", "codes", "code")
 _DATA = ("reconstruction", "recon_x", "recon", "x_recon", "x_hat", "sample", "mean", "mu", "loc")
 
-_ENOUGH = 16  # numbers, so that chance does not make them all positive
+_ENOUGH = 6  # latents: those of a new network are each positive in one case of two
 _NO_POSTERIOR = (
     "encode must return latents, a pair (mean, log_variance), a triple of these two and a sample, a mapping or an "
     "object with mean and log_variance (or std), a Posterior or a Normal distribution, got {}"
@@ -102,7 +102,7 @@ class PosteriorReader:
         return self._order
 
     def _pair(self, mean: Tensor, scale: Tensor) -> Posterior:
-        if not self._looked and scale.numel() >= _ENOUGH:
+        if not self._looked and scale[0].numel() >= _ENOUGH:
             self._looked = True  # looking waits for a GPU
             if bool((scale > 0).all()):
                 warnings.warn(

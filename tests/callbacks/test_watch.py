@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.helpers import MakeTrainer
 from torchdisentangle.callbacks import (
     DisentanglementCallback,
     ELBODecompositionCallback,
@@ -22,8 +22,6 @@ from torchdisentangle.callbacks import (
     RepresentationSimilarityCallback,
 )
 from torchdisentangle.evaluation import ELBOEvaluation
-
-MakeTrainer = Callable[..., L.Trainer]
 
 
 def all_callbacks() -> list[EvaluationCallback]:

@@ -161,7 +161,8 @@ def test_data_modules_and_data_sets(folder: Path, capsys: pytest.CaptureFixture)
     of_module = evaluated(capsys, *model, "shapes_of_mine.Data", "--data-args", '{"batch_size": 7}')
     torch.manual_seed(0)
     of_set = evaluated(capsys, *model, "shapes_of_mine.rows")
-    assert of_module["scores"] == of_set["scores"]
+    for name, score in of_set["scores"].items():  # sums of other batches differ by rounding
+        assert of_module["scores"][name]["value"] == pytest.approx(score["value"], rel=1e-9, abs=1e-12), name
     assert of_module["rows"] == 60
     assert "disentanglement/mig" in of_module["scores"]
 

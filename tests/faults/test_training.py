@@ -29,6 +29,7 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+from tests.helpers import MakeTrainer
 from torchdisentangle import evaluate
 from torchdisentangle.callbacks import (
     DisentanglementCallback,
@@ -41,8 +42,6 @@ from torchdisentangle.callbacks.checks import check_strategy
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Place, Report
 from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.similarity import Fingerprint
-
-MakeTrainer = Callable[..., L.Trainer]
 
 
 class Scripted(Evaluation):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal
 
 from torchdisentangle.models import LatentModel, Posterior, as_latent_model
+from torchdisentangle.models.adapters.posterior import PosteriorReader
 
 DATA, LATENTS = 6, 2
 X = torch.randn(20, DATA, generator=torch.Generator().manual_seed(0))
@@ -150,13 +151,16 @@ def test_unknown_forms_are_named(result: Callable[[Tensor, Tensor], Any], messag
 
 
 def test_a_standard_deviation_for_a_log_variance_is_warned_of_once() -> None:
-    model = as_latent_model(VAE(lambda mean, log_variance: (mean, (0.5 * log_variance).exp())))
+    mean, log_variance = torch.zeros(3, 6), torch.linspace(-6, 1, 18).reshape(3, 6)
+    reader = PosteriorReader("VAE")
     with pytest.warns(UserWarning, match=r"from VAE are all positive.*return Normal\(mean, std\)"):
-        model.encode(X)
+        reader.read((mean, log_variance.exp()))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.encode(X)
-        as_latent_model(VAE()).encode(X)
+        reader.read((mean, log_variance.exp()))
+        PosteriorReader("VAE").read((mean, log_variance))
+        few = log_variance[:, :5].exp()  # of few latents, all may be positive by chance
+        PosteriorReader("VAE").read((mean[:, :5], few))
 
 
 DECODED: dict[str, Callable[[Tensor], Any]] = {

@@ -123,7 +123,6 @@ class SimilarityPass(Pass):
         informative = within.information_a > settings.threshold
         found = {"total_information": within.information_a.sum(), "informative_channels": informative.sum().double()}
         order = within.information_a.argsort(descending=True, stable=True)
-        found[f"{settings.measure}_to_previous"] = torch.tensor(torch.nan)  # a first evaluation has no previous one
         similarities = {"channels": similarity_matrix(within, settings.measure)[:, order]}
         for name, compared in self._comparisons(current).items():
             similarity = similarity_matrix(compared, settings.measure)

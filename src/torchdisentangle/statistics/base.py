@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import rank_zero_warn
+from typing_extensions import Self
 
 from torchdisentangle.functional.device import float64_device
 from torchdisentangle.settings import described, unknown_setting
@@ -121,6 +122,15 @@ class Statistic(Metric):
             total = getattr(self, name)
             increment = torch.as_tensor(increment).to(dtype=total.dtype, device=total.device)
             setattr(self, name, add_growing(total, increment, name))
+
+    def copy_with(self, **states: Tensor) -> Self:
+        """A copy that has computed nothing yet and holds other states; this statistic keeps its own."""
+        twin = object.__new__(type(self))  # what copy.copy does, but that describes the metric first
+        twin.__setstate__(self.__getstate__())
+        twin._computed = None
+        for name, value in states.items():
+            setattr(twin, name, value)
+        return twin
 
     def leave_out(self, num_rows: int, what: str) -> None:
         """Count rows that hold NaN or infinity, and warn of them."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
-from torchdisentangle.statistics.groups import NUM_GROUPS, copy_with, row_groups
+from torchdisentangle.statistics.groups import NUM_GROUPS, row_groups
 from torchdisentangle.statistics.moments import RowMoments
 
 
@@ -71,4 +71,4 @@ class CodeFactorMoments(RowMoments, CodeFactorState):
         means, products = total.mean - share * step, total.products - products - scatter
         for group in range(len(counts)):
             one = slice(group, group + 1)
-            yield copy_with(statistic, num_rows=rest[one], row_mean=means[one], row_products=products[one])
+            yield statistic.copy_with(num_rows=rest[one], row_mean=means[one], row_products=products[one])

@@ -12,7 +12,7 @@ from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.bin_counter import BinCounter, Binning, Edges, Range
 from torchdisentangle.statistics.checks import Continuous
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
-from torchdisentangle.statistics.groups import NUM_GROUPS, copy_with, group_sizes, groups_of_keys, row_groups
+from torchdisentangle.statistics.groups import NUM_GROUPS, group_sizes, groups_of_keys, row_groups
 from torchdisentangle.statistics.rows import CodeFactorRows
 from torchdisentangle.statistics.sample import SampledRows
 
@@ -170,7 +170,7 @@ class JointCounts(CodeFactorState):
             total, num_rows = counts.sum(1), statistic.num_counted.sum()
             for group in present:
                 rest = (num_rows - statistic.num_counted[group])[None]
-                yield copy_with(statistic, counts=total - counts[:, group], num_counted=rest)
+                yield statistic.copy_with(counts=total - counts[:, group], num_counted=rest)
             return
         rows, of_groups = self.rows.read(statistic), ("of groups", self._how)
         if of_groups not in rows.derived:

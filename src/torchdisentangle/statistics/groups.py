@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,13 +42,3 @@ def groups_of_keys(keys: Tensor) -> Tensor:
 def group_sizes(groups: Tensor) -> Tensor:
     """Number of rows of each group, ``(20,)``."""
     return torch.bincount(groups, minlength=NUM_GROUPS)
-
-
-def copy_with(statistic: Any, **states: Tensor) -> Any:
-    """A copy of a statistic that has computed nothing yet and holds other states; the statistic keeps its own."""
-    twin: Any = object.__new__(type(statistic))  # what copy.copy does, but that describes the metric first
-    twin.__setstate__(statistic.__getstate__())
-    twin._computed = None
-    for name, value in states.items():
-        setattr(twin, name, value)
-    return twin

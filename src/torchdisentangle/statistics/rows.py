@@ -11,7 +11,7 @@ from torch import Tensor
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.checks import Continuous
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
-from torchdisentangle.statistics.groups import copy_with, group_sizes, groups_of_keys
+from torchdisentangle.statistics.groups import group_sizes, groups_of_keys
 from torchdisentangle.statistics.sample import RowSample
 
 _LARGEST_SEED = 2**32 - 1  # what scikit-learn and NumPy accept
@@ -106,4 +106,4 @@ class CodeFactorRows(RowSample, CodeFactorState):
             needed = stays if with_columns else stays[:0]
             columns = {name: column.index_select(0, needed) for name, column in rows.columns.items()}
             in_order = torch.zeros_like(statistic.num_unnumbered)  # the rows need not be ordered again
-            yield copy_with(statistic, keys=keys, num_unnumbered=in_order, **columns)
+            yield statistic.copy_with(keys=keys, num_unnumbered=in_order, **columns)

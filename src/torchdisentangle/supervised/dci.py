@@ -12,7 +12,7 @@ from torchdisentangle.functional.supervised.importance import dci_completeness, 
 from torchdisentangle.functional.supervised.predictability import standardize
 from torchdisentangle.statistics import readout
 from torchdisentangle.statistics.checks import continuous_columns
-from torchdisentangle.supervised.predictors import PREDICTORS, Predictor, make_predictor, require_sklearn
+from torchdisentangle.supervised.predictors import LASSO_FOLDS, PREDICTORS, Predictor, make_predictor, require_sklearn
 from torchdisentangle.supervised.row_score import RowScore, RowSettings
 
 
@@ -143,6 +143,8 @@ class DCI(RowScore):
             y = (y - y[train].mean()) / y[train].std()
         num_trees = self.num_trees or (100 if self.predictor == "gradient_boosting" else 20)
         predictor = make_predictor(self.predictor, regression, num_trees, self.seed)
+        if self.predictor == "lasso":
+            self.require_samples(len(x[train]), "training rows", LASSO_FOLDS)
         predictor.fit(x[train].numpy(), y[train].numpy())
         weights = predictor.coef_ if self.predictor == "lasso" else predictor.feature_importances_
         predicted = torch.as_tensor(predictor.predict(x[test].numpy()))

@@ -80,7 +80,8 @@ def draw_variances(
         for rows, count in zip(rows_of_values, counts.tolist(), strict=True):
             if count == 0:
                 continue
-            chosen = torch.rand(count, len(rows), generator=generator).argsort(1)[:, :group_size]
+            drawn = torch.rand(count, len(rows), generator=generator)
+            chosen = drawn.topk(min(group_size, len(rows)), largest=False).indices
             parts.append(codes[rows[chosen]].var(1))
         variances.append(torch.cat(parts))
     return variances

@@ -28,6 +28,9 @@ def require_sklearn(metric: str) -> None:
         raise ImportError(f"{metric} needs scikit-learn: pip install 'torchdisentangle[supervised]'")
 
 
+LASSO_FOLDS = 5  # of the cross-validation that chooses a lasso's strength
+
+
 def make_predictor(kind: Predictor, regression: bool, num_trees: int, seed: int) -> Any:
     """A predictor of one factor from all codes that can say how important each code is.
 
@@ -43,7 +46,7 @@ def make_predictor(kind: Predictor, regression: bool, num_trees: int, seed: int)
     if kind == "lasso":
         from sklearn.linear_model import LassoCV
 
-        return LassoCV(alphas=list(_LASSO_STRENGTHS), cv=5)
+        return LassoCV(alphas=list(_LASSO_STRENGTHS), cv=LASSO_FOLDS)
     from sklearn import ensemble
 
     if kind == "random_forest":
