@@ -46,7 +46,7 @@ class DisentanglementEvaluation(Evaluation):
         sampler_rows: how many images the data set renders for the scores of interventions; 0: use the given rows.
         seed: of the sample, and of what is drawn or fitted.
         intervals: whether to report the ends of 95 % confidence intervals too, as ``<name>_low`` and ``<name>_high``:
-            ``True`` those of counts and moments, which cost about as much as the scores; ``"all"`` also those of scores
+            ``True`` those of counts and moments, at up to three times their cost; ``"all"`` also those of scores
             that are computed from rows, each twenty times.
 
     Raises:
