@@ -284,7 +284,7 @@ class EvaluationCallback(Callback):
 
     def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, report: Report) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
-        self._logged.values(pl_module, key, report.scalars, taken=getattr(trainer, "_results", None) or ())
+        self._logged.values(pl_module, key, report.to_log(), taken=getattr(trainer, "_results", None) or ())
         missing = [one for one in self._monitors(trainer) if self._logged.lacks(one.key)]
         stand_in(self._logged.metrics, missing, pl_module.device)
         self.report = report.kept()

@@ -383,3 +383,16 @@ def test_a_model_that_cannot_encode_is_refused(make_trainer: MakeTrainer) -> Non
 
     with pytest.raises(MisconfigurationException, match="cannot encode data"):
         make_trainer(watch()).test(Decoder(), DataLoader(ROWS, 10), verbose=False)
+
+
+def test_intervals_are_reported_and_logged(make_trainer: MakeTrainer, tiny_vae: Any) -> None:
+    callback = watch(["mig", "sap"], intervals=True)
+    trainer = make_trainer(callback)
+    trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
+    assert callback.report is not None
+    assert callback.report.scalars.keys() == callback.report.intervals.keys() == {"mig", "sap"}
+    values = logged(trainer, "disentanglement")
+    assert set(values) == {f"{name}{end}" for name in ("mig", "sap") for end in ("", "_low", "_high")}
+    for name, (low, high) in callback.report.intervals.items():
+        assert low < high
+        assert (values[f"{name}_low"], values[f"{name}_high"]) == pytest.approx((low, high), rel=1e-6)

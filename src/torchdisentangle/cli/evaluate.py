@@ -105,7 +105,7 @@ def every_report(
     for number, evaluation in enumerate(evaluations, 1):
         say(f"{evaluation.family} ({number} of {len(evaluations)})")
         if isinstance(evaluation, DisentanglementEvaluation):
-            evaluation = DisentanglementEvaluation(factors=keys["factors"])
+            evaluation = DisentanglementEvaluation(factors=keys["factors"], intervals=True)
         try:
             report = evaluate(
                 model,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -19,6 +19,7 @@ from torchdisentangle.evaluation.base import Context, Evaluation, Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws
 from torchdisentangle.evaluation.rows import Columns, Rows
+from torchdisentangle.evaluation.scores import read_score
 from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.latent_model import LatentModel, Posterior
 from torchdisentangle.statistics import StatisticCollection
@@ -157,66 +158,29 @@ class DisentanglementPass(Pass):
 
     def finish(self) -> Report:
         """Scores and figures over all processes."""
-        scalars: dict[str, float] = {}
-        matrices: dict[str, Tensor] = {}
-        figures: dict[str, Callable[[], Any]] = {}
-        num_rows = 0
+        reports, num_rows, num_lost = [], 0, 0
         for collection in (self.from_rows, self.from_sampler):
             if not len(collection):
                 continue
             with collection.reduced():
                 for name, metric in collection.items(keep_base=True, copy_state=False):
                     try:
-                        self._read(str(name), metric, scalars, matrices, figures)
+                        reports.append(self._read(str(name), metric))
                     except Exception as error:  # one score that cannot be had must not take the others with it
                         warnings.warn(f"{name} could not be computed: {error}", UserWarning, stacklevel=2)
                     num_rows = max(num_rows, int(getattr(metric, "num_seen", 0)))
-        return Report(scalars, matrices, draws(figures), num_rows)
+                    num_lost = max(num_lost, int(getattr(metric, "num_nonfinite", 0)))
+        lost = Report({"num_nonfinite": num_lost} if num_lost else {}, num_rows=num_rows)
+        return Report.joined(*reports, lost)
 
-    def _read(
-        self,
-        name: str,
-        metric: Any,
-        scalars: dict[str, float],
-        matrices: dict[str, Tensor],
-        figures: dict[str, Callable[[], Any]],
-    ) -> None:
-        value = metric.compute()
+    def _read(self, name: str, metric: Any) -> Report:
         if isinstance(metric, CodeFactorSample):
-            figures["latents_against_factors"] = partial(metric.plot, value)
-            return
-        if isinstance(value, Tensor) and value.ndim == 2:
-            matrices[name] = value
-            figures[name] = partial(metric.plot, value)
-        found = value if isinstance(value, Mapping) else {name: value}
-        scalars |= {key: float(number) for key, number in found.items() if number.numel() == 1}
-        if isinstance(metric, SupervisedScore) and self._wants_interval(metric):
-            scalars |= self._ends(name, metric)
-        lost = int(getattr(metric, "num_nonfinite", 0))
-        if lost:
-            scalars["num_nonfinite"] = float(lost)
-        of_matrix = isinstance(metric, SupervisedScore) and metric.matrix_label and hasattr(metric, "matrix")
-        if of_matrix and name not in matrices:
-            matrix = metric.matrix()
-            matrices[f"{name}_matrix"] = matrix
-            figures[f"{name}_matrix"] = partial(metric.plot, matrix)
+            return Report(figures=draws({"latents_against_factors": partial(metric.plot, metric.compute())}))
+        return read_score(name, metric, level=0.95 if self._wants_interval(metric) else None)
 
-    def _wants_interval(self, metric: SupervisedScore) -> bool:
+    def _wants_interval(self, metric: Any) -> bool:
         wanted = self.evaluation.intervals
-        return wanted == "all" or (bool(wanted) and not metric.state.refits)
-
-    def _ends(self, name: str, metric: SupervisedScore) -> dict[str, float]:
-        """Ends of the intervals of the numbers that a score returns."""
-        try:
-            interval = metric.interval()
-        except ValueError as error:  # too few rows
-            warnings.warn(f"the interval of {name} could not be computed: {error}", UserWarning, stacklevel=2)
-            return {}
-        ends: dict[str, float] = {}
-        for suffix, value in zip(("low", "high"), interval, strict=True):
-            found = value if isinstance(value, Mapping) else {name: value}
-            ends |= {f"{key}_{suffix}": float(end) for key, end in found.items() if end.numel() == 1}
-        return ends
+        return wanted == "all" or (bool(wanted) and isinstance(metric, SupervisedScore) and not metric.state.refits)
 
     def _update(self, collection: StatisticCollection, posterior: Posterior, factors: Tensor, index: Tensor) -> None:
         device = posterior.mean.device

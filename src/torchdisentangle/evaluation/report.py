@@ -125,6 +125,16 @@ class Report:
         """The scalars, as a new dictionary of floats."""
         return dict(self.scalars)
 
+    def to_log(self) -> dict[str, float]:
+        """The scalars with the ends of their intervals, as ``<name>_low`` and ``<name>_high``.
+
+        Example:
+            >>> Report({"mig": 0.5}, intervals={"mig": (0.4, 0.6)}).to_log()
+            {'mig': 0.5, 'mig_low': 0.4, 'mig_high': 0.6}
+        """
+        lows = {f"{name}_low": low for name, (low, _) in self.intervals.items()}
+        return self.to_dict() | lows | {f"{name}_high": high for name, (_, high) in self.intervals.items()}
+
     def to_pandas(self) -> Any:
         """The scalars as a :class:`pandas.DataFrame` with columns ``value``, ``low``, ``high`` and ``ceiling``.
 

@@ -157,10 +157,12 @@ def _interval(name: str, metric: Any, level: float) -> dict[str, tuple[float, fl
 def _ceiling(name: str, metric: Any) -> dict[str, float]:
     if not hasattr(metric, "ceiling"):
         return {}
-    try:
-        return _numbers(name, metric.ceiling())
-    except ValueError:  # of estimators that do not count
-        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is left out was said with the value
+        try:
+            return _numbers(name, metric.ceiling())
+        except ValueError:  # of estimators that do not count
+            return {}
 
 
 def _numbers(name: str, value: Any) -> dict[str, float]:
