@@ -28,14 +28,14 @@ def packages() -> list[str]:
     """The packages with a page each: the root's, the callbacks, the models, and the families of formulas.
 
     The root exports what the families of metrics define, and ``functional`` what the families of formulas define. The
-    adapters export nothing.
+    adapters and the command line export nothing.
 
     Example:
         >>> packages()[:3]
         ['torchdisentangle.callbacks', 'torchdisentangle.datasets', 'torchdisentangle.elbo']
     """
     inside = {*_packages_of(ROOT), f"{ROOT}.callbacks", f"{ROOT}.models", *_packages_of(FORMULAS)}
-    return sorted(inside - {FORMULAS})
+    return sorted(inside - {FORMULAS, f"{ROOT}.cli"})
 
 
 def topics(package: str) -> list[Topic]:
