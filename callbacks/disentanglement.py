@@ -50,7 +50,7 @@ class DisentanglementCallback(EvaluationCallback):
         sampler_rows: how many images the data set renders for the scores of interventions; 0: use validation rows.
         seed: of the sample, and of what is drawn or fitted.
         intervals: whether to log the ends of 95 % confidence intervals too, as ``<key>_low`` and ``<key>_high``:
-            ``True`` those of counts and moments, which cost about as much as the scores; ``"all"`` also those of scores
+            ``True`` those of counts and moments, at up to three times their cost; ``"all"`` also those of scores
             that are computed from rows, each twenty times.
         prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
             of one family need different ones.

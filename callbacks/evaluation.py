@@ -227,9 +227,8 @@ class EvaluationCallback(Callback):
 
     def due(self, trainer: L.Trainer) -> bool:
         """Whether to evaluate in this epoch."""
-        epoch = trainer.current_epoch
-        scheduled = trainer.state.fn != "fit" or (epoch + 1) % self.every_n_epochs == 0
-        return scheduled or any(monitor.looks(epoch) for monitor in self._monitors(trainer))
+        scheduled = trainer.state.fn != "fit" or (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        return scheduled or any(monitor.looks(trainer.current_epoch) for monitor in self._monitors(trainer))
 
     def figures_due(self, trainer: L.Trainer) -> bool:
         """Whether to draw figures in this epoch."""

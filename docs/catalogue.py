@@ -27,8 +27,8 @@ class Topic(NamedTuple):
 def packages() -> list[str]:
     """The packages with a page each: the root's, the callbacks, the models, and the families of formulas.
 
-    The command line is no package to import from. The root exports what the families of metrics define, and ``functional`` what the families of formulas define. The
-    adapters export nothing.
+    The root exports what the families of metrics define, and ``functional`` what the families of formulas define. The
+    adapters and the command line export nothing.
 
     Example:
         >>> packages()[:3]

@@ -1,21 +1,17 @@
-"""How often intervals cover: the jackknife of ``metric.interval()``, and the bootstrap, which is not offered.
-
-``python -m tests.benchmarks coverage`` prints the table for ``NUM_DATA_SETS`` data sets of each size; the environment
-variable ``NUM_DATA_SETS`` changes their number.
-"""
+"""How often intervals cover: the jackknife of ``metric.interval()``, and the bootstrap, which is not offered."""
 
 from __future__ import annotations
 
-import os
-import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
 from scipy.special import ndtr, ndtri
 from torch import Tensor
 
+from tests.benchmarks import markdown, scaled, timed
 from torchdisentangle.functional import entropy, mutual_information, mutual_information_gap
 from torchdisentangle.functional.supervised.binning import assign_equal_bins
 from torchdisentangle.functional.supervised.joint_counts import joint_counts
@@ -31,7 +27,7 @@ from torchdisentangle.supervised import (
     SupervisedScore,
 )
 
-NUM_DATA_SETS = int(os.environ.get("NUM_DATA_SETS", "200"))
+NUM_DATA_SETS = 200
 NUM_RESAMPLES = 200
 SIZES = (300, 2000)
 RANGE, NUM_BINS, NUM_VALUES = (-4.0, 4.0), 10, 5
@@ -63,7 +59,7 @@ def truths() -> dict[str, float]:
     """Values of four million rows, whose errors are a fortieth of those of 2,000."""
     metrics = {name: make() for name, make in SCORES.items()}
     for part in range(16):
-        codes, factors = rows(250_000, 10**6 + part)
+        codes, factors = rows(scaled(250_000), 10**6 + part)
         for metric in metrics.values():
             metric.update(codes, factors, index=torch.arange(len(codes)))
     return {name: float(metric.compute()) for name, metric in metrics.items()}
@@ -102,7 +98,7 @@ def coverage(num_rows: int, truth: dict[str, float]) -> dict[str, tuple[float, f
         covered.setdefault(name, []).append(low <= value <= high)
         widths.setdefault(name, []).append(high - low)
 
-    for seed in range(NUM_DATA_SETS):
+    for seed in range(scaled(NUM_DATA_SETS, 2)):
         codes, factors = rows(num_rows, seed)
         for name, make in SCORES.items():
             metric = make()
@@ -114,43 +110,43 @@ def coverage(num_rows: int, truth: dict[str, float]) -> dict[str, tuple[float, f
     return {name: (float(np.mean(hits)), float(np.mean(widths[name]))) for name, hits in covered.items()}
 
 
-def cost() -> Iterator[str]:
-    """Time of an interval beside that of the score, update included, on 10,000 rows x 10 codes x 5 factors."""
+def filled(make: Callable[[], SupervisedScore], codes: Tensor, factors: Tensor) -> SupervisedScore:
+    """A score that was updated once, and computed."""
+    metric = make()
+    metric.update(codes, factors, index=torch.arange(len(codes)))
+    metric.compute()
+    return metric
+
+
+def cost(device: str) -> Iterator[tuple[str, ...]]:
+    """Time of a score, and of the score with its interval."""
     generator = torch.Generator().manual_seed(0)
-    factors = torch.randint(10, (10_000, 5), generator=generator)
-    codes = torch.randn(10_000, 10, generator=generator) + torch.cat([factors, factors], dim=1)
+    factors = torch.randint(10, (scaled(10_000), 5), generator=generator).to(device)
+    codes = torch.randn(len(factors), 10, generator=generator).to(device) + torch.cat([factors, factors], dim=1)
     scores: dict[str, Callable[[], SupervisedScore]] = {
-        "MIG, bins of the data": MutualInformationGap,
-        "MIG, fixed bins": lambda: MutualInformationGap(edges=(-4.0, 14.0)),
-        "SAP": SAP,
-        "MCC": MCC,
+        "MIG, bins of the data": lambda: MutualInformationGap().to(device),
+        "MIG, fixed bins": lambda: MutualInformationGap(edges=(-4.0, 14.0)).to(device),
+        "SAP": lambda: SAP().to(device),
+        "MCC": lambda: MCC().to(device),
     }
-    yield "| score | score (ms) | interval (ms) | ratio |"
-    yield "|---|---|---|---|"
     for name, make in scores.items():
-        plain, interval = [], []
-        for _ in range(7):
-            metric = make()
-            start = time.process_time()
-            metric.update(codes, factors, index=torch.arange(10_000))
-            metric.compute()
-            between = time.process_time()
-            metric.interval()
-            plain.append(between - start)
-            interval.append(time.process_time() - between)
-        yield f"| {name} | {1e3 * min(plain):.1f} | {1e3 * min(interval):.1f} | {min(interval) / min(plain):.1f} |"
+        plain, _ = timed(partial(filled, make, codes, factors), device, runs=7)
+        both, _ = timed(lambda make=make: filled(make, codes, factors).interval(), device, runs=7)
+        yield name, f"{1e3 * plain:.1f}", f"{1e3 * (both - plain):.1f}", f"{both / plain - 1:.1f}"
 
 
-def tables() -> Iterator[str]:
-    """The tables, line by line."""
+def tables(device: str = "cpu") -> Iterator[str]:
+    """Coverage, on the CPU, and cost."""
     warnings.simplefilter("ignore")
     truth = truths()
     found = [coverage(num_rows, truth) for num_rows in SIZES]
-    yield f"Coverage (and mean width) of 95 % intervals over {NUM_DATA_SETS} data sets."
-    yield ""
-    yield "| interval | " + " | ".join(f"n = {num_rows:,}" for num_rows in SIZES) + " |"
-    yield "|---|" + "---|" * len(SIZES)
-    for name in found[0]:
-        yield f"| {name} | " + " | ".join(f"{one[name][0]:.3f} ({one[name][1]:.4f})" for one in found) + " |"
-    yield ""
-    yield from cost()
+    yield markdown(
+        f"Coverage (and mean width) of 95 % intervals over {scaled(NUM_DATA_SETS, 2)} data sets",
+        ["interval", *(f"{num_rows:,} rows" for num_rows in SIZES)],
+        [[name, *(f"{one[name][0]:.3f} ({one[name][1]:.4f})" for one in found)] for name in found[0]],
+    )
+    yield markdown(
+        "Time of intervals, 10,000 rows x 10 codes x 5 factors",
+        ["score", "score (ms)", "interval (ms)", "ratio"],
+        cost(device),
+    )

@@ -51,8 +51,10 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--data-args", type=json.loads, default={}, metavar="JSON", help="arguments of that class")
     parser.add_argument("--split", choices=("train", "val", "test"), default="val", help="of a data module")
     parser.add_argument("--batch-size", type=int, default=256, help="of a file's or a data set's batches")
-    for name, what in (("input", "the data (the first)"), ("labels", "the labels (1)"), ("factors", "the factors (1)")):
-        parser.add_argument(f"--{name}", type=key, metavar="KEY", help=f"where {what} are in a batch: position or key")
+    for name, usual in (("input", "the first"), ("labels", "1"), ("factors", "1")):
+        parser.add_argument(
+            f"--{name}", type=key, metavar="KEY", help=f"{name} in a batch: position or key ({usual}; a file's own)"
+        )
     parser.add_argument(
         "--evaluations", type=words, nargs="+", metavar="NAME", help=f"some of {', '.join(EVALUATIONS)} (all possible)"
     )

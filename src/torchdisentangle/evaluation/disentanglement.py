@@ -46,8 +46,9 @@ class DisentanglementEvaluation(Evaluation):
         max_rows: how many rows the scores that need rows keep, a uniform sample.
         sampler_rows: how many images the data set renders for the scores of interventions; 0: use the given rows.
         seed: of the sample, and of what is drawn or fitted.
-        intervals: whether to report 95 % confidence intervals too: ``True`` those of counts and moments, which cost
-            about as much as the scores; ``"all"`` also those of scores that are computed from rows, each twenty times.
+        intervals: whether to report the ends of 95 % confidence intervals too, as ``<name>_low`` and ``<name>_high``:
+            ``True`` those of counts and moments, at up to three times their cost; ``"all"`` also those of scores
+            that are computed from rows, each twenty times.
 
     Raises:
         ValueError: for wrong settings.

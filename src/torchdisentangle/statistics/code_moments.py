@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -11,6 +12,8 @@ from torchdisentangle.statistics.moments import RowMoments
 from torchdisentangle.statistics.readout import readout
 
 _ROUNDING = 1e-26  # a variance below this fraction of the squared mean is that of a constant
+
+_LARGEST = 1e150  # products of larger codes overflow
 
 
 class CodeMomentStatistic(Statistic):
@@ -33,8 +36,8 @@ class CodeMomentStatistic(Statistic):
         """Add codes.
 
         Args:
-            codes: ``(n, d)``: posterior means, or samples. Rows with NaN or infinite entries are left out, counted in
-                ``num_nonfinite``, and warned of.
+            codes: ``(n, d)``: posterior means, or samples. Rows with NaN or infinite entries, or any beyond 1e150, are
+                left out, counted in ``num_nonfinite``, and warned of.
             index: positions of the rows in the data set, ``(n,)`` integers; moments do not need them.
 
         Raises:
@@ -44,6 +47,8 @@ class CodeMomentStatistic(Statistic):
         codes = check_codes(codes, width=self.row_mean.shape[1] if self.num_rows else None)
         check_index(index, len(codes))
         finite = finite_rows(codes)
+        if codes.dtype == torch.float64:  # only there squares can overflow
+            finite &= (codes.abs() < _LARGEST).all(1)
         self.moments.add(self, codes[finite])
         self.leave_out(int((~finite).sum()), "codes")
 

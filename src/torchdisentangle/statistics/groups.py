@@ -25,7 +25,7 @@ def row_groups(columns: Sequence[Tensor], index: Tensor | None, seed: int = 0) -
 
     Example:
         >>> row_groups([torch.zeros(4, 1)], torch.arange(4))
-        tensor([14, 19, 10,  3])
+        tensor([14, 19, 14,  6])
     """
     device = columns[0].device
     if index is not None:

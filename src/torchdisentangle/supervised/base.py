@@ -165,7 +165,7 @@ class SupervisedScore(Statistic):
         interval is for the value of infinitely many rows from the same source. It corrects for the bias of few rows,
         so it may leave out the value, and reach beyond the score's range. It does not cover other seeds of the model.
 
-        For counts and moments it costs about as much as the score; a score that is computed from rows is computed
+        For counts and moments it costs up to three times the score; a score that is computed from rows is computed
         twenty times. One that draws at random has a wider interval than it needs, because every value without a group
         is drawn anew.
 

@@ -37,7 +37,7 @@ class CCA(MomentScore):
         >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(3))
         >>> rotation = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
         >>> score = CCA()
-        >>> score.update(factors.float() @ rotation, factors)
+        >>> score.update(factors.double() @ rotation.double(), factors)
         >>> score.compute(), score.canonical_correlations()
         (tensor(1., dtype=torch.float64), tensor([1., 1.], dtype=torch.float64))
     """

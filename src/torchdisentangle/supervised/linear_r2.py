@@ -39,7 +39,7 @@ class LinearR2(MomentScore):
         >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(3))
         >>> rotation = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
         >>> score = LinearR2()
-        >>> score.update(factors.float() @ rotation, factors)
+        >>> score.update(factors.double() @ rotation.double(), factors)
         >>> score.compute(), score.multiple_correlation()
         (tensor(1., dtype=torch.float64), tensor(1., dtype=torch.float64))
     """
