@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from torchdisentangle import Report
 from torchdisentangle.cli import main
+from torchdisentangle.cli.table import read_values
 
 
 @pytest.fixture
@@ -92,6 +94,10 @@ def test_offline_wandb(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
         run.log({"val/mig": 0.1 * step, "epoch": step, "note": "text"})
     run.log({"val/kl": 7})
     run.finish()
+    (file,) = tmp_path.rglob("*.wandb")
+    deadline = time.monotonic() + 60
+    while "val/kl" not in read_values(file) and time.monotonic() < deadline:  # W&B's process may still be writing
+        time.sleep(0.2)
     (row,) = table(capsys, str(tmp_path))
     assert {name: float(value) for name, value in row.items() if name != "run"} == {"val/mig": 0.2, "val/kl": 7.0}
 
