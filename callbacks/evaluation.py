@@ -154,7 +154,7 @@ class EvaluationCallback(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         checks.warn_of_silence(trainer, type(self).__name__, self.every_n_epochs, self._monitors(trainer))
         if trainer.enable_validation and trainer.val_dataloaders is not None:
-            self._check_loader(trainer)
+            self._check_loader(trainer, pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "validate":
@@ -168,7 +168,7 @@ class EvaluationCallback(Callback):
         if self is callbacks[0]:
             Watch.begin(trainer, [] if trainer.sanity_checking else [one for one in callbacks if one.due(trainer)])
         if trainer.sanity_checking or trainer.state.fn != "fit":
-            self._check_loader(trainer)
+            self._check_loader(trainer, pl_module)
         self._logged.forget(trainer.callback_metrics)
         agreeing(trainer)
         if self in Watch.of(trainer).callbacks and self._settled is None:
@@ -261,10 +261,10 @@ class EvaluationCallback(Callback):
             one = self.evaluation.begin(self.adapted, place.alone, context)
             Session(self.adapted, place, context.loader, [one], self.input_key, self.label_key).rehearse(batch)
 
-    def _check_loader(self, trainer: L.Trainer) -> None:
+    def _check_loader(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse a data loader whose rows several processes could not tell apart."""
         place = place_of(trainer)
-        with misconfiguration(self):
+        with misconfiguration(self), undisturbed(pl_module):
             loader = self.loader(trainer)
             if self.adapted.ready and not self.evaluation.begin(self.adapted, place.alone, Context(loader)).done:
                 RowPositions(loader, place.rank, place.world_size)

@@ -322,7 +322,7 @@ def test_a_module_that_is_no_latent_model(make_trainer: MakeTrainer, loader: Dat
     [
         (lambda z: z.sum(0), "must map latents"),
         (lambda z: z @ torch.ones(5, 2), "mat1 and mat2 shapes"),
-        (lambda z: [z], "tensor"),
+        (lambda z: {"loss": z.sum()}, "must return a tensor, got dict"),
     ],
 )
 def test_decoders_that_cannot_work(
