@@ -1,10 +1,10 @@
-# make setup | demo | example-NAME | test | lint | bench | docs: everything runs in .venv, which the first call makes.
+# make setup | demo | example-NAME | test | test-gpu | lint | bench | docs: everything runs in .venv, which the first call makes.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 VIEW := $(CURDIR)/.venv/view/torchdisentangle
 STAMP := .venv/.installed
 
-.PHONY: setup demo test lint format bench docs docs-figures clean
+.PHONY: setup demo test test-gpu lint format bench docs docs-figures clean
 
 setup: $(STAMP)
 
@@ -21,7 +21,10 @@ example-%: $(STAMP)
 	$(BIN)/python examples/$(subst -,_,$*)/main.py $(ARGS)
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)  # the two workers take a core each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)  # the two workers take a core each
+
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu tests $(PYTEST_ARGS)  # one worker: all would share the GPU
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -34,8 +37,8 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)
-	$(BIN)/python -m tests.benchmarks
+bench: $(STAMP)  # `make bench ARGS="counts --device cpu"`: some of them, on a device of your choice
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 docs: $(STAMP)
 	rm -rf docs/reference/generated docs/stories

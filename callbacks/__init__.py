@@ -1,4 +1,4 @@
-"""Lightning callbacks that evaluate metrics while a model trains, and log curves and figures."""
+"""Lightning callbacks that evaluate a model while it trains, and log curves and figures."""
 
 from torchdisentangle.callbacks.disentanglement import DisentanglementCallback
 from torchdisentangle.callbacks.elbo import ELBODecompositionCallback
@@ -6,11 +6,10 @@ from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import log_figure
 from torchdisentangle.callbacks.informativeness import InformativenessCallback
 from torchdisentangle.callbacks.manifold import ManifoldEntropyCallback
-from torchdisentangle.callbacks.rows import RowPositions
 from torchdisentangle.callbacks.similarity import RepresentationSimilarityCallback
 from torchdisentangle.callbacks.topology import ManifoldTopologyCallback
 from torchdisentangle.callbacks.traversal import LatentTraversalCallback
-from torchdisentangle.callbacks.undisturbed import undisturbed
+from torchdisentangle.evaluation import undisturbed
 
 __all__ = [
     "DisentanglementCallback",
@@ -21,7 +20,6 @@ __all__ = [
     "ManifoldEntropyCallback",
     "ManifoldTopologyCallback",
     "RepresentationSimilarityCallback",
-    "RowPositions",
     "log_figure",
     "undisturbed",
 ]

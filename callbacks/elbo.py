@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, cast
-
-import lightning as L
-import torch
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from matplotlib.figure import Figure
-from torch import Tensor
-
+from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
-from torchdisentangle.callbacks.rows import RowPositions
-from torchdisentangle.elbo import CodeMutualInformation, ELBODecomposition, elbo_metrics
-from torchdisentangle.functional.elbo import ELBOTerms
-from torchdisentangle.models import LatentModel
-from torchdisentangle.plots import plot_elbo_decomposition, plot_latent_kl, plot_pairwise
-
-_LARGEST_TABLE = 2**27  # bytes that the counts of all pairs of codes may take
+from torchdisentangle.evaluation import ELBOEvaluation
+from torchdisentangle.evaluation.rows import Key
 
 
 class ELBODecompositionCallback(EvaluationCallback):
-    r"""Watches how an encoder spends its KL divergence, and how dependent its latents are. Needs no factors.
+    r"""Logs how an encoder spends its KL divergence, and how dependent its latents are. Needs no factors.
 
     .. math:: \mathbb{E}_x \mathrm{KL}(q(z \mid x) \,\|\, p(z)) = I(x; z) + \mathrm{TC} + \mathrm{DWKL}
 
-    In every validation epoch all validation data are encoded, and logged are, under ``<prefix>/elbo/``:
+    In every validation epoch the callback encodes all validation data and logs, under ``<prefix>/elbo/``:
 
     ==================================== =========================================================== ===========
     key                                  meaning                                                     ideal
@@ -42,12 +28,12 @@ class ELBODecompositionCallback(EvaluationCallback):
     ``code_mutual_information``          mean over pairs of binned posterior means, nats             0
     ==================================== =========================================================== ===========
 
-    and the figures ``decomposition``, ``latent_kl`` and ``code_pairs``; ``num_nonfinite`` counts rows left out, if
-    there are any. The first three terms add to ``kl``; they are those of the aggregate posterior, without minibatch
-    approximations.
+    It draws the figures ``decomposition``, ``latent_kl`` and ``code_pairs``. The first three terms add to ``kl``; they
+    are those of the aggregate posterior, without minibatch approximations. ``num_nonfinite`` counts rows that were left
+    out, if there are any.
 
-    The encoder runs once more over the validation data; the terms cost ``num_queries * N * d`` exponentials, seconds
-    for 20,000 rows, shared out over processes. The values are those of one process. Nothing about the training changes.
+    The terms cost ``num_queries * N * d`` exponentials, shared out over processes: seconds for 20,000 rows. Values are
+    those of one process, and training is bitwise unchanged.
 
     Args:
         num_queries: latents whose density is taken; standard errors fall with its square root.
@@ -57,20 +43,27 @@ class ELBODecompositionCallback(EvaluationCallback):
         num_bins: bins of ``code_mutual_information``, quantiles of the prior. It is left out where its table of
             ``(num_bins * d) ** 2`` counts would take more than 128 MiB.
         standard_errors: log ``<key>_standard_error`` beside the three terms.
-        kwargs: as for :class:`~torchdisentangle.callbacks.evaluation.EvaluationCallback`: ``prefix``,
-            ``every_n_epochs``, ``figures``, ``seed``, ``dataloader_idx``, ``input_key``, ``label_key``,
-            ``latent_dim``, ``num_classes``.
+        seed: of the choice of rows and latents.
+        prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
+            of one family need different ones.
+        every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
+        figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
+        dataloader_idx: which validation data loader to use where there are several.
+        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
+            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
+        label_key: where the labels are in a batch, likewise.
+        latent_dim: number of latents, if the model does not tell.
+        num_classes: number of classes of a conditional model, if it does not tell.
 
     Raises:
         MisconfigurationException: for wrong settings; before training if the model has no encoder, or a prior that is
             not Gaussian or differs between classes; at the first batch if the encoder gives no variance.
 
     Example:
+        >>> import lightning as L
         >>> callback = ELBODecompositionCallback(num_queries=256, figures=5)
         >>> trainer = L.Trainer(callbacks=[callback], logger=False, accelerator="cpu", enable_progress_bar=False)
     """
-
-    family = "elbo"
 
     def __init__(
         self,
@@ -79,84 +72,27 @@ class ELBODecompositionCallback(EvaluationCallback):
         active_threshold: float = 1e-2,
         num_bins: int = 20,
         standard_errors: bool = False,
-        **kwargs: Any,
+        seed: int = 0,
+        *,
+        prefix: str | None = None,
+        every_n_epochs: int = 1,
+        figures: bool | int = True,
+        dataloader_idx: int = 0,
+        input_key: Key = None,
+        label_key: Key = 1,
+        latent_dim: int | None = None,
+        num_classes: int | None = None,
     ) -> None:
-        super().__init__(**kwargs)
-        self.num_queries, self.max_rows = num_queries, max_rows
-        self.active_threshold, self.num_bins, self.standard_errors = active_threshold, num_bins, standard_errors
-        try:
-            self._metrics = self._new_metrics(1)
-        except ValueError as error:
-            raise MisconfigurationException(str(error)) from error
-
-    @property
-    def abilities(self) -> tuple[str, ...]:
-        """Encoding."""
-        return ("encode",)
-
-    def rehearse(self, trainer: L.Trainer, model: LatentModel) -> None:
-        """Look at the prior."""
-        if len(model.prior.loc) > 1 or model.prior.uniform.any():
-            raise ValueError("the ELBO decomposition needs a Gaussian prior that is the same for all classes")
-
-    def rehearse_batch(self, trainer: L.Trainer, model: LatentModel, batch: Any) -> None:
-        """Encode the first data points of a batch."""
-        self.start(trainer, model)
-        size = len(self.take(batch, self.input_key))
-        self._update(model, batch, torch.arange(size).masked_fill(torch.arange(size) > 1, -1))
-
-    def start(self, trainer: L.Trainer, model: LatentModel) -> None:
-        """Reset."""
-        self._metrics = self._new_metrics(model.latent_dim).to(trainer.strategy.root_device)
-        self._rows = RowPositions(self.loader(trainer), trainer.global_rank, trainer.world_size)
-
-    def on_batch(self, trainer: L.Trainer, model: LatentModel, batch: Any) -> None:
-        """Add the posteriors of a batch."""
-        self._update(model, batch, self._rows.next(len(self.take(batch, self.input_key))))
-
-    def finish(self, trainer: L.Trainer) -> tuple[Mapping[str, Tensor], Mapping[str, Callable[[], Figure]]]:
-        """Scalars and figures over all processes."""
-        decomposition = cast(ELBODecomposition, self._metrics["decomposition"])
-        with self._metrics.reduced():
-            lost = decomposition.num_nonfinite
-            counts = {"num_nonfinite": lost} if lost > 0 else {}
-            if not decomposition.num_rows > 0:
-                return counts, {}
-            values = self._metrics.compute()
-            errors = decomposition.standard_error()
-            kl, active = decomposition.latent_kl(), decomposition.mean_variance() > self.active_threshold
-            pairs = None
-            if "code_mutual_information" in values:
-                pairs = cast(CodeMutualInformation, self._metrics["code_mutual_information"]).pairwise()
-        scalars = {name: value for name, value in values.items() if name != "latent_kl"} | counts
-        if self.standard_errors:
-            scalars |= {f"{name}_standard_error": error for name, error in errors.items()}
-        terms = {name: values[name] for name in (*ELBOTerms._fields, "kl")}
-        figures: dict[str, Callable[[], Any]] = {
-            "decomposition": partial(plot_elbo_decomposition, terms, errors),
-            "latent_kl": partial(plot_latent_kl, kl, active),
-        }
-        if pairs is not None and len(pairs) > 1:
-            figures["code_pairs"] = partial(plot_pairwise, pairs, label="mutual information (nats)")
-        return scalars, {name: lambda draw=draw: draw()[0] for name, draw in figures.items()}
-
-    def _new_metrics(self, latent_dim: int) -> Any:
-        fits = 8 * (self.num_bins * latent_dim) ** 2 <= _LARGEST_TABLE
-        return elbo_metrics(
-            self.num_queries, self.max_rows, self.active_threshold, self.num_bins if fits else None, self.seed
+        with misconfiguration():
+            evaluation = ELBOEvaluation(num_queries, max_rows, active_threshold, num_bins, standard_errors, seed)
+        super().__init__(
+            evaluation,
+            prefix=prefix,
+            every_n_epochs=every_n_epochs,
+            figures=figures,
+            dataloader_idx=dataloader_idx,
+            input_key=input_key,
+            label_key=label_key,
+            latent_dim=latent_dim,
+            num_classes=num_classes,
         )
-
-    def _update(self, model: LatentModel, batch: Any, positions: Tensor) -> None:
-        rows = (positions >= 0).nonzero()[:, 0]
-        if len(rows) == 0:
-            return
-        posterior = self.encode(model, batch, rows)
-        if posterior.log_variance is None:
-            raise TypeError(
-                f"the encoder of {type(model.module).__name__} gives no variance, and the ELBO decomposition is about "
-                "Gaussian posteriors: return a pair (mean, log_variance)"
-            )
-        loc, scale = (value.detach()[0].to(posterior.mean) for value in (model.prior.loc, model.prior.scale))
-        mean = (posterior.mean - loc) / scale  # all terms are the same in units of the prior
-        log_variance = posterior.log_variance - 2 * scale.log()
-        self._metrics.update(mean=mean, log_variance=log_variance, codes=mean, index=positions[rows].to(mean.device))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,21 @@ def log_figure(trainer: L.Trainer, key: str, figure: Figure) -> None:
                 _write(figure, _folder(trainer, logger) / "figures" / key / f"{step}.png")
         except Exception as error:  # whatever a third-party logger raises must not end a training
             rank_zero_warn(f"{type(logger).__name__} could not log the figure {key}: {error}", UserWarning)
+
+
+def log_figures(trainer: L.Trainer, key: str, figures: Mapping[str, Callable[[], Figure]]) -> None:
+    """Draw the figures of a report and send them to all loggers; one that fails is warned of.
+
+    Args:
+        trainer: whose loggers to use.
+        key: first part of the figures' names.
+        figures: by name, functions that draw.
+    """
+    for name, draw in figures.items():
+        try:
+            log_figure(trainer, f"{key}/{name}", draw())
+        except Exception as error:  # whatever a figure raises
+            warnings.warn(f"{key}/{name} could not be drawn: {error}", UserWarning, stacklevel=2)
 
 
 def curve_step(trainer: L.Trainer) -> int:

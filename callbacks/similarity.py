@@ -1,42 +1,29 @@
-"""Information of latent channels and how it compares with earlier evaluations and other runs, in every validation."""
+"""Information of latent channels, compared with earlier evaluations and other runs, in every validation epoch."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from matplotlib.figure import Figure
-from torch import Tensor
-from torch.utils.data import DistributedSampler, RandomSampler
 
+from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
 from torchdisentangle.callbacks.figures import curve_step
-from torchdisentangle.callbacks.rows import RowPositions
-from torchdisentangle.functional import ChannelComparison, compare_posteriors, compare_with_labels, match_latents
-from torchdisentangle.functional.channels import INFORMATIVE
-from torchdisentangle.models import LatentModel
-from torchdisentangle.plots import plot_similarity
-from torchdisentangle.similarity import (
-    BhattacharyyaFingerprint,
-    Fingerprint,
-    align_fingerprints,
-    find_fingerprint,
-    similarity_matrix,
-)
-from torchdisentangle.similarity.measure import Measure, best_match, check_measure, measure_label
+from torchdisentangle.evaluation import Evaluation, Report, SimilarityEvaluation
+from torchdisentangle.evaluation.rows import Key
+from torchdisentangle.evaluation.similarity import SimilarityReport
+from torchdisentangle.functional.similarity.channels import INFORMATIVE
+from torchdisentangle.similarity import Fingerprint, find_fingerprint
+from torchdisentangle.similarity.measure import Measure
 
 
 class RepresentationSimilarityCallback(EvaluationCallback):
-    r"""Watches what each latent channel tells about the data, and when it settles (Murphy et al., TMLR 2025).
+    r"""Logs what each latent channel tells about the data, and when it settles (Murphy et al., TMLR 2025).
 
-    In every validation epoch the posteriors of ``num_points`` data points, always the same, are kept as the model's
-    fingerprint, saved in the log folder, and logged are, under ``<prefix>/similarity/``:
+    In every validation epoch the callback keeps the posteriors of ``num_points`` data points, always the same, as the
+    model's fingerprint, saves it in the log folder, and logs, under ``<prefix>/similarity/``:
 
     ========================== =============================================================== ====================
     key                        meaning                                                         settled
@@ -56,9 +43,9 @@ class RepresentationSimilarityCallback(EvaluationCallback):
     Figures: ``channels`` (similarity within the model), ``to_previous``, ``to_reference``, ``to_labels`` and
     ``fingerprint``. Files: ``<log folder>/fingerprints/<prefix>/<step>.npz``, for ``torchdisentangle compare``.
 
-    Points are chosen by their position in the validation data, so that must not be shuffled. The values are those of
-    one process. Encoded is what can enter the sample, about ``F log(N / F)`` of ``N`` points. Nothing about the
-    training changes.
+    Points are chosen by their position in the validation data, so the data must not be shuffled. Values are those of
+    one process. Only rows that can enter the sample are encoded, about ``F log(N / F)`` of ``N``, unless another
+    callback needs them. Training is bitwise unchanged.
 
     Args:
         num_points: how many data points, ``F``; where there are fewer, all, with a warning. No channel's information
@@ -69,9 +56,18 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         noise_std: for deterministic encoders: the standard deviation within which codes count as the same.
         threshold: nats of information that an informative channel exceeds; by default 0.01 bits.
         save: whether to write fingerprints to files.
-        folder: where; by default in the log folder.
-        kwargs: as for :class:`~torchdisentangle.callbacks.evaluation.EvaluationCallback`. ``seed`` chooses the points:
-            runs to be compared need the same.
+        folder: where; by default in the log folder, or nowhere if the trainer has no logger.
+        seed: of the choice of points: runs to be compared need the same.
+        prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
+            of one family need different ones.
+        every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
+        figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
+        dataloader_idx: which validation data loader to use where there are several.
+        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
+            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
+        label_key: where the labels are in a batch, likewise.
+        latent_dim: number of latents, if the model does not tell.
+        num_classes: number of classes of a conditional model, if it does not tell.
 
     Raises:
         MisconfigurationException: for wrong settings, and before training if the model lacks what is needed, the
@@ -81,8 +77,6 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         >>> callback = RepresentationSimilarityCallback(num_points=300)
         >>> trainer = L.Trainer(callbacks=[callback], logger=False, accelerator="cpu", enable_progress_bar=False)
     """
-
-    family = "similarity"
 
     def __init__(
         self,
@@ -94,142 +88,94 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         threshold: float = INFORMATIVE,
         save: bool = True,
         folder: str | None = None,
-        **kwargs: Any,
+        seed: int = 0,
+        *,
+        prefix: str | None = None,
+        every_n_epochs: int = 1,
+        figures: bool | int = True,
+        dataloader_idx: int = 0,
+        input_key: Key = None,
+        label_key: Key = 1,
+        latent_dim: int | None = None,
+        num_classes: int | None = None,
     ) -> None:
-        super().__init__(**kwargs)
-        try:
-            self.measure = check_measure(measure)
-            self._metric = BhattacharyyaFingerprint(num_points, self.seed)
-        except ValueError as error:
-            raise MisconfigurationException(str(error)) from error
-        if noise_std is not None and not noise_std > 0:
-            raise MisconfigurationException(f"noise_std must be positive, got {noise_std}")
-        self.num_points, self.labels, self.noise_std, self.threshold = num_points, labels, noise_std, threshold
+        with misconfiguration():
+            evaluation = SimilarityEvaluation(
+                num_points, measure, labels=labels, noise_std=noise_std, threshold=threshold, seed=seed
+            )
+        super().__init__(
+            evaluation,
+            prefix=prefix,
+            every_n_epochs=every_n_epochs,
+            figures=figures,
+            dataloader_idx=dataloader_idx,
+            input_key=input_key,
+            label_key=label_key,
+            latent_dim=latent_dim,
+            num_classes=num_classes,
+        )
         self.reference, self.save, self.folder = reference, save, folder
+        self.later = (f"{measure}_to_previous",)
         self._reference: Fingerprint | None = None
         self._previous: dict[str, Fingerprint] = {}
 
-    @property
-    def abilities(self) -> tuple[str, ...]:
-        """Encoding."""
-        return ("encode",)
-
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Read the reference."""
+        super().setup(trainer, pl_module, stage)
         if self.reference is not None:
-            try:
-                self._reference = Fingerprint.load(find_fingerprint(self.reference))
-            except (OSError, ValueError) as error:
-                raise MisconfigurationException(f"the reference cannot be read: {error}") from error
+            with misconfiguration():
+                self._reference = read_reference(self.reference)
 
-    def rehearse_batch(self, trainer: L.Trainer, model: LatentModel, batch: Any) -> None:
-        """Encode two points."""
-        _refuse_shuffled(self.loader(trainer))
-        self._encode(model, batch, torch.arange(min(2, len(self.take(batch, self.input_key)))))
+    def forget(self) -> None:
+        """A run begins without a previous evaluation."""
+        super().forget()
+        self._previous = {}
 
-    def start(self, trainer: L.Trainer, model: LatentModel) -> None:
-        """Forget the points of the last evaluation."""
-        loader = self.loader(trainer)
-        _refuse_shuffled(loader)
-        self._metric.reset()
-        self._metric.to(trainer.strategy.root_device)
-        self._rows = RowPositions(loader, trainer.global_rank, trainer.world_size)
+    def evaluation_now(self, trainer: L.Trainer, evaluation: Evaluation) -> Evaluation:
+        """Compared with the last evaluation of this stage."""
+        assert isinstance(evaluation, SimilarityEvaluation)
+        return replace(evaluation, reference=self._reference, previous=self._previous.get(self.stage(trainer)))
 
-    def on_batch(self, trainer: L.Trainer, model: LatentModel, batch: Any) -> None:
-        """Add the batch's points that belong to the fingerprint, as far as is known yet."""
-        positions = self._rows.next(len(self.take(batch, self.input_key)))
-        rows = ((positions >= 0) & self._metric.wanted(positions).to(positions.device)).nonzero()[:, 0]
-        if len(rows):
-            mean, log_variance, labels = self._encode(model, batch, rows)
-            self._metric.update(mean, log_variance, positions[rows].to(mean.device), labels)
-
-    def finish(self, trainer: L.Trainer) -> tuple[Mapping[str, Tensor], Mapping[str, Callable[[], Figure]]]:
-        """Compare, save, and remember; on all processes."""
-        with self._metric.reduced():
-            scalars = {"num_nonfinite": self._metric.num_nonfinite} if self._metric.num_nonfinite else {}
-            if len(self._metric.keys) == 0:
-                return scalars, {}
-            current = self._metric.fingerprint()
-        stage = self.prefix or ("test" if trainer.testing else "val")
-        within = compare_posteriors(current.mean, current.log_variance)
-        informative = within.information_a > self.threshold
-        scalars["total_information"] = within.information_a.sum()
-        scalars["informative_channels"] = informative.sum().double()
-        order = within.information_a.argsort(descending=True, stable=True)
-        matrices = {"channels": similarity_matrix(within, self.measure)[:, order]}
-        for name, compared in self._comparisons(current, stage).items():
-            similarity, there = similarity_matrix(compared, self.measure), compared.information_b > self.threshold
-            best = best_match(similarity, informative, there, self.measure)
-            if name == "labels":  # all of which should be found, not all channels
-                best = best_match(similarity.mT, there, informative, self.measure)
-            scalars[f"{self.measure}_to_{name}"] = best
-            matrices[f"to_{name}"] = similarity
-        if self.save and trainer.is_global_zero:
-            current.step = curve_step(trainer)
-            current.save(self._run_folder(trainer) / "fingerprints" / stage / f"{current.step}.npz")
+    def keep(self, trainer: L.Trainer, report: Report) -> None:
+        """Remember the fingerprint, and save it."""
+        if not isinstance(report, SimilarityReport) or report.fingerprint is None:
+            return
+        current, stage = report.fingerprint, self.stage(trainer)
         self._previous[stage] = current
-        figures: dict[str, Callable[[], Any]] = {"fingerprint": current.plot}
-        for name, matrix in matrices.items():
-            figures[name] = partial(self._draw, matrix[order], order.tolist(), name)
-        return scalars, {name: lambda draw=draw: draw()[0] for name, draw in figures.items()}
+        folder = self._run_folder(trainer)
+        if self.save and folder is not None and trainer.is_global_zero:
+            current.step = curve_step(trainer)
+            current.save(folder / "fingerprints" / stage / f"{current.step}.npz")
 
     @property
     def state_key(self) -> str:
         """Tells several callbacks of one trainer apart in its checkpoints."""
-        names = ("prefix", "dataloader_idx", "num_points", "seed", "measure", "reference")
-        return self._generate_state_key(**{name: getattr(self, name) for name in names})
+        settings = self.evaluation
+        names = ("num_points", "seed", "measure")
+        return self._generate_state_key(
+            prefix=self.prefix,
+            dataloader_idx=self.dataloader_idx,
+            reference=self.reference,
+            **{name: getattr(settings, name) for name in names},
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """The last fingerprints, so that a resumed run goes on comparing."""
+        """The last fingerprints too, so that a resumed run goes on comparing."""
         names = ("mean", "log_variance", "index")
-        return {
+        previous = {
             stage: {name: getattr(fingerprint, name).cpu() for name in names}
             for stage, fingerprint in self._previous.items()
         }
+        return {**super().state_dict(), "previous": previous}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the last fingerprints."""
-        self._previous = {stage: Fingerprint(**tensors) for stage, tensors in state_dict.items()}
+        super().load_state_dict(state_dict)
+        self._previous = {stage: Fingerprint(**tensors) for stage, tensors in state_dict["previous"].items()}
 
-    def _comparisons(self, current: Fingerprint, stage: str) -> dict[str, ChannelComparison]:
-        comparisons = {}
-        previous = self._previous.get(stage)
-        if previous is not None and torch.equal(previous.index, current.index.to(previous.index.device)):
-            comparisons["previous"] = _compare(current, previous)
-        if self._reference is not None:
-            comparisons["reference"] = _compare(*align_fingerprints([current, self._reference.to(current.mean.device)]))
-        if current.labels is not None:
-            comparisons["labels"] = compare_with_labels(current.mean, current.log_variance, current.labels)
-        return comparisons
-
-    def _encode(self, model: LatentModel, batch: Any, rows: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Posteriors and labels of some rows of a batch."""
-        x = self.take(batch, self.input_key)
-        rows = rows.to(x.device)
-        wanted = self.labels or model.num_classes is not None
-        labels = self.take(batch, self.label_key)[rows] if wanted else None
-        like = next((p for p in model.module.parameters() if p.is_floating_point()), x)
-        x = x[rows].to(like) if x.is_floating_point() else x[rows]
-        mean, log_variance = model.encode(x, labels if model.num_classes is not None else None)
-        if log_variance is None:
-            if self.noise_std is None:
-                raise TypeError(
-                    f"{type(model.module).__name__} encodes data as points, which carry unlimited information: set "
-                    "noise_std, the standard deviation within which codes count as the same"
-                )
-            log_variance = torch.full_like(mean, 2 * math.log(self.noise_std))
-        return mean, log_variance, labels if self.labels else None
-
-    def _draw(self, matrix: Tensor, rows: list[int], name: str) -> Any:
-        columns: list[Any] = rows
-        if name != "channels":  # in the order that puts the best matches on the diagonal
-            found = match_latents(matrix if self.measure == "nmi" else -matrix)
-            matrix, columns = matrix[:, found], found.tolist()
-        return plot_similarity(matrix, row_labels=rows, column_labels=columns, label=measure_label(self.measure))
-
-    def _run_folder(self, trainer: L.Trainer) -> Path:
-        if self.folder is not None:
-            return Path(self.folder)
+    def _run_folder(self, trainer: L.Trainer) -> Path | None:
+        if self.folder is not None or trainer.logger is None:
+            return None if self.folder is None else Path(self.folder)
         logger: Any = trainer.logger
         place = getattr(logger, "log_dir", None)
         if place is None and getattr(logger, "save_dir", None) is not None:  # of all runs, as with Weights & Biases
@@ -237,15 +183,13 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         return Path(place or trainer.default_root_dir)
 
 
-def _compare(a: Fingerprint, b: Fingerprint) -> ChannelComparison:
-    b = b.to(a.mean.device)
-    return compare_posteriors(a.mean, a.log_variance, b.mean, b.log_variance)
+def read_reference(path: str) -> Fingerprint:
+    """The fingerprint in a file, or the latest one of a run.
 
-
-def _refuse_shuffled(loader: Any) -> None:
-    sampler = getattr(loader, "sampler", None)
-    if isinstance(sampler, RandomSampler) or (isinstance(sampler, DistributedSampler) and sampler.shuffle):
-        raise ValueError(
-            "the evaluated data are shuffled, so their positions do not tell which data points they are, and "
-            "fingerprints could not be compared: set shuffle=False in the data loader"
-        )
+    Raises:
+        ValueError: if it cannot be read.
+    """
+    try:
+        return Fingerprint.load(find_fingerprint(path))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"the reference cannot be read: {error}") from error

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, is_typeddict
 
 ROOT = "torchdisentangle"
-SPLIT = f"{ROOT}.functional"
-"""The package with one page for every module; the others have a page each."""
+FORMULAS = f"{ROOT}.functional"
 
 
 class Topic(NamedTuple):
@@ -23,28 +23,33 @@ class Topic(NamedTuple):
     functions: list[str]
 
 
+@cache
 def packages() -> list[str]:
-    """All packages but the root, whose names are those of the families of metrics, and the adapters, which have none.
+    """The packages with a page each: the root's, the callbacks, the models, and the families of formulas.
+
+    The root exports what the families of metrics define, and ``functional`` what the families of formulas define. The
+    adapters and the command line export nothing.
 
     Example:
         >>> packages()[:3]
         ['torchdisentangle.callbacks', 'torchdisentangle.datasets', 'torchdisentangle.elbo']
     """
-    inside = {f"{ROOT}.{module.name}" for module in iter_modules(import_module(ROOT).__path__) if module.ispkg}
-    return sorted(inside | {f"{ROOT}.callbacks", f"{ROOT}.models"})
+    inside = {*_packages_of(ROOT), f"{ROOT}.callbacks", f"{ROOT}.models", *_packages_of(FORMULAS)}
+    return sorted(inside - {FORMULAS, f"{ROOT}.cli"})
 
 
 def topics(package: str) -> list[Topic]:
     """The public names of a package by the modules that define them, those that it exports first.
 
-    Public are the names in ``__all__``, and the classes of the package that these inherit from, for they document
-    settings and methods; of the package of statistics all classes.
+    Public are the names in ``__all__`` that no other package defines, and the classes of the package that these inherit
+    from, for they document settings and methods. The package of statistics shows all of its classes.
 
     Example:
         >>> [name for topic in topics("torchdisentangle.topology") for name in topic.classes][:2]
         ['torchdisentangle.topology.RandomConvEmbedding', 'torchdisentangle.GeometryScore']
     """
     exported = [getattr(import_module(package), name) for name in import_module(package).__all__]
+    exported = [value for value in exported if package_of(value) in (package, None)]
     shown = {_key(value): value for value in exported if _is_code(value)}
     shown |= {_key(base): base for value in exported for base in _bases(value, package)}
     if package == f"{ROOT}.statistics":
@@ -61,8 +66,21 @@ def topics(package: str) -> list[Topic]:
     return found
 
 
+def package_of(value: Any) -> str | None:
+    """The package that defines a class or function; ``None`` if that is a module of the root, or it is neither.
+
+    Example:
+        >>> from torchdisentangle.callbacks import undisturbed
+        >>> from torchdisentangle.models import Prior
+        >>> package_of(undisturbed), package_of(Prior)
+        ('torchdisentangle.evaluation', None)
+    """
+    module = value.__module__ if _is_code(value) else ""
+    return next((package for package in packages() if module.startswith(f"{package}.")), None)
+
+
 def home(value: Any) -> str:
-    """The name by which a class or function is imported: from the root, its package, or the module that defines it.
+    """The name by which a class or function is imported: from the root, its package or another, or where it is defined.
 
     Example:
         >>> from torchdisentangle.manifold.base import ManifoldMetric
@@ -71,7 +89,9 @@ def home(value: Any) -> str:
         ('torchdisentangle.ManifoldEntropy', 'torchdisentangle.manifold.base.ManifoldMetric')
     """
     module = value.__module__
-    for place in (ROOT, module.rpartition(".")[0] or module):
+    parts = module.split(".")
+    above = [".".join(parts[:length]) for length in range(1, max(len(parts), 2))]
+    for place in [*above, *packages()]:
         if value.__name__ in getattr(import_module(place), "__all__", ()):
             return f"{place}.{value.__name__}"
     return f"{module}.{value.__name__}"
@@ -126,8 +146,14 @@ def _bases(value: Any, package: str) -> Iterator[type]:
 
 def _classes(module: ModuleType) -> Iterator[type]:
     for name, value in vars(module).items():
-        if inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+        for_types_alone = is_typeddict(value) or getattr(value, "_is_protocol", False)
+        own = inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_")
+        if own and not for_types_alone:
             yield value
+
+
+def _packages_of(package: str) -> list[str]:
+    return [f"{package}.{module.name}" for module in iter_modules(import_module(package).__path__) if module.ispkg]
 
 
 def _modules(package: str) -> Iterator[ModuleType]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.nodes import make_refnode
 
 import torchdisentangle
+from torchdisentangle.evaluation import Evaluation, Pass
+from torchdisentangle.statistics import MergedState
 
 sys.path.insert(0, str(Path(__file__).parent))
 import catalogue
@@ -40,10 +44,7 @@ myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False
 autodoc_typehints_format = "short"
-autosummary_context = {
-    "topics": {package: catalogue.topics(package) for package in catalogue.packages()},
-    "split": catalogue.SPLIT,
-}
+autosummary_context = {"topics": {package: catalogue.topics(package) for package in catalogue.packages()}}
 autosummary_ignore_module_all = False
 napoleon_custom_sections = ["Reference"]
 napoleon_numpy_docstring = False
@@ -87,12 +88,10 @@ def _link(app: Any, env: Any, node: Any, contnode: Any, name: str) -> nodes.Node
 
 def link_classes(app: Any, doctree: nodes.document) -> None:
     """Link the names of classes in running text, so that pages need no markup for them."""
-    classes = {
-        name.rpartition(".")[2]: name
-        for topics in app.config.autosummary_context["topics"].values()
-        for topic in topics
-        for name in topic.classes
-    }
+    classes: dict[str, str] = {}
+    for topics in app.config.autosummary_context["topics"].values():
+        for name in (name for topic in topics for name in topic.classes):
+            classes.setdefault(name.rpartition(".")[2], name)
     for literal in list(doctree.findall(nodes.literal)):
         if literal.astext() in classes and isinstance(literal.parent, nodes.paragraph | nodes.entry | nodes.title):
             target = classes[literal.astext()]
@@ -101,9 +100,23 @@ def link_classes(app: Any, doctree: nodes.document) -> None:
             link += literal
 
 
+HOOKED = (Evaluation, Pass, MergedState, L.Callback)
+"""Bases whose methods are called by the library; a subclass's own version needs no second description."""
+
+
 def skip(app: Any, what: str, name: str, value: Any, skipped: bool, options: Any) -> bool | None:
-    """Leave out what says nothing: the fields of named tuples, which are among their arguments."""
-    return True if (getattr(value, "__doc__", None) or "").startswith("Alias for field number") else None
+    """Leave out what says nothing: fields of named tuples, which are among their arguments, and overridden hooks."""
+    is_field = (getattr(value, "__doc__", None) or "").startswith("Alias for field number")
+    return True if is_field or _overrides_hook(name, getattr(value, "fget", value)) else None
+
+
+def _overrides_hook(name: str, method: Any) -> bool:
+    if not inspect.isfunction(method):
+        return False
+    owner = catalogue.find(f"{method.__module__}.{method.__qualname__}".rpartition(".")[0])
+    return inspect.isclass(owner) and any(
+        owner is not base and issubclass(owner, base) and hasattr(base, name) for base in HOOKED
+    )
 
 
 def setup(app: Any) -> None:

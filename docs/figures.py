@@ -25,8 +25,8 @@ import torchdisentangle as td
 from torchdisentangle.callbacks import ELBODecompositionCallback, ManifoldEntropyCallback
 from torchdisentangle.datasets import joint_distribution
 from torchdisentangle.functional import channel_information, conditional_latents, decoder_jacobian
-from torchdisentangle.functional.bhattacharyya import bhattacharyya_coefficients
-from torchdisentangle.functional.witness import living_times_of_draws
+from torchdisentangle.functional.similarity.bhattacharyya import bhattacharyya_coefficients
+from torchdisentangle.functional.topology.witness import living_times_of_draws
 from torchdisentangle.models import BetaVAE, DigitsDataModule
 from torchdisentangle.plots import (
     BLUE,
@@ -205,7 +205,7 @@ def supervised() -> Figure:
     columns = []
     for codes in representations.values():
         metrics = td.supervised_metrics([name for name in SCORES if not name.startswith("dci_")] + ["dci"])
-        metrics.update(codes=codes, factors=factors, index=torch.arange(len(codes)))
+        metrics.update(codes, factors, index=torch.arange(len(codes)))
         values = metrics.compute()
         columns.append([float(values[name]) for name in SCORES])
     figure = new_figure(7.2, 4.0)

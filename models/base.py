@@ -12,7 +12,7 @@ from torch import Tensor
 class GenerativeModule(L.LightningModule):
     """Trains on the ``loss`` among the terms that a subclass computes, and logs all of them.
 
-    A subclass defines :meth:`terms`. Logged are their means over an epoch, as ``train/<term>``, ``val/<term>`` and
+    A subclass defines :meth:`terms`. The module logs their means over an epoch, as ``train/<term>``, ``val/<term>`` and
     ``test/<term>``, the latter two over all processes.
 
     Args:

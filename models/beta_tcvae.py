@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from torchdisentangle.functional.elbo import ELBOTerms, MinibatchEstimator, minibatch_elbo_decomposition
+from torchdisentangle.functional.elbo.decomposition import ELBOTerms
+from torchdisentangle.functional.elbo.minibatch import MinibatchEstimator, minibatch_elbo_decomposition
 from torchdisentangle.models.base import check_weights
 from torchdisentangle.models.vae import VAE
 
@@ -21,7 +22,7 @@ class BetaTCVAE(VAE):
               + \gamma \underbrace{\mathbb{E} \log \frac{\prod_i q(z_i)}{p(z)}}_{\text{dimension-wise KL}}
 
     The aggregate posterior :math:`q(z)` is estimated from each batch, on several processes from each process's own.
-    Logged are also the three parts, ``<stage>/mutual_information``, ``<stage>/total_correlation`` and
+    The model also logs the three parts, ``<stage>/mutual_information``, ``<stage>/total_correlation`` and
     ``<stage>/dimension_wise_kl``, in nats. They are biased: the mutual information cannot exceed the logarithm of the
     batch size in weighted sampling. For values use :class:`~torchdisentangle.ELBODecomposition`.
 

@@ -20,8 +20,8 @@ class DIPVAE(VAE):
 
     with :math:`C = \mathrm{Cov}_x[\mu(x)]` in version I and :math:`C = \mathrm{Cov}_x[\mu(x)] + \mathbb{E}_x[\mathrm{
     diag}\, \sigma^2(x)]`, the covariance of :math:`z` itself, in version II. It is that of the batch, divided by its
-    size, so use no small batches; the first sum has both triangles. Logged are also ``<stage>/off_diagonal`` and
-    ``<stage>/diagonal``, the two sums.
+    size, so use no small batches; the first sum has both triangles. The model also logs the two
+    sums, ``<stage>/off_diagonal`` and ``<stage>/diagonal``.
 
     Args:
         data_shape: ``(channels, H, W)`` of images, or ``(D,)``.

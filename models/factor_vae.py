@@ -22,9 +22,9 @@ class FactorVAE(VAE):
 
     The discriminator's :math:`D(z)` is its probability that :math:`z` comes from :math:`q(z)` and not from
     :math:`\prod_i q(z_i)`, of which the same batch gives samples, each latent permuted by itself. Where it is optimal,
-    the last expectation is the total correlation :math:`\mathrm{KL}(q(z) \,\|\, \prod_i q(z_i))`. Logged are also
-    ``<stage>/total_correlation``, this estimate in nats, and ``<stage>/discriminator``, the cross entropy that the
-    discriminator minimises: :math:`\log 2` if it cannot tell the two apart.
+    the last expectation is the total correlation :math:`\mathrm{KL}(q(z) \,\|\, \prod_i q(z_i))`. The model
+    also logs ``<stage>/total_correlation``, this estimate in nats, and ``<stage>/discriminator``, the cross entropy
+    that the discriminator minimises: :math:`\log 2` if it cannot tell the two apart.
 
     Both train at once, by one backward pass: the autoencoder sees the discriminator with its parameters held constant,
     the discriminator sees the latents as constants. So gradients of neither loss reach the other's parameters, and

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from torchdisentangle.functional import decoder_jacobian, gram_matrix, manifold_total_correlation
-from torchdisentangle.functional.jacobian import JacobianMode
+from torchdisentangle.functional.manifold.jacobian import JacobianMode
+from torchdisentangle.latent_model import LatentModel
+from torchdisentangle.models.adapters import as_latent_model
 from torchdisentangle.models.base import GenerativeModule, check_weights
-from torchdisentangle.models.latent_model import LatentModel, as_latent_model
 
 
 class NormalizingFlowModule(GenerativeModule):

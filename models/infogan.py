@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from torchdisentangle.functional.gaussian import gaussian_log_density
+from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
+from torchdisentangle.latent_model import LatentModel, Posterior
 from torchdisentangle.models.base import GenerativeModule, check_weights
-from torchdisentangle.models.latent_model import LatentModel, Posterior
 from torchdisentangle.models.networks import Network, decoder, encoder, frozen, lipschitz
-from torchdisentangle.models.prior import Prior
+from torchdisentangle.prior import Prior
 
 
 class InfoGAN(GenerativeModule):
@@ -25,8 +25,8 @@ class InfoGAN(GenerativeModule):
 
     The latents :math:`z`, uniform in :math:`[-1, 1]`, are codes :math:`c` followed by noise. :math:`L_I` is a lower
     bound of the mutual information :math:`I(c; G(z))`, in nats. :math:`D` and the Gaussian :math:`Q` are one network
-    with several outputs, whose layers have spectral norm 1. Logged are ``<stage>/generator`` and
-    ``<stage>/discriminator``, the adversarial losses, ``<stage>/information``, which is :math:`L_I`, and
+    with several outputs, whose layers have spectral norm 1. The model logs ``<stage>/generator``
+    and ``<stage>/discriminator``, the adversarial losses, ``<stage>/information``, which is :math:`L_I`, and
     ``<stage>/loss``, their weighted sum.
 
     Both sides train at once, by one backward pass: the generator sees the discriminator with its parameters held

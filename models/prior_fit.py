@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchdisentangle.models.latent_model import as_latent_model
+from torchdisentangle.models.adapters import as_latent_model
 
 _SMALLEST_SCALE = 1e-6
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchdisentangle.functional.rtd import (
+from torchdisentangle.functional.topology.rtd import (
     quantile_normalized_distances,
     representation_topology_divergence,
     shift_latent,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
-from torchdisentangle.functional.gaussian import gaussian_kl
+from torchdisentangle.functional.elbo.gaussian import gaussian_kl
 from torchdisentangle.models.base import GenerativeModule
 from torchdisentangle.models.networks import Network, decoder, encoder, mean_and_log_variance
 
@@ -19,8 +19,9 @@ class VAE(GenerativeModule):
 
     .. math:: \mathcal{L} = -\mathbb{E}_{q(z|x)} \log p(x|z) + \mathrm{KL}(q(z|x) \,\|\, \mathcal{N}(0, I))
 
-    Sums over data and latent dimensions, means over the batch. Logged are ``<stage>/loss``, ``<stage>/reconstruction``
-    (the first term) and ``<stage>/kl``, in nats. A variant redefines :meth:`objective` alone.
+    Both terms are sums over data and latent dimensions, and means over the batch. The model logs ``<stage>/loss``,
+    ``<stage>/reconstruction`` (the first term) and ``<stage>/kl``, in nats. A variant redefines :meth:`objective`
+    alone.
 
     With ``network="conv"`` and images of 64x64 pixels the networks are those of Locatello et al., but for kernels of 4
     pixels in all convolutions and SiLU in place of ReLU, so that the decoder has a continuous Jacobian; they train with

@@ -18,20 +18,36 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from tests.helpers import MakeTrainer, RunProcesses
+
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing about truth
 hypothesis.settings.load_profile("untimed")
 
-RunProcesses = Callable[..., list[Any]]
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs before anything looks for them, unless ``-m gpu`` asks for the tests of GPUs.
+
+    The other tests fork, which no process may that has initialised CUDA, and take the CPU for granted.
+    """
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
-@pytest.fixture
-def run_processes(tmp_path: Path) -> RunProcesses:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.markexpr != "gpu" or not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and -m gpu"))
+
+
+@pytest.fixture(scope="session")
+def run_processes(tmp_path_factory: pytest.TempPathFactory) -> RunProcesses:
     """``run_processes(n, function, *args)``: what ``function(rank, *args)`` returns in ``n`` joined processes."""
-    numbers = count()
+    numbers, folder = count(), tmp_path_factory.mktemp("processes")
 
     def run(world_size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
         context = multiprocessing.get_context("fork")
-        rendezvous = tmp_path / f"rendezvous-{next(numbers)}"
+        rendezvous = folder / f"rendezvous-{next(numbers)}"
         pipes = [context.Pipe(duplex=False) for _ in range(world_size)]
         workers = [
             context.Process(target=_work, args=(rank, world_size, rendezvous, pipe[1], function, args))
@@ -83,7 +99,7 @@ def _offline_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def make_trainer(tmp_path: Path) -> Callable[..., L.Trainer]:
+def make_trainer(tmp_path: Path) -> MakeTrainer:
     def make(*callbacks: L.Callback, **settings: Any) -> L.Trainer:
         defaults = {
             "accelerator": "cpu",

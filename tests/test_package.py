@@ -61,7 +61,7 @@ def test_wheel_holds_every_module(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name}
-    assert names == sources() | {"torchdisentangle/py.typed"}
+    assert names == sources() | {"torchdisentangle/py.typed", "torchdisentangle/cli/page.html"}
 
 
 def test_version() -> None:

@@ -10,10 +10,8 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from torchdisentangle.functional import decoder_jacobian
-from torchdisentangle.manifold import manifold_metrics
+from torchdisentangle import Report
 from torchdisentangle.models import NormalizingFlowModule
-from torchdisentangle.statistics import StatisticCollection
 
 
 class Found(NamedTuple):
@@ -66,42 +64,29 @@ class Found(NamedTuple):
         return float(self.spectrum[self.hidden(top)].mean() - self.spectrum[shown].mean()) if shown else 0.0
 
 
-def measure(module: NormalizingFlowModule, std: float, num_samples: int) -> StatisticCollection:
-    """The manifold metrics of data in grey levels, at latents drawn from the prior, from all classes alike."""
-    model = module.eval().latent_model()
-    labels = torch.arange(num_samples) % (model.num_classes or 1)
-    z = model.prior.sample(num_samples, torch.Generator().manual_seed(0), labels)
-    settings = {"num_classes": model.num_classes, "prior_entropy": model.prior.entropies().double()}
-    metrics = manifold_metrics(data_std=std, mean_jacobian=False, **settings)
-    with torch.no_grad():
-        metrics.update(decoder_jacobian(model.decode, z, labels), labels=labels, log_det=model.log_det(z, labels))
-    return metrics
-
-
 def found_in(
     module: NormalizingFlowModule,
     history: Sequence[Mapping[str, float]],
+    report: Report,
     std: float,
-    num_samples: int,
     sizes: list[int],
     scales: list[list[int]] | None,
 ) -> Found:
-    """Put together what the callback logged and, for the figures, the whole spectrum and matrix.
+    """Put together what was logged and the callback's last report.
 
     Blocks are the scales, if the flow knows any, else latents in the order of their entropies, in blocks as large.
     """
-    metrics, prior, values = measure(module, std, num_samples), module.latent_model().prior, history[-1]
-    found = metrics.compute()
-    order = found["spectrum"].argsort(descending=True)
+    spectrum, prior = report.matrices["spectrum"], module.latent_model().prior
+    order = spectrum.argsort(descending=True)
     names = ("total_correlation", "effective_dimension", "active_latents", "mpmi_mean")
     prior_entropy = float(prior.entropies().double().sum(1).mean()) + len(order) * math.log(std)
     return Found(
-        *((step["val/nll"] / len(order) + math.log(std)) / math.log(2) for step in (values, history[0])),
-        *(values[f"val/manifold/{name}"] for name in names),
-        values["val/manifold/total_entropy"] - prior_entropy,
-        int(metrics["summary"].num_nonfinite.sum()),
-        found["spectrum"],
-        found["pairwise"],
+        *((step["val/nll"] / len(order) + math.log(std)) / math.log(2) for step in (history[-1], history[0])),
+        *(report[name] for name in names),
+        report["total_entropy"] - prior_entropy,
+        int(report.scalars.get("num_nonfinite", 0)),
+        spectrum,
+        report.matrices["pairwise"],
         prior.scale.detach().log().mean(0),
         scales or [part.tolist() for part in order.split(sizes)],
     )

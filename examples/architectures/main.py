@@ -22,14 +22,16 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
-from analysis import Found, found_in, measure
+from analysis import Found, found_in
 from common import CosineLearningRate, Progress, arguments, conclude, print_places, train
 from figures import draw_hidden, draw_pairwise, draw_spectra
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from torchdisentangle import evaluate
 from torchdisentangle.callbacks import ManifoldEntropyCallback
 from torchdisentangle.datasets import dequantize, handwritten_digits
+from torchdisentangle.evaluation import ManifoldEvaluation
 from torchdisentangle.models import (
     NormalizingFlowModule,
     fit_prior,
@@ -83,7 +85,8 @@ def main() -> None:
             module = NormalizingFlowModule(build(), learning_rate=3e-3)
             fit_prior(module.flow, *training[:2000])
             parameters[name] = sum(parameter.numel() for parameter in module.parameters())
-            untrained[name] = float(measure(module, std, samples).compute()["effective_dimension"])
+            before = evaluate(module, evaluations=[ManifoldEvaluation(samples, data_std=std)])
+            untrained[name] = before["manifold/effective_dimension"]
             progress = Progress(f"{name}, start {seed}", SHOWN)
             watch = ManifoldEntropyCallback(samples, data_std=std, image_shape=list(SHAPE), figures=figures)
             _, places[name] = train(
@@ -97,7 +100,7 @@ def main() -> None:
                 gradient_clip_val=50.0,
             )
             scales = SCALES if name == "wavelet" else None
-            runs[name].append(found_in(module, progress.history, std, samples, sizes, scales))
+            runs[name].append(found_in(module, progress.history, watch.report, std, sizes, scales))
     summary = table(runs, parameters, untrained)
     (folder / "summary.md").write_text(summary + "\n")
     first = {name: found[0] for name, found in runs.items()}

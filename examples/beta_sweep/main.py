@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 import lightning as L
 from common import Progress, arguments, conclude, train
 from figures import draw_classes, draw_eigen_digits, draw_sweep
-from spectra import Run, evaluate
+from spectra import Run, run_of
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -81,12 +81,14 @@ def main() -> None:
             model = BetaVAE(shape, LATENTS, beta * images[0].numel() / PIXELS, **settings)
             title = f"beta {beta:g}, seed {seed}"
             loader = DataLoader(train_data, 64, shuffle=True, drop_last=True)
+            figures = 8 * (seed == 0 and not options.fast)
+            watch = ManifoldEntropyCallback(active_reference=reference, figures=figures)
             values, _ = train(
                 title,
                 model,
                 {"train_dataloaders": loader, "val_dataloaders": DataLoader(held_out, 500)},
                 [
-                    ManifoldEntropyCallback(active_reference=reference, figures=8 * (seed == 0 and not options.fast)),
+                    watch,
                     ELBODecompositionCallback(figures=False),
                     Progress(title, [key for _, key in QUANTITIES.values()]),
                 ],
@@ -95,7 +97,7 @@ def main() -> None:
                 project="torchdisentangle-beta-sweep",
             )
             logged = {name: values[f"val/{key}"] for name, (_, key) in QUANTITIES.items()}
-            runs.append(evaluate(model, beta, seed, logged, reference, held_out))
+            runs.append(run_of(model, beta, seed, logged, watch.report, held_out))
 
     summary = table(runs)
     (folder / "summary.md").write_text(summary + "\n")

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from torchdisentangle import ManifoldEntropySpectrum, ManifoldTotalCorrelation, MeanDecoderJacobian
-from torchdisentangle.functional import active_latents, decoder_jacobian
+from torchdisentangle import ManifoldTotalCorrelation, MeanDecoderJacobian, Report
+from torchdisentangle.functional import decoder_jacobian
 from torchdisentangle.models import BetaVAE
 
 
@@ -40,21 +40,18 @@ class Run(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(
-    model: BetaVAE, beta: float, seed: int, values: dict[str, float], reference: float, held_out: TensorDataset
+def run_of(
+    model: BetaVAE, beta: float, seed: int, values: dict[str, float], report: Report, held_out: TensorDataset
 ) -> Run:
-    """Read the spectrum and the average Jacobians, overall from the prior and per class from the posteriors."""
+    """Add to the callback's last report the total correlation of the active latents, and average Jacobians by class."""
     decode = model.eval().decode
-    spectrum, columns = ManifoldEntropySpectrum(), MeanDecoderJacobian()
-    # the 1,024 latents that the callback takes by default
-    jacobian = decoder_jacobian(decode, torch.randn(1024, model.latent_dim, generator=torch.Generator().manual_seed(0)))
-    spectrum.update(jacobian)
-    columns.update(jacobian)
-    entropies, order = spectrum.compute().sort(descending=True)
-    num_active = int(active_latents(entropies, reference=reference).sum())
+    spectrum, order = report.matrices["spectrum"].sort(descending=True)
+    num_active = int(report["active_latents"])
     among = ManifoldTotalCorrelation()
     if num_active > 0:
-        among.update(jacobian[:, :, order[:num_active]])
+        # the 1,024 latents that the callback takes by default
+        z = torch.randn(1024, model.latent_dim, generator=torch.Generator().manual_seed(0))
+        among.update(decoder_jacobian(decode, z)[:, :, order[:num_active]])
     images, labels = held_out.tensors
     mean, log_variance = model.encode(images[:1000])
     codes = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
@@ -65,10 +62,10 @@ def evaluate(
         beta,
         seed,
         values,
-        entropies,
+        spectrum,
         num_active,
         float(among.compute()) if num_active > 0 else 0.0,
-        columns.compute()[:, order],
+        report.matrices["mean_jacobian"][:, order],
         of_classes.per_class()[:, :, order],
         torch.stack([decoded[labels[:1000] == digit].mean(0) for digit in range(10)]),
     )

@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from torchdisentangle.functional import decoder_jacobian, gram_matrix, probed_jacobian
-from torchdisentangle.functional.gram import log_column_norms
-from torchdisentangle.functional.manifold_pairs import pairwise_of_samples
+from torchdisentangle.functional.manifold.gram import log_column_norms
+from torchdisentangle.functional.manifold.pairs import pairwise_of_samples
 from torchdisentangle.models import as_latent_model, real_nvp
 from torchdisentangle.plots import BLUE, GREEN, GREY, ORANGE, figure_style
 
@@ -44,7 +44,7 @@ def readings(matrix: Tensor, num_probes: int | None = None) -> dict[str, Tensor]
 
 
 def root_mean_square_error(of_samples: Tensor, truth: Tensor, num_samples: int) -> float:
-    """Of means over so many samples, over disjoint sets of samples and over latents or pairs."""
+    """The error of means over ``num_samples`` samples, from disjoint sets of samples and all latents or pairs."""
     return (of_samples.unflatten(0, (-1, num_samples)).mean(1) - truth).square().mean().sqrt().item()
 
 

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from torchdisentangle.functional.gaussian import gaussian_kl
+from torchdisentangle.functional.elbo.gaussian import gaussian_kl
 from torchdisentangle.models import VAE, FactorDataModule
 from torchdisentangle.plots import figure_style
 

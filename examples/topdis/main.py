@@ -27,7 +27,7 @@ from hearts import FACTORS, hearts, loaders
 from torch import Tensor
 
 from torchdisentangle.callbacks import DisentanglementCallback
-from torchdisentangle.functional.rtd import (
+from torchdisentangle.functional.topology.rtd import (
     quantile_normalized_distances,
     representation_topology_divergence,
     shift_latent,

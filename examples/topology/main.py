@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from torchdisentangle.callbacks import ManifoldTopologyCallback, log_figure
-from torchdisentangle.functional.submanifold import conditional_latents
+from torchdisentangle.functional.topology.submanifold import conditional_latents
 from torchdisentangle.topology import SupervisedManifoldTopologyScore
 
 KINDS = ("unsupervised", "supervised")

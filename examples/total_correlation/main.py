@@ -34,7 +34,7 @@ from torchdisentangle.functional import gaussian_kl
 from torchdisentangle.models import VAE, BetaTCVAE, BetaVAE, FactorVAE
 from torchdisentangle.plots.factors import plot_latents_against_factors
 
-KEYS = ("reconstruction", "elbo/total_correlation", "disentanglement/posterior_mutual_information_gap")
+KEYS = ("reconstruction", "elbo/total_correlation", "disentanglement/posterior_mig")
 WEIGHTS = {"beta-VAE": (0.5, 1.0, 2.0, 4.0), "beta-TCVAE": (2.0, 4.0), "FactorVAE": (5.0, 10.0)}
 FAST = {"beta-VAE": (0.5,), "beta-TCVAE": (4.0,), "FactorVAE": (10.0,)}
 SEEDS = range(9, 15)  # the settings were chosen on others

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from torchdisentangle.models.latent_model import LatentModel, Posterior, attribute, find_latent_dim
+from torchdisentangle.latent_model import LatentModel, Posterior
+from torchdisentangle.models.adapters.inspection import attribute, find_latent_dim
 
 
 class InvertibleModel(LatentModel):
@@ -55,8 +56,34 @@ def fits(module: nn.Module) -> bool:
     return "rev" in inspect.signature(module.forward).parameters
 
 
-def adapt(module: nn.Module, *, latent_dim: int | None = None, num_classes: int | None = None) -> LatentModel:
-    """Adapt an invertible module; its ``dims_in`` tells the shape of data that are not flat."""
-    shape = tuple((attribute(module, "dims_in") or [()])[0])
+def adapt(module: Any, *, latent_dim: int | None = None, num_classes: int | None = None) -> LatentModel:
+    """Adapt an invertible module; its ``dims_in`` tells the shape of data that are not flat.
+
+    Raises:
+        TypeError: if it has several inputs, or conditions other than one-hot labels.
+    """
+    inputs = attribute(module, "dims_in") or [()]
+    if len(inputs) > 1:
+        raise TypeError(
+            f"{type(module).__name__} has {len(inputs)} inputs, and what is latent in which cannot be known: subclass "
+            "LatentModel and lay them side by side in encode and decode"
+        )
+    _check_conditions(module, num_classes)
+    shape = tuple(inputs[0])
     size = math.prod(shape) if shape else find_latent_dim(module, latent_dim)
     return InvertibleModel(module, size, num_classes, shape or (size,))
+
+
+def _check_conditions(module: Any, num_classes: int | None) -> None:
+    """Refuse conditions that are not the one-hot labels of ``num_classes`` classes."""
+    nodes = getattr(module, "condition_nodes", None)
+    if nodes is not None:  # a GraphINN
+        sizes: list[int | None] = [math.prod(node.output_dims[0]) for node in nodes]
+    else:  # a SequenceINN knows which condition goes where, but not its size
+        sizes = [None for _ in {cond for cond in getattr(module, "conditions", None) or [] if cond is not None}]
+    one_hot_labels = len(sizes) == 1 and num_classes is not None and sizes[0] in (None, num_classes)
+    if sizes and not one_hot_labels:
+        raise TypeError(
+            f"{type(module).__name__} has conditions: where it is one, the one-hot labels of k classes, pass "
+            "num_classes=k; for any other subclass LatentModel and pass c= in encode and decode"
+        )

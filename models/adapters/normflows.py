@@ -1,4 +1,4 @@
-"""Flows of the library ``normflows``."""
+"""Flows of the library ``normflows``, which is imported only for a module that comes from it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,12 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import normflows
 import torch
-from normflows.distributions.base import (
-    ClassCondDiagGaussian,
-    DiagGaussian,
-    GlowBase,
-    Uniform,
-    UniformGaussian,
-)
-from torch import Tensor
+from torch import Tensor, nn
 
-from torchdisentangle.models.latent_model import LatentModel, Posterior, as_latent_model
-from torchdisentangle.models.prior import Prior
+from torchdisentangle.latent_model import LatentModel, Posterior
+from torchdisentangle.models.adapters.inspection import comes_from
+from torchdisentangle.prior import Prior
 
 
 class NormflowsModel(LatentModel):
@@ -29,6 +22,7 @@ class NormflowsModel(LatentModel):
     """
 
     module: Any
+    _initialised = False
 
     @property
     def bases(self) -> list[Any]:
@@ -44,16 +38,28 @@ class NormflowsModel(LatentModel):
             torch.cat([getattr(prior, name).expand(classes, -1) for prior in priors], dim=1)
             for name in ("loc", "scale")
         )
-        return Prior(loc, scale, torch.cat([prior.uniform for prior in priors]))
+        return Prior(loc, scale, torch.cat([prior.uniform.cpu() for prior in priors]))
 
     @property
     def ready(self) -> bool:
         """Whether all activation normalisations have seen data."""
-        return all(
-            bool(layer.data_dep_init_done)
-            for layer in self.module.modules()
-            if isinstance(layer, normflows.flows.ActNorm)
-        )
+        if not self._initialised:  # checked until it holds only, as the check waits for a GPU
+            flags = [getattr(layer, "data_dep_init_done", True) for layer in self.module.modules()]
+            self._initialised = super().ready and all(map(bool, flags))
+        return self._initialised
+
+    def supports(self, ability: str) -> bool:
+        """Everything, but to encode only if all layers can be inverted, which planar and radial ones cannot."""
+        return ability != "encode" or self._one_way is None
+
+    def remedy(self, ability: str) -> str:
+        """The layer that has no inverse."""
+        return f"its layer {type(self._one_way).__name__} has no algebraic inverse"
+
+    @property
+    def _one_way(self) -> Any:
+        """A layer that cannot be inverted, if there is one."""
+        return next((layer for layer in self.module.modules() if _has_no_inverse(layer)), None)
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
         """The latent of each data point."""
@@ -111,7 +117,12 @@ class MultiscaleModel(NormflowsModel):
         return (x, log_det) if self.module.transform is None else _through([self.module.transform], x, log_det)
 
 
-_FACTORISED = (ClassCondDiagGaussian, DiagGaussian, GlowBase, Uniform, UniformGaussian)
+def _has_no_inverse(layer: nn.Module) -> bool:
+    from normflows.flows import Flow, Planar
+
+    if not isinstance(layer, Flow):
+        return False
+    return type(layer).inverse is Flow.inverse or (isinstance(layer, Planar) and layer.act != "leaky_relu")
 
 
 def _through(flows: Iterable[Any], x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,7 +134,9 @@ def _through(flows: Iterable[Any], x: Tensor, log_det: Tensor) -> tuple[Tensor, 
 
 def _prior(base: Any) -> Prior:
     """A base distribution as a product of one-dimensional densities."""
-    if not isinstance(base, _FACTORISED):
+    from normflows.distributions.base import ClassCondDiagGaussian, DiagGaussian, GlowBase, Uniform, UniformGaussian
+
+    if not isinstance(base, (ClassCondDiagGaussian, DiagGaussian, GlowBase, Uniform, UniformGaussian)):
         raise TypeError(
             f"the base distribution {type(base).__name__} is not known to have independent dimensions, which the "
             "entropies of single latents need; subclass LatentModel and define its prior"
@@ -155,34 +168,36 @@ def _glow_prior(base: Any) -> Prior:
 
 
 def _size(base: Any) -> int:
+    from normflows.distributions.base import UniformGaussian
+
     return base.ndim if isinstance(base, UniformGaussian) else math.prod(int(size) for size in base.shape)
 
 
-def _num_classes(bases: Iterable[Any], given: int | None) -> int | None:
-    return (
-        given if given is not None else next((n for base in bases if (n := getattr(base, "num_classes", None))), None)
-    )
+def fits(module: nn.Module) -> bool:
+    """Whether the module is a normflows flow."""
+    if not comes_from(module, "normflows"):
+        return False
+    import normflows
+
+    return isinstance(module, (normflows.NormalizingFlow, normflows.ClassCondFlow, normflows.MultiscaleFlow))
 
 
-@as_latent_model.register(normflows.NormalizingFlow)
-@as_latent_model.register(normflows.ClassCondFlow)
 def adapt(module: Any, *, latent_dim: int | None = None, num_classes: int | None = None) -> NormflowsModel:
-    """Adapt a flow with one latent space."""
-    prior = _prior(module.q0)
-    return NormflowsModel(module, prior.loc.shape[1], _num_classes([module.q0], num_classes))
+    """Adapt a flow; its base distributions tell the number of latents.
 
+    Raises:
+        TypeError: if the flow has a context that can be anything, or the dimensions of its base depend on each other.
+    """
+    import normflows
 
-@as_latent_model.register(normflows.MultiscaleFlow)
-def adapt_multiscale(module: Any, *, latent_dim: int | None = None, num_classes: int | None = None) -> MultiscaleModel:
-    """Adapt a multiscale flow."""
-    size = sum(_prior(base).loc.shape[1] for base in module.q0)
-    return MultiscaleModel(module, size, _num_classes(module.q0, num_classes))
-
-
-@as_latent_model.register(normflows.ConditionalNormalizingFlow)
-def refuse(module: Any, *, latent_dim: int | None = None, num_classes: int | None = None) -> LatentModel:
-    """Say what to do with a flow whose condition can be anything."""
-    raise TypeError(
-        "what the context of a ConditionalNormalizingFlow means cannot be known: subclass LatentModel, and let its "
-        "methods pass the context that belongs to each label"
-    )
+    if isinstance(module, normflows.ConditionalNormalizingFlow):
+        raise TypeError(
+            "what the context of a ConditionalNormalizingFlow means cannot be known: subclass LatentModel, and let its "
+            "methods pass the context that belongs to each label"
+        )
+    multiscale = isinstance(module, normflows.MultiscaleFlow)
+    bases = list(module.q0) if multiscale else [module.q0]
+    if num_classes is None:
+        num_classes = next((count for base in bases if (count := getattr(base, "num_classes", None))), None)
+    size = sum(_prior(base).loc.shape[1] for base in bases)
+    return (MultiscaleModel if multiscale else NormflowsModel)(module, size, num_classes)

@@ -1,17 +1,17 @@
-"""Flows of the library ``zuko``."""
+"""Flows of the library ``zuko``, which is imported only for a module that comes from it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-import zuko
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, Uniform
 from torch.nn.functional import one_hot
 
-from torchdisentangle.models.latent_model import LatentModel, Posterior, as_latent_model
-from torchdisentangle.models.prior import Prior
+from torchdisentangle.latent_model import LatentModel, Posterior
+from torchdisentangle.models.adapters.inspection import comes_from
+from torchdisentangle.prior import Prior
 
 
 class ZukoModel(LatentModel):
@@ -58,7 +58,15 @@ def _prior(base: Distribution, latent_dim: int) -> Prior:
     )
 
 
-@as_latent_model.register(zuko.lazy.Flow)
+def fits(module: nn.Module) -> bool:
+    """Whether the module is a zuko flow."""
+    if not comes_from(module, "zuko"):
+        return False
+    import zuko
+
+    return isinstance(module, zuko.lazy.Flow)
+
+
 def adapt(module: nn.Module, *, latent_dim: int | None = None, num_classes: int | None = None) -> ZukoModel:
     """Adapt a flow, after trying it on zeros; if it has a context, ``num_classes`` says so."""
     like = next(module.parameters())
@@ -70,6 +78,7 @@ def adapt(module: nn.Module, *, latent_dim: int | None = None, num_classes: int 
     except (RuntimeError, TypeError, AttributeError) as error:
         raise TypeError(
             f"this zuko flow cannot be called {'with one-hot labels' if context else 'without context'} ({error}); "
-            "for a flow with one-hot labels as context pass num_classes="
+            "for a flow with one-hot labels as context pass num_classes=; for any other context subclass LatentModel "
+            "and pass it in encode and decode"
         ) from error
     return ZukoModel(module, size, num_classes)

@@ -12,10 +12,10 @@ from torchdisentangle.elbo import (
     TotalCorrelation,
     elbo_metrics,
 )
+from torchdisentangle.evaluation import Report, evaluate
 from torchdisentangle.informativeness import (
     MISJED,
     Informativeness,
-    Interpretability,
     PairwiseMutualInformation,
     Separability,
     informativeness_metrics,
@@ -43,27 +43,29 @@ from torchdisentangle.similarity import (
 )
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.supervised import (
+    CCA,
     DCI,
     DCIMIG,
     IRS,
     JEMMIG,
+    MCC,
     SAP,
     BetaVAEScore,
     CodeFactorSample,
     DiscreteSAP,
     Explicitness,
     FactorVAEScore,
+    Interpretability,
+    LinearR2,
     MIGSup,
     Minimality,
     Modularity,
     MutualInformationGap,
     MutualInformationMatrix,
-    PosteriorMinimality,
-    PosteriorMutualInformationGap,
-    PosteriorSufficiency,
     RobustMIG,
     Sufficiency,
     ZMax,
+    paired_difference,
     supervised_metrics,
 )
 from torchdisentangle.topology import GeometryScore, ManifoldTopologyScore, SupervisedManifoldTopologyScore
@@ -71,10 +73,12 @@ from torchdisentangle.topology import GeometryScore, ManifoldTopologyScore, Supe
 __version__ = "0.1.0"
 
 __all__ = [
+    "CCA",
     "DCI",
     "DCIMIG",
     "IRS",
     "JEMMIG",
+    "MCC",
     "MISJED",
     "SAP",
     "ActiveUnits",
@@ -98,6 +102,7 @@ __all__ = [
     "Interpretability",
     "LabelSimilarity",
     "LatentKL",
+    "LinearR2",
     "MIGSup",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
@@ -113,9 +118,7 @@ __all__ = [
     "MutualInformationGap",
     "MutualInformationMatrix",
     "PairwiseMutualInformation",
-    "PosteriorMinimality",
-    "PosteriorMutualInformationGap",
-    "PosteriorSufficiency",
+    "Report",
     "RobustMIG",
     "Separability",
     "StatisticCollection",
@@ -125,9 +128,11 @@ __all__ = [
     "ZMax",
     "compare_fingerprints",
     "elbo_metrics",
+    "evaluate",
     "find_hot_spots",
     "fuse_channels",
     "informativeness_metrics",
     "manifold_metrics",
+    "paired_difference",
     "supervised_metrics",
 ]

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
-from torchdisentangle.functional.elbo import adjusted_to_kl, elbo_terms
-from torchdisentangle.functional.gaussian import gaussian_kl, gaussian_log_density
-from torchdisentangle.functional.memory import PeakMemory
+from tests.benchmarks import peak_bytes, scaled, timed
+from torchdisentangle.functional.elbo.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.elbo.decomposition import adjusted_to_kl, elbo_terms
+from torchdisentangle.functional.elbo.gaussian import gaussian_kl, gaussian_log_density
 
 NUM_LATENTS = 10
 
 
-def posteriors(num_rows: int, std: float = 0.3) -> tuple[Tensor, Tensor, Tensor]:
+def posteriors(num_rows: int, device: str, std: float = 0.3) -> tuple[Tensor, Tensor, Tensor]:
     """A latent of each row, its mean and its log-variance."""
     generator = torch.Generator().manual_seed(0)
-    mean, noise = torch.randn(2, num_rows, NUM_LATENTS, generator=generator).double()
+    mean, noise = torch.randn(2, num_rows, NUM_LATENTS, generator=generator).double().to(device)
     log_variance = torch.full_like(mean, 2 * math.log(std))
     mean = mean * math.sqrt(1 - std**2)
     return mean + std * noise, mean, log_variance
@@ -41,72 +41,60 @@ def loop(z: Tensor, mean: Tensor, log_variance: Tensor) -> AggregateLogSums:
     )
 
 
-def seconds_of(function: Callable[..., Any], *arguments: Any, **settings: Any) -> float:
-    """The better of two runs."""
-    seconds = []
-    for _ in range(2):
-        start = time.perf_counter()
-        function(*arguments, **settings)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def peak_of(function: Callable[..., Any], *arguments: Any) -> float:
-    """Peak of the tensors made on the way, in MiB."""
-    with PeakMemory() as memory:
-        function(*arguments)
-    return memory.peak / 2**20
-
-
-def against_alternatives() -> str:
+def against_alternatives(device: str) -> str:
     rows = [
         "| method | queries S | s | ms a query | against blocks | peak MiB |",
         "|:--|--:|--:|--:|--:|--:|",
     ]
-    z, mean, log_variance = posteriors(20_000)
-    few, many = z[:100], z[:2000]
+    num_rows, num_queries = scaled(20_000), scaled(2000)
+    z, mean, log_variance = posteriors(num_rows, device)
+    few, many = z[:100], z[:num_queries]
     torch.testing.assert_close(aggregate_log_sums(few, mean, log_variance)[1:3], whole(few, mean, log_variance)[1:3])
-    each = seconds_of(aggregate_log_sums, many, mean, log_variance) / len(many)
-    peak = peak_of(aggregate_log_sums, few, mean, log_variance)
-    rows.append(f"| blocks | 2000 | {2000 * each:.2f} | {1000 * each:.2f} | 1x | {peak:.0f} |")
+    each = timed(partial(aggregate_log_sums, many, mean, log_variance), device, runs=2)[0] / len(many)
+    peak = peak_bytes(partial(aggregate_log_sums, few, mean, log_variance), device) / 2**20
+    rows.append(f"| blocks | {len(many)} | {len(many) * each:.2f} | {1000 * each:.2f} | 1x | {peak:.0f} |")
     for name, function in (("one tensor (S, N, d)", whole), ("loop over queries", loop)):
-        seconds, peak = seconds_of(function, few, mean, log_variance), peak_of(function, few, mean, log_variance)
-        rows.append(f"| {name} | 100 | {seconds:.2f} | {10 * seconds:.2f} | {seconds / 100 / each:.1f}x | {peak:.0f} |")
-    return "### Log-sums of 20,000 rows in 10 dimensions\n\n" + "\n".join(rows)
+        work = partial(function, few, mean, log_variance)
+        seconds, peak = timed(work, device, runs=2)[0], peak_bytes(work, device) / 2**20
+        own = seconds / len(few)
+        rows.append(f"| {name} | {len(few)} | {seconds:.2f} | {1000 * own:.2f} | {own / each:.1f}x | {peak:.0f} |")
+    return f"### Log-sums of {num_rows:,} rows in 10 dimensions\n\n" + "\n".join(rows)
 
 
-def of_rows() -> str:
+def of_rows(device: str) -> str:
     rows = ["| rows N | ms a query | peak MiB, result not counted |", "|--:|--:|--:|"]
-    for num_rows in (5_000, 20_000, 80_000):
-        z, mean, log_variance = posteriors(num_rows)
-        arguments = (z[:100], mean, log_variance)
-        seconds, peak = seconds_of(aggregate_log_sums, *arguments), peak_of(aggregate_log_sums, *arguments)
-        rows.append(f"| {num_rows} | {10 * seconds:.2f} | {peak:.1f} |")
+    for num_rows in map(scaled, (5_000, 20_000, 80_000)):
+        z, mean, log_variance = posteriors(num_rows, device)
+        work = partial(aggregate_log_sums, z[:100], mean, log_variance)
+        seconds, peak = timed(work, device, runs=2)[0], peak_bytes(work, device) / 2**20
+        rows.append(f"| {num_rows} | {1000 * seconds / len(z[:100]):.2f} | {peak:.1f} |")
     return "### Time is linear in the rows, memory flat\n\n" + "\n".join(rows)
 
 
-def of_extras() -> str:
-    z, mean, log_variance = posteriors(20_000)
-    factors = torch.randint(0, 10, (20_000, 5), generator=torch.Generator().manual_seed(1))
+def of_extras(device: str) -> str:
+    z, mean, log_variance = posteriors(scaled(20_000), device)
+    factors = torch.randint(0, 10, (len(z), 5), generator=torch.Generator().manual_seed(1)).to(device)
+    queries = z[:200]
     settings: dict[str, dict[str, Any]] = {
         "joint and marginals": {},
         "and leave-one-out": {"leave_one_out": True},
         "and matched, 5 factors of 10 values": {"factors": factors, "query_factors": factors[:200]},
     }
-    seconds = {name: seconds_of(aggregate_log_sums, z[:200], mean, log_variance, **s) for name, s in settings.items()}
+    works = {name: partial(aggregate_log_sums, queries, mean, log_variance, **s) for name, s in settings.items()}
+    seconds = {name: timed(work, device, runs=2)[0] for name, work in works.items()}
     plain = seconds["joint and marginals"]
-    rows = [f"| {name} | {1000 * value / 200:.2f} | {value / plain:.2f}x |" for name, value in seconds.items()]
+    rows = [f"| {name} | {1000 * value / len(queries):.2f} | {value / plain:.2f}x |" for name, value in seconds.items()]
     return "### What else can be had\n\n| | ms a query | ratio |\n|:--|--:|--:|\n" + "\n".join(rows)
 
 
-def of_correction() -> str:
+def of_correction(device: str) -> str:
     """Spread of the three terms over disjoint sets of queries, with and without the correction by the KL divergence."""
     rows = [
         "| posterior std | estimate | mutual information | total correlation | dimension-wise KL |",
         "|--:|:--|--:|--:|--:|",
     ]
     for std in (0.3, 0.7):
-        z, mean, log_variance = posteriors(4000, std)
+        z, mean, log_variance = posteriors(4000, device, std)
         sums = aggregate_log_sums(z[:3000], mean, log_variance)
         log_joint, log_marginal = sums.joint - sums.weight, sums.marginal - sums.weight
         terms = torch.stack(elbo_terms(z[:3000], mean[:3000], log_variance[:3000], log_joint, log_marginal), dim=1)
@@ -120,12 +108,10 @@ def of_correction() -> str:
     return "### Standard deviation of the terms, 100 queries, 4000 rows, 10 dimensions (nats)\n\n" + "\n".join(rows)
 
 
-def tables() -> Iterator[str]:
+def tables(device: str = "cpu") -> Iterator[str]:
     """The kernel against its alternatives, its growth, its options, and what the correction by the KL saves."""
-    yield against_alternatives()
-    yield of_rows()
-    yield of_extras()
-    yield of_correction()
+    for table in (against_alternatives, of_rows, of_extras, of_correction):
+        yield table(device)
 
 
 if __name__ == "__main__":

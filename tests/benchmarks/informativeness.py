@@ -4,15 +4,16 @@ and the bias of bins."""
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.aggregate import aggregate_log_sums
-from torchdisentangle.functional.posterior_bins import informativeness
-from torchdisentangle.functional.separation import pairwise_information
+from tests.benchmarks import scaled, timed
+from torchdisentangle.functional.elbo.aggregate import aggregate_log_sums
+from torchdisentangle.functional.informativeness.quantization import binned_informativeness
+from torchdisentangle.functional.informativeness.separation import pairwise_information
 
 
 def posteriors(num_rows: int, num_latents: int, sigma: float = 0.5) -> tuple[Tensor, Tensor, Tensor]:
@@ -50,25 +51,17 @@ def one_by_one(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     return value
 
 
-def seconds(function: Callable[..., Tensor], *arguments: Tensor) -> tuple[float, Tensor]:
-    """Time of the better of two runs, and the result."""
-    best, value = math.inf, torch.empty(0)
-    for _ in range(2):
-        start = time.perf_counter()
-        value = function(*arguments)
-        best = min(best, time.perf_counter() - start)
-    return best, value
-
-
-def compared(title: str, fast: Callable[..., Tensor], slow: Callable[..., Tensor], sizes: list[int]) -> str:
+def compared(
+    title: str, fast: Callable[..., Tensor], slow: Callable[..., Tensor], sizes: list[int], device: str
+) -> str:
     """A table of two ways to compute the same, at several numbers of latents."""
-    num_queries, num_rows = 128, 2000
+    num_queries, num_rows = scaled(128, 8), scaled(2000)
     rows = [f"| {title}: latents d (S = {num_queries}, N = {num_rows}) | at once, s | one by one, s | ratio |"]
     rows.append("|--:|--:|--:|--:|")
     for num_latents in sizes:
-        z, mean, log_variance = posteriors(num_rows, num_latents)
-        once, value = seconds(fast, z[:num_queries], mean, log_variance)
-        each, expected = seconds(slow, z[:num_queries], mean, log_variance)
+        z, mean, log_variance = (x.to(device) for x in posteriors(num_rows, num_latents))
+        once, value = timed(partial(fast, z[:num_queries], mean, log_variance), device, runs=2)
+        each, expected = timed(partial(slow, z[:num_queries], mean, log_variance), device, runs=2)
         torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
         rows.append(f"| {num_latents} | {once:.3f} | {each:.3f} | {each / once:.1f} |")
     return "\n".join(rows)
@@ -84,16 +77,17 @@ def bias_of_bins() -> str:
         truth = 0.5 * math.log(1 + 1 / sigma**2)
         for num_bins in (50, 100, 200):
             values = [
-                informativeness(mean, log_variance, num_bins=num_bins, mode=m).item() for m in ("exact", "reference")
+                binned_informativeness(mean, log_variance, num_bins=num_bins, mode=m).item()
+                for m in ("exact", "reference")
             ]
             rows.append(f"| {sigma} | {truth:.4f} | {num_bins} | {values[0]:.4f} | {values[1]:.4f} |")
     return "\n".join(rows)
 
 
-def tables() -> Iterator[str]:
+def tables(device: str = "cpu") -> Iterator[str]:
     """Markdown tables."""
-    yield compared("all latents but one", leave_one_out, recomputed, [5, 10, 20, 40])
-    yield compared("pairs", pairwise_information, one_by_one, [5, 10, 20])
+    yield compared("all latents but one", leave_one_out, recomputed, [5, 10, 20, 40], device)
+    yield compared("pairs", pairwise_information, one_by_one, [5, 10, 20], device)
     yield bias_of_bins()
 
 

@@ -1,11 +1,7 @@
-"""Decoder Jacobians and what is made of them, against what one would write by hand and against the machine's limits.
-
-``python -m tests.benchmarks.jacobian [cuda]``
-"""
+"""Decoder Jacobians and what is made of them, against what one would write by hand and against the machine's limits."""
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,15 +13,14 @@ import torch._inductor.config
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.benchmarks import Work, least_seconds, markdown, seconds
+from tests.benchmarks import Work, least_seconds, markdown, peak_bytes, scaled, seconds
 from torchdisentangle.functional import (
     decoder_jacobian,
     decoder_jacobian_chunks,
     gram_matrix,
     manifold_pairwise_mutual_information,
 )
-from torchdisentangle.functional.jacobian import ChunkSize
-from torchdisentangle.functional.memory import PeakMemory
+from torchdisentangle.functional.manifold.jacobian import ChunkSize
 from torchdisentangle.manifold import manifold_metrics
 from torchdisentangle.models import spline_flow
 from torchdisentangle.models.networks import decoder
@@ -58,7 +53,7 @@ def cases(device: str) -> list[Case]:
     mlp = decoder("mlp", 10, (256, 256), (1, 28, 28)).to(device)
 
     def latents(n: int, d: int) -> Tensor:
-        return torch.randn(n, d, device=device)
+        return torch.randn(scaled(n, 4), d, device=device)
 
     return [
         Case("spline flow, 16", spline.forward, latents(64, 16)),
@@ -214,7 +209,7 @@ def against_bare_products(device: str) -> str:
 
 
 def pairs_against_loops(device: str) -> str:
-    n, data_dim, latent_dim, timed = 1000, 784, 100, 20
+    n, data_dim, latent_dim, timed = scaled(1000), 784, 100, 20
     jacobian = torch.randn(n, data_dim, latent_dim, dtype=torch.float64, device=device)
     columns = jacobian.permute(2, 0, 1).contiguous()
     pairs = torch.triu_indices(latent_dim, latent_dim, 1).T.tolist()
@@ -247,6 +242,43 @@ def pairs_against_loops(device: str) -> str:
     )
 
 
+def gram_in_float64(jacobian: Tensor) -> Tensor:
+    """As one would write it."""
+    jacobian = jacobian.double()
+    return jacobian.mT @ jacobian
+
+
+def updates_against_products(device: str) -> str:
+    rows = []
+    for n, data_dim, latent_dim in ((512, 784, 100), (64, 12288, 64), (16, 784, 256), (4, 784, 784)):
+        n = scaled(n, 4)
+        jacobian = torch.randn(n, data_dim, latent_dim, device=device)
+        correlated = jacobian + torch.randn(n, data_dim, 1, device=device)
+        metrics = manifold_metrics(mean_jacobian=False).to(device)
+        times = least_seconds(
+            {
+                "product": partial(gram_in_float64, jacobian),
+                "update": partial(metrics.update, jacobian),
+                "correlated": partial(metrics.update, correlated),
+            },
+            device,
+        )
+        size = f"{n} x {data_dim} x {latent_dim}"
+        rows.append([size, *(ratio(times[key] / times["product"]) for key in ("update", "correlated"))])
+    return markdown(
+        "Time of an update of all manifold metrics from given Jacobians, over that of their Gram product in float64",
+        ["N x D x d", "independent columns", "correlated columns (volumes that need a closer look)"],
+        rows,
+    )
+
+
+def discarded(decode: Decode, z: Tensor, budget: int) -> None:
+    """All Jacobians, of which none is kept."""
+    with torch.no_grad():
+        for _, piece in decoder_jacobian_chunks(decode, z, memory_budget=budget):
+            del piece
+
+
 def memory(device: str) -> str:
     budgets = [4 * MEBIBYTE, 32 * MEBIBYTE, 256 * MEBIBYTE]
     rows = []
@@ -254,13 +286,9 @@ def memory(device: str) -> str:
         _, decode, z = case
         shares = []
         for budget in budgets:
-            with torch.no_grad(), PeakMemory() as ours_alive:
-                for _, piece in decoder_jacobian_chunks(decode, z, memory_budget=budget):
-                    del piece
-            shares.append(f"{ours_alive.peak / budget:.2f}")
-        with PeakMemory() as alive:
-            products_at_once(decode, z)
-        rows.append([case.name, size_of(case), *shares, f"{alive.peak / MEBIBYTE:.0f} MiB"])
+            shares.append(f"{peak_bytes(partial(discarded, decode, z, budget), device) / budget:.2f}")
+        at_once = peak_bytes(partial(products_at_once, decode, z), device)
+        rows.append([case.name, size_of(case), *shares, f"{at_once / MEBIBYTE:.0f} MiB"])
     return markdown(
         "Peak of the bytes of all tensors over the budget",
         ["model", "N x D x d", *(f"{budget // MEBIBYTE} MiB" for budget in budgets), "all products at once"],
@@ -296,10 +324,18 @@ def roofline(device: str) -> str:
 def tables(device: str = "cpu") -> Iterator[str]:
     """The tables, one after the other."""
     warnings.filterwarnings("ignore", message=".*vmap|.*torch.lu is deprecated")
-    for table in (against_alternatives, compiled, against_bare_products, pairs_against_loops, memory, roofline):
+    for table in (
+        against_alternatives,
+        compiled,
+        against_bare_products,
+        pairs_against_loops,
+        updates_against_products,
+        memory,
+        roofline,
+    ):
         yield table(device)
 
 
 if __name__ == "__main__":
-    for table in tables(*sys.argv[1:2]):
+    for table in tables():
         print(table, flush=True)

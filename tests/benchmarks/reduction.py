@@ -13,25 +13,28 @@ import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from tests.benchmarks import scaled
 from torchdisentangle import StatisticCollection, manifold_metrics
-from torchdisentangle.statistics.sample import SampleStatistic
+from torchdisentangle.statistics import RowSample, Statistic
 
 LATENTS, DATA, CAPACITY = 10, 64, 512
 PROCESSES, SAMPLES = (1, 2, 4), (4000, 40_000)
 _COLLECTIVES = ("all_reduce", "all_gather", "broadcast", "barrier")
 
 
-class KeptRows(SampleStatistic):
+class KeptRows(Statistic):
     """A metric of rows, here only their mean, from a bounded sample."""
 
     def __init__(self) -> None:
-        super().__init__(["codes"], CAPACITY)
+        super().__init__(("kept rows", CAPACITY))
+        self.sample = RowSample(["codes"], CAPACITY)
+        self.add_state_of(self.sample)
 
     def update(self, codes: Tensor) -> None:
-        self.add_rows({"codes": codes})
+        self.sample.add(self, {"codes": codes})
 
     def compute(self) -> Tensor:
-        return self.codes.mean(0)
+        return self.sample.read(self)["codes"].mean(0)
 
 
 class AllRows(Metric):
@@ -122,14 +125,14 @@ def in_processes(world_size: int, function: Callable, *args: Any) -> Any:
     return result
 
 
-def tables() -> Iterator[str]:
-    """Collectives and kilobytes of a process, for both, as processes and samples become more."""
+def tables(device: str = "cpu") -> Iterator[str]:
+    """Collectives and kilobytes of a process, for both, as processes and samples become more; always on the CPU."""
     rows = [
         "| metrics of | processes | samples | collectives | torchmetrics' | kB a process | torchmetrics' |",
         "|--|--:|--:|--:|--:|--:|--:|",
     ]
     for world_size in PROCESSES:
-        for num_samples in SAMPLES:
+        for num_samples in map(scaled, SAMPLES):
             ours, theirs = (in_processes(world_size, reduce, build, num_samples) for build in (packed, plain))
             torch.testing.assert_close(ours[0][2], theirs[0][2])
             for name, mine, other in zip(("Jacobians", "rows"), ours, theirs, strict=True):

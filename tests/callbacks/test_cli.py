@@ -9,23 +9,21 @@ import torch
 from lightning.pytorch.cli import LightningCLI
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.helpers import BARE_TRAINER
 from torchdisentangle.callbacks import ManifoldEntropyCallback
+from torchdisentangle.evaluation import ManifoldEvaluation
 from torchdisentangle.models import BetaVAE
 
-CONFIG = """
+CONFIG = (
+    """
 model:
   data_shape: [1, 4, 4]
   latent_dim: 3
   beta: 2.0
   hidden: [16]
-trainer:
-  accelerator: cpu
-  max_epochs: 1
-  logger: false
-  enable_progress_bar: false
-  enable_model_summary: false
-  enable_checkpointing: false
-  callbacks:
+"""
+    + BARE_TRAINER
+    + """  callbacks:
     - class_path: torchdisentangle.callbacks.ManifoldEntropyCallback
       init_args:
         num_samples: 16
@@ -36,14 +34,17 @@ trainer:
         figures: 2
         seed: 7
 """
+)
 
 
 def test_from_yaml(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG)
     cli = LightningCLI(BetaVAE, run=False, args=["--config", str(tmp_path / "config.yaml")], save_config_callback=None)
     callback = next(c for c in cli.trainer.callbacks if isinstance(c, ManifoldEntropyCallback))  # type: ignore[attr-defined]
-    assert (callback.num_samples, callback.source, callback.partition) == (16, "posterior", [[0], [1, 2]])
-    assert (callback.prefix, callback.figures, callback.seed) == ("probe", 2, 7)
+    evaluation = callback.evaluation
+    assert isinstance(evaluation, ManifoldEvaluation)
+    assert (evaluation.num_samples, evaluation.source, evaluation.partition) == (16, "posterior", [[0], [1, 2]])
+    assert (callback.prefix, callback.figures, evaluation.seed) == ("probe", 2, 7)
     data = DataLoader(TensorDataset(torch.rand(12, 1, 4, 4)), 6)
     cli.trainer.fit(cli.model, data, data)
     assert "probe/manifold/partition_total_correlation" in cli.trainer.callback_metrics

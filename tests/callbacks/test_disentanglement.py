@@ -17,22 +17,27 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
+from tests.helpers import BARE_TRAINER, MakeTrainer, logged
 from torchdisentangle import (
     DCI,
     IRS,
     JEMMIG,
+    SAP,
     FactorVAEScore,
-    PosteriorMutualInformationGap,
+    MutualInformationGap,
     RobustMIG,
     supervised_metrics,
 )
 from torchdisentangle.callbacks import DisentanglementCallback
 from torchdisentangle.datasets import FactorDataset, intervention_factors
-from torchdisentangle.functional.hashing import hashed_normal
+from torchdisentangle.evaluation import DisentanglementEvaluation
+from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.models import BetaVAE
 
-MakeTrainer = Callable[..., L.Trainer]
-SCALARS = {"mig", "mig_sup", "dcimig", "modularity", "jemmig", "sap", "irs", "factor_vae"}
+SCALARS = {
+    *("mig", "mig_sup", "dcimig", "modularity", "jemmig", "minimality", "sufficiency"),
+    *("sap", "mcc", "linear_r2", "cca", "irs", "factor_vae"),
+}
 DCI_SCALARS = {"dci_disentanglement", "dci_completeness", "dci_informativeness"}
 
 
@@ -63,11 +68,6 @@ IMAGES = STRIPES.render(FACTORS)
 ROWS = TensorDataset(IMAGES, FACTORS)
 
 
-def logged(trainer: L.Trainer, prefix: str = "val") -> dict[str, float]:
-    start = f"{prefix}/disentanglement/"
-    return {k.removeprefix(start): float(v) for k, v in trainer.callback_metrics.items() if k.startswith(start)}
-
-
 def means(model: Any, images: Tensor = IMAGES) -> Tensor:
     with torch.no_grad():
         return model.eval().encode(images)[0]
@@ -94,7 +94,7 @@ def test_values_from_rows(make_trainer: MakeTrainer, tiny_vae: Any, stage: str) 
         trainer.fit(tiny_vae, loader, loader)
     else:
         getattr(trainer, stage)(tiny_vae, loader, verbose=False)
-    values = logged(trainer, "test" if stage == "test" else "val")
+    values = logged(trainer, "disentanglement", "test" if stage == "test" else "val")
     assert set(values) == SCALARS
     assert_equals(values, directly(list(SCALARS), means(tiny_vae)))
 
@@ -105,7 +105,37 @@ def test_settings_reach_the_scores(make_trainer: MakeTrainer, tiny_vae: Any) -> 
     trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
     mean, log_variance = tiny_vae.eval().encode(IMAGES)
     codes = mean.detach() + (0.5 * log_variance.detach()).exp() * hashed_normal(torch.arange(37), 3, 5).float()
-    assert_equals(logged(trainer), directly(["mig", "irs", "factor_vae"], codes, max_rows=20, seed=5))
+    assert_equals(
+        logged(trainer, "disentanglement"), directly(["mig", "irs", "factor_vae"], codes, max_rows=20, seed=5)
+    )
+
+
+def ends(*names: str) -> set[str]:
+    return {f"{name}_{end}" for name in names for end in ("low", "high")}
+
+
+@pytest.mark.parametrize(
+    ("intervals", "expected"),
+    [(False, set()), (True, ends("mig", "sap")), ("all", ends("mig", "sap", "irs"))],
+)
+def test_intervals_are_logged_on_request(
+    make_trainer: MakeTrainer, tiny_vae: Any, intervals: Any, expected: set[str]
+) -> None:
+    """The cheap ones, or all; those of the metrics themselves."""
+    trainer = make_trainer(watch(["mig", "sap", "irs"], intervals=intervals))
+    trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
+    values = logged(trainer, "disentanglement")
+    assert set(values) == {"mig", "sap", "irs"} | expected
+    if intervals:
+        metric = SAP()
+        metric.update(means(tiny_vae), FACTORS, index=torch.arange(len(FACTORS)))
+        low, high = metric.interval()
+        assert_equals({name: values[name] for name in ends("sap")}, {"sap_low": low, "sap_high": high}, 1e-4)
+
+
+def test_wrong_intervals_are_refused() -> None:
+    with pytest.raises(MisconfigurationException, match="intervals must be True, False or 'all', got 'some'"):
+        watch(intervals="some")
 
 
 @pytest.mark.parametrize("wrap", [lambda data: data, lambda data: Subset(Subset(data, range(5, 48)), range(30))])
@@ -120,7 +150,7 @@ def test_scores_of_interventions_ask_the_data_set(
     designed = intervention_factors(STRIPES, 300, generator=torch.Generator().manual_seed(0))
     expected = directly(["irs", "factor_vae"], means(tiny_vae, STRIPES.render(designed)), designed)
     expected |= directly(["sap"], means(tiny_vae, STRIPES.render(factors)), factors)
-    assert_equals(logged(trainer), expected)
+    assert_equals(logged(trainer, "disentanglement"), expected)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +163,10 @@ def test_or_validation_rows(make_trainer: MakeTrainer, tiny_vae: Any, settings: 
     trainer.validate(tiny_vae, DataLoader(STRIPES, 9), verbose=False)
     factors = STRIPES.index_to_factors(torch.arange(48))
     columns = 2 if "factor_names" in settings else 3
-    assert_equals(logged(trainer), directly(["irs"], means(tiny_vae, STRIPES.render(factors)), factors[:, :columns]))
+    assert_equals(
+        logged(trainer, "disentanglement"),
+        directly(["irs"], means(tiny_vae, STRIPES.render(factors)), factors[:, :columns]),
+    )
 
 
 def test_other_images_than_the_data_sets_are_warned_of(make_trainer: MakeTrainer, tiny_vae: Any) -> None:
@@ -149,7 +182,7 @@ def test_other_images_than_the_data_sets_are_warned_of(make_trainer: MakeTrainer
         trainer = make_trainer(watch(["sap", "irs"], sampler_rows=50))
         with pytest.warns(UserWarning, match="set sampler_rows=0"):
             trainer.validate(tiny_vae, DataLoader(STRIPES, 9, collate_fn=collate), verbose=False)
-        assert "sap" in logged(trainer)
+        assert "sap" in logged(trainer, "disentanglement")
 
 
 def test_factors_are_found_by_key_and_function(make_trainer: MakeTrainer, tiny_vae: Any) -> None:
@@ -165,26 +198,27 @@ def test_factors_are_found_by_key_and_function(make_trainer: MakeTrainer, tiny_v
     callbacks = [watch(["mig"], factors="factors", input_key="image"), of_function]
     trainer = make_trainer(*callbacks)
     trainer.validate(tiny_vae, DataLoader(Named(), 10), verbose=False)
-    assert_equals(logged(trainer), directly(["mig"], means(tiny_vae)))
-    assert_equals(logged(trainer, "one"), directly(["mig"], means(tiny_vae), FACTORS[:, :1]))
+    assert_equals(logged(trainer, "disentanglement"), directly(["mig"], means(tiny_vae)))
+    assert_equals(logged(trainer, "disentanglement", "one"), directly(["mig"], means(tiny_vae), FACTORS[:, :1]))
 
 
 def test_metric_objects(make_trainer: MakeTrainer, tiny_vae: Any) -> None:
     """Whatever of codes, posteriors, factors and positions they take."""
     robust = RobustMIG(edges=(-1.0, 1.0))
-    robust.update(torch.zeros(5, 3), torch.zeros(5, 3).long(), torch.zeros(5, 3))  # is not to be in the value
-    metrics = [IRS(quantile=1.0), robust, PosteriorMutualInformationGap(), JEMMIG(binning="hard"), "sap"]
+    robust.update(
+        torch.zeros(5, 3), torch.zeros(5, 3).long(), log_variance=torch.zeros(5, 3)
+    )  # is not to be in the value
+    metrics = [IRS(quantile=1.0), robust, MutualInformationGap(estimator="posterior"), JEMMIG(binning="hard"), "sap"]
     trainer = make_trainer(watch(metrics))
     trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
-    values = logged(trainer)
-    assert set(values) == {"irs", "robust_mig", "posterior_mutual_information_gap", "jemmig", "sap"}
+    values = logged(trainer, "disentanglement")
+    assert set(values) == {"irs", "robust_mig", "posterior_mig", "jemmig", "sap"}
     mean, log_variance = (x.detach() for x in tiny_vae.eval().encode(IMAGES))
     alone = RobustMIG(edges=(-1.0, 1.0))
-    alone.update(mean, FACTORS, log_variance)
+    alone.update(mean, FACTORS, log_variance=log_variance)
     assert values["robust_mig"] == pytest.approx(float(alone.compute()), abs=1e-5)
-    twice = watch([FactorVAEScore(), FactorVAEScore()])
-    with pytest.raises(MisconfigurationException, match="two metrics would be logged as 'factor_vae_score'"):
-        make_trainer(twice).validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
+    with pytest.raises(MisconfigurationException, match="two metrics would be called 'factor_vae'"):
+        watch([FactorVAEScore(), FactorVAEScore()])
 
 
 def test_slow_scores_and_figures_have_their_schedules(make_trainer: MakeTrainer, tiny_vae: Any, tmp_path: Path) -> None:
@@ -192,7 +226,7 @@ def test_slow_scores_and_figures_have_their_schedules(make_trainer: MakeTrainer,
 
     class Watch(L.Callback):
         def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-            seen.append(set(logged(trainer)))
+            seen.append(set(logged(trainer, "disentanglement")))
             trainer.callback_metrics.clear()
 
     logger = CSVLogger(tmp_path, version="run")
@@ -207,10 +241,10 @@ def test_slow_scores_and_figures_have_their_schedules(make_trainer: MakeTrainer,
         "dci_matrix": 1,
     }
     trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
-    assert set(logged(trainer)) == {"sap"} | DCI_SCALARS
+    assert set(logged(trainer, "disentanglement")) == {"sap"} | DCI_SCALARS
     never = make_trainer(watch(["sap"], slow_metrics=["dci"]))
     never.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
-    assert set(logged(never)) == {"sap"}
+    assert set(logged(never, "disentanglement")) == {"sap"}
 
 
 def test_one_score_that_fails_does_not_take_the_others(make_trainer: MakeTrainer, tiny_vae: Any) -> None:
@@ -218,7 +252,7 @@ def test_one_score_that_fails_does_not_take_the_others(make_trainer: MakeTrainer
     unique = TensorDataset(IMAGES[:6], torch.arange(6)[:, None].repeat(1, 2))
     with pytest.warns(UserWarning, match="z_max could not be computed"):
         trainer.validate(tiny_vae, DataLoader(unique, 10), verbose=False)
-    assert set(logged(trainer)) == {"sap", "mig"}
+    assert set(logged(trainer, "disentanglement")) == {"sap", "mig"}
 
 
 def test_rows_that_are_not_finite_are_counted(make_trainer: MakeTrainer, tiny_vae: Any) -> None:
@@ -227,7 +261,7 @@ def test_rows_that_are_not_finite_are_counted(make_trainer: MakeTrainer, tiny_va
     trainer = make_trainer(watch(["sap", "irs"]))
     with pytest.warns(UserWarning, match="num_nonfinite"):
         trainer.validate(tiny_vae, DataLoader(TensorDataset(IMAGES, factors), 10), verbose=False)
-    assert logged(trainer)["num_nonfinite"] == 1
+    assert logged(trainer, "disentanglement")["num_nonfinite"] == 1
 
 
 def callbacks() -> list[L.Callback]:
@@ -252,7 +286,7 @@ def test_processes_give_the_values_of_one(
     one.validate(tiny_vae, loader, verbose=False)
     several.validate(tiny_vae, loader, verbose=False)
     for prefix in ("val", "few"):
-        expected, found = logged(one, prefix), logged(several, prefix)
+        expected, found = logged(one, "disentanglement", prefix), logged(several, "disentanglement", prefix)
         assert len(expected) >= (11 if num_rows == 37 and prefix == "val" else 1)
         assert expected.keys() == found.keys()
         assert_equals(found, expected)
@@ -275,19 +309,15 @@ def test_training_is_bitwise_the_same(make_trainer: MakeTrainer, tiny_vae: Any) 
     assert torch.equal(state, watched_state)
 
 
-CONFIG = """
+CONFIG = (
+    """
 model:
   data_shape: [1, 4, 4]
   latent_dim: 3
   hidden: [16]
-trainer:
-  accelerator: cpu
-  max_epochs: 1
-  logger: false
-  enable_progress_bar: false
-  enable_model_summary: false
-  enable_checkpointing: false
-  callbacks:
+"""
+    + BARE_TRAINER
+    + """  callbacks:
     - class_path: torchdisentangle.callbacks.DisentanglementCallback
       init_args:
         metrics:
@@ -303,6 +333,7 @@ trainer:
         codes: sample
         max_rows: 30
 """
+)
 
 
 def test_from_yaml(tmp_path: Path) -> None:
@@ -312,9 +343,11 @@ def test_from_yaml(tmp_path: Path) -> None:
     assert callback.metrics[0] == "sap"
     assert isinstance(callback.metrics[1], IRS)
     assert callback.metrics[1].quantile == 0.9
-    assert (callback.continuous, callback.codes, callback.factors) == ([2], "sample", 1)
+    evaluation = callback.evaluation
+    assert isinstance(evaluation, DisentanglementEvaluation)
+    assert (evaluation.continuous, evaluation.codes, evaluation.factors) == ([2], "sample", 1)
     cli.trainer.fit(cli.model, DataLoader(ROWS, 10), DataLoader(ROWS, 10))
-    assert set(logged(cli.trainer)) == {"sap", "irs"} | DCI_SCALARS
+    assert set(logged(cli.trainer, "disentanglement")) == {"sap", "irs"} | DCI_SCALARS
 
 
 @pytest.mark.parametrize(
@@ -325,8 +358,8 @@ def test_from_yaml(tmp_path: Path) -> None:
         ({"max_rows": 0}, "max_rows and sampler_rows cannot be 0"),
         ({"metrics": ["migg"]}, "no score 'migg'"),
         ({"slow_metrics": ["dcj"], "slow_every": 3}, "no score 'dcj'"),
-        ({"factors": 2}, "the batch has no tensor at 2"),
-        ({"factors": 0, "metrics": ["sap"]}, r"factors must be numbers of shape \(10, F\)"),
+        ({"factors": 2}, "DisentanglementCallback: the batch has no tensor at 2 .*: set factors"),
+        ({"factors": 0, "metrics": ["sap"]}, r"factors must have shape \(10, F\)"),
         ({"metrics": [DCI("lasso"), "dci", DCI()]}, "two metrics"),
     ],
 )
@@ -350,3 +383,16 @@ def test_a_model_that_cannot_encode_is_refused(make_trainer: MakeTrainer) -> Non
 
     with pytest.raises(MisconfigurationException, match="cannot encode data"):
         make_trainer(watch()).test(Decoder(), DataLoader(ROWS, 10), verbose=False)
+
+
+def test_intervals_are_reported_and_logged(make_trainer: MakeTrainer, tiny_vae: Any) -> None:
+    callback = watch(["mig", "sap"], intervals=True)
+    trainer = make_trainer(callback)
+    trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
+    assert callback.report is not None
+    assert callback.report.scalars.keys() == callback.report.intervals.keys() == {"mig", "sap"}
+    values = logged(trainer, "disentanglement")
+    assert set(values) == {f"{name}{end}" for name in ("mig", "sap") for end in ("", "_low", "_high")}
+    for name, (low, high) in callback.report.intervals.items():
+        assert low < high
+        assert (values[f"{name}_low"], values[f"{name}_high"]) == pytest.approx((low, high), rel=1e-6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.helpers import BARE_TRAINER, MakeTrainer, encoded, logged
 from torchdisentangle import ActiveUnits, ELBODecomposition, GaussianTotalCorrelation
 from torchdisentangle.callbacks import ELBODecompositionCallback
-from torchdisentangle.models import BetaVAE, LatentModel, Posterior
-from torchdisentangle.models.prior import Prior
+from torchdisentangle.models import BetaVAE, LatentModel, Posterior, Prior
 
-MakeTrainer = Callable[..., L.Trainer]
 TERMS = ["mutual_information", "total_correlation", "dimension_wise_kl"]
 SCALARS = [
     *TERMS, "kl", "active_units", "gaussian_total_correlation", "gaussian_wasserstein_correlation",
@@ -28,20 +26,11 @@ SCALARS = [
 ]  # fmt: skip
 
 
-def logged(trainer: L.Trainer, prefix: str = "val") -> dict[str, float]:
-    start = f"{prefix}/elbo/"
-    return {k.removeprefix(start): float(v) for k, v in trainer.callback_metrics.items() if k.startswith(start)}
-
-
-def encoded(model: Any, loader: DataLoader) -> tuple[Tensor, Tensor]:
-    with torch.no_grad():
-        return model.eval().encode(loader.dataset.tensors[0])  # type: ignore[attr-defined]
-
-
 def expected(mean: Tensor, log_variance: Tensor) -> dict[str, float]:
     decomposition, units, gaussian = ELBODecomposition(), ActiveUnits(), GaussianTotalCorrelation()
-    decomposition.update(mean, log_variance)
-    units.update(mean, log_variance)
+    index = torch.arange(len(mean))
+    decomposition.update(mean, log_variance, index=index)
+    units.update(mean, log_variance, index=index)
     gaussian.update(mean)
     values = {**decomposition.compute(), "active_units": units.compute()}
     return {name: float(value) for name, value in values.items()} | {
@@ -56,7 +45,7 @@ def test_values(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, st
         trainer.fit(tiny_vae, loader, loader)
     else:
         getattr(trainer, stage)(tiny_vae, loader, verbose=False)
-    values = logged(trainer, "test" if stage == "test" else "val")
+    values = logged(trainer, "elbo", "test" if stage == "test" else "val")
     assert set(values) == {*SCALARS, *(f"{name}_standard_error" for name in TERMS)}
     for name, value in expected(*encoded(tiny_vae, loader)).items():
         assert values[name] == pytest.approx(value, rel=1e-5, abs=1e-5), name  # float32 encoder and logged values
@@ -97,7 +86,9 @@ def test_any_gaussian_prior(make_trainer: MakeTrainer, tiny_vae: Any, loader: Da
     trainer = make_trainer(ELBODecompositionCallback())
     trainer.validate(with_latent_model(tiny_vae, Standardised), loader, verbose=False)
     for name, value in expected(*encoded(tiny_vae, loader)).items():
-        assert logged(trainer)[name] == pytest.approx(value, rel=1e-4, abs=1e-4), name  # scaled and back in float32
+        assert logged(trainer, "elbo")[name] == pytest.approx(value, rel=1e-4, abs=1e-4), (
+            name
+        )  # scaled and back in float32
 
 
 @pytest.mark.parametrize(("processes", "num_samples"), [(2, 37), (3, 10), (3, 2)])  # padded; fewer rows than processes
@@ -110,7 +101,9 @@ def test_processes_give_the_values_of_one(
         callbacks = [ELBODecompositionCallback(20), ELBODecompositionCallback(20, max_rows=8, prefix="sample")]
         trainer = make_trainer(*callbacks, **settings)
         trainer.validate(tiny_vae, DataLoader(subset, 7), verbose=False)
-        found.append({**logged(trainer), **{f"of {k}": v for k, v in logged(trainer, "sample").items()}})
+        found.append(
+            {**logged(trainer, "elbo"), **{f"of {k}": v for k, v in logged(trainer, "elbo", "sample").items()}}
+        )
     assert len(found[0]) == 2 * len(SCALARS)
     assert found[1] == pytest.approx(found[0], rel=1e-4, abs=1e-5)  # float32 encoders on other batch sizes
 
@@ -125,7 +118,7 @@ def test_fit_on_two_processes(make_trainer: MakeTrainer, tiny_vae: Any, loader: 
     checkpoint = torch.load(several.checkpoint_callback.best_model_path, weights_only=False)  # type: ignore[union-attr]
     tiny_vae.load_state_dict(checkpoint["state_dict"])
     for name, value in expected(*encoded(tiny_vae, loader)).items():
-        assert logged(several)[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+        assert logged(several, "elbo")[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
     pictures = {path.relative_to(logger.log_dir).parts[-2] for path in Path(logger.log_dir).rglob("*.png")}
     assert pictures == {"decomposition", "latent_kl", "code_pairs"}
 
@@ -155,7 +148,7 @@ def test_broken_posteriors_log_counts_and_no_nan(
     trainer = make_trainer(ELBODecompositionCallback())
     with pytest.warns(UserWarning, match="left out"):
         trainer.validate(tiny_vae, loader, verbose=False)
-    values = logged(trainer)
+    values = logged(trainer, "elbo")
     if spoiled == "all":
         assert values == {"num_nonfinite": 37.0}
     else:
@@ -169,7 +162,7 @@ def test_one_row_and_one_latent(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(ELBODecompositionCallback())
     data = DataLoader(TensorDataset(torch.rand(1, 1, 4, 4)))
     trainer.validate(BetaVAE((1, 4, 4), latent_dim=1, hidden=(8,)), data, verbose=False)
-    values = logged(trainer)
+    values = logged(trainer, "elbo")
     assert set(values) == set(SCALARS)
     alone = [values[name] for name in ("mutual_information", "total_correlation", "active_units")]
     assert alone == pytest.approx([0, 0, 0], abs=1e-9)
@@ -178,7 +171,7 @@ def test_one_row_and_one_latent(make_trainer: MakeTrainer) -> None:
 def test_a_large_table_of_pairs_is_left_out(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
     trainer = make_trainer(ELBODecompositionCallback(num_bins=2000))
     trainer.validate(tiny_vae, loader, verbose=False)
-    assert set(logged(trainer)) == set(SCALARS) - {"code_mutual_information"}
+    assert set(logged(trainer, "elbo")) == set(SCALARS) - {"code_mutual_information"}
 
 
 def test_models_that_do_not_fit(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
@@ -192,19 +185,16 @@ def test_models_that_do_not_fit(make_trainer: MakeTrainer, tiny_vae: Any, loader
         ELBODecompositionCallback(num_queries=0)
 
 
-CONFIG = """
+CONFIG = (
+    """
 model: {data_shape: [1, 4, 4], latent_dim: 3, hidden: [16]}
-trainer:
-  accelerator: cpu
-  max_epochs: 1
-  logger: false
-  enable_progress_bar: false
-  enable_model_summary: false
-  enable_checkpointing: false
-  callbacks:
+"""
+    + BARE_TRAINER
+    + """  callbacks:
     - class_path: torchdisentangle.callbacks.ELBODecompositionCallback
       init_args: {num_queries: 16, max_rows: 100, active_threshold: 0.1, prefix: probe, figures: 2}
 """
+)
 
 
 def test_from_yaml(tmp_path: Path) -> None:

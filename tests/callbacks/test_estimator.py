@@ -10,23 +10,23 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+import torch.distributed as dist
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.helpers import MakeTrainer, logged
 from torchdisentangle import ManifoldSummary
 from torchdisentangle import functional as F
-from torchdisentangle.callbacks import ManifoldEntropyCallback, budget
-from torchdisentangle.callbacks.budget import Plan, estimator_for, plan_in_time
+from torchdisentangle.callbacks import EvaluationCallback, ManifoldEntropyCallback
+from torchdisentangle.evaluation import Context, ManifoldEvaluation, Place, budget
+from torchdisentangle.evaluation.base import Say, silent
+from torchdisentangle.evaluation.budget import Plan, estimator_for, plan_in_time
+from torchdisentangle.evaluation.manifold import ManifoldPass
+from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.models import NormalizingFlowModule, real_nvp
 
-MakeTrainer = Callable[..., L.Trainer]
 TOTALS = {"total_entropy", "total_correlation"}
 SCALARS = set(ManifoldSummary.scalar_names)
-
-
-def logged(trainer: L.Trainer, prefix: str = "val") -> dict[str, float]:
-    start = f"{prefix}/manifold/"
-    return {k.removeprefix(start): float(v) for k, v in trainer.callback_metrics.items() if k.startswith(start)}
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_values_by_probes(make_trainer: MakeTrainer, tiny_vae: Any, loader: Data
         projection = F.probed_jacobian(tiny_vae.decode, z, num_probes=5, seed=3, data_std=torch.tensor(unit))
     metric = ManifoldSummary(estimator="probes", num_probes=5)
     metric.update(projection)
-    expected, values = metric.compute(), logged(trainer)
+    expected, values = metric.compute(), logged(trainer, "manifold")
     assert values.keys() == SCALARS
     for name in SCALARS:
         assert values[name] == pytest.approx(float(expected[name]), rel=1e-5, abs=1e-6)  # float32 models and logs
@@ -80,7 +80,7 @@ def test_a_flow_needs_few_probes(make_trainer: MakeTrainer) -> None:
     )
     trainer = make_trainer(exact, probes)
     trainer.validate(model, data, verbose=False)
-    truth, values = logged(trainer, "exact"), logged(trainer, "probes")
+    truth, values = logged(trainer, "manifold", "exact"), logged(trainer, "manifold", "probes")
     assert values["total_entropy"] == pytest.approx(truth["total_entropy"], rel=1e-6)
     for name in ("total_correlation", "mpmi_mean"):
         assert abs(values[name] - truth[name]) < 5 * values[f"{name}_standard_error"]
@@ -94,7 +94,7 @@ def test_what_probes_do_not_know_is_left_out(
     trainer = make_trainer(callback, logger=logger, max_epochs=1)
     with pytest.warns(UserWarning, match="volume of all 3 latents needs at least as many probes"):
         trainer.fit(tiny_vae, loader, loader)
-    assert logged(trainer).keys() == SCALARS - TOTALS
+    assert logged(trainer, "manifold").keys() == SCALARS - TOTALS
     figures = {path.parent.name for path in (Path(logger.log_dir) / "figures").rglob("*.png")}
     assert figures == {"spectrum", "pairwise"}
 
@@ -104,7 +104,7 @@ def test_the_choice_is_said_once(make_trainer: MakeTrainer, said: Callable[[], l
     trainer = make_trainer(ManifoldEntropyCallback(8, num_probes=4), max_epochs=2)
     trainer.fit(model, data, data)
     assert said() == ["estimator='probes' for 32 latents and 32 data dimensions"]
-    assert logged(trainer).keys() >= SCALARS
+    assert logged(trainer, "manifold").keys() >= SCALARS
     shapes = [(31, 32), (32, 32), (100, 3)]
     assert [estimator_for(*shape, 4) for shape in shapes] == ["exact", "probes", "exact"]
 
@@ -115,14 +115,14 @@ def test_auto_loses_no_scalar(make_trainer: MakeTrainer, tiny_vae: Any, said: Ca
     images = DataLoader(TensorDataset(torch.randn(10, 1, 8, 8)), 10)
     trainer = make_trainer(ManifoldEntropyCallback(4, num_probes=4, max_seconds=60))
     trainer.validate(vae, images, verbose=False)
-    assert logged(trainer)["num_probes"] == 0
+    assert logged(trainer, "manifold")["num_probes"] == 0
     model, data = flow(32)
     trainer = make_trainer(
         ManifoldEntropyCallback(4, num_probes=4, max_seconds=60, partition=[list(range(16)), list(range(16, 32))])
     )
     trainer.validate(model, data, verbose=False)
-    assert logged(trainer)["num_probes"] == 0
-    assert {"partition_total_correlation"} | SCALARS <= logged(trainer).keys()
+    assert logged(trainer, "manifold")["num_probes"] == 0
+    assert {"partition_total_correlation"} | SCALARS <= logged(trainer, "manifold").keys()
     assert said() == ["max_seconds=60 allows 4 of 4 samples with estimator='exact'"] * 2
 
 
@@ -148,11 +148,9 @@ class Clock:
         (1.0, ["probes"], Plan("probes", 512)),
     ],
 )
-def test_plans(
-    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch, max_seconds: float, estimators: Any, expected: Plan
-) -> None:
+def test_plans(monkeypatch: pytest.MonkeyPatch, max_seconds: float, estimators: Any, expected: Plan) -> None:
     clock = Clock(monkeypatch, exact=10.0, probes=1.0)
-    plan = plan_in_time(make_trainer(), clock.evaluate, estimators, 1000, max_seconds)
+    plan = plan_in_time(Place(), clock.evaluate, estimators, 1000, max_seconds)
     assert plan == expected
     planning, clock.now = clock.now, 0.0
     clock.evaluate(plan)
@@ -167,26 +165,26 @@ def test_a_budget_is_kept_and_logged(make_trainer: MakeTrainer, said: Callable[[
     """The first evaluation of a fit decides, for all that follow; no time at all leaves two samples."""
     model, data = flow()
     tight, loose = (ManifoldEntropyCallback(64, max_seconds=s, prefix=f"{s:g}", num_probes=4) for s in (1e-9, 1e3))
-    begun: list[Plan] = []
-    begin = tight._begin
-    tight._begin = lambda *args: (begin(*args), begun.append(tight._plan))[0]  # type: ignore[method-assign,func-returns-value]
     trainer = make_trainer(tight, loose, max_epochs=2)
     trainer.fit(model, data, data)
     trainer.test(model, data, verbose=False)
-    assert logged(trainer, "1e-09")["num_samples"] == 2
-    assert (logged(trainer, "1000")["num_samples"], logged(trainer, "1000")["num_probes"]) == (64, 0)
+    assert logged(trainer, "manifold", "1e-09")["num_samples"] == 2
+    assert (logged(trainer, "manifold", "1000")["num_samples"], logged(trainer, "manifold", "1000")["num_probes"]) == (
+        64,
+        0,
+    )
     assert len([message for message in said() if "allows" in message]) == 2
-    assert begun[-1].num_samples == 2
-    first = begun.index(begun[-1])
-    assert all(plan.num_samples == 2 for plan in begun[first:] if plan.num_samples != 64)  # 64 in rehearsals
+    assert tight.report is not None
+    assert tight.report.num_rows == 2  # in the test, too
 
 
 def test_posterior_within_a_budget(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
     callback = ManifoldEntropyCallback(30, max_seconds=1e-9, source="posterior", estimator="probes", num_probes=4)
     trainer = make_trainer(callback)
     trainer.validate(tiny_vae, loader, verbose=False)
-    assert logged(trainer)["num_samples"] == 2
-    assert int(callback._summary.num_samples.sum()) == 2
+    assert logged(trainer, "manifold")["num_samples"] == 2
+    assert callback.report is not None
+    assert callback.report.num_rows == 2
 
 
 @pytest.mark.parametrize("processes", [2, 4])
@@ -203,39 +201,51 @@ def test_several_processes_have_the_probes_of_one(
     for trainer in (one, several):
         trainer.validate(tiny_vae, loader, verbose=False)
     for source in ("prior", "posterior"):
-        expected, found = logged(one, source), logged(several, source)
+        expected, found = logged(one, "manifold", source), logged(several, "manifold", source)
         assert len(expected) == len(ManifoldSummary.scalar_names) + len(ManifoldSummary.mean_names) + 2
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)  # float32 decoders on other batch sizes
 
 
-class Uneven(ManifoldEntropyCallback):
-    """The second process is slow, or fails."""
+class UnevenEvaluation(ManifoldEvaluation):
+    """The second process is slow, or fails, while all processes settle."""
 
-    def __init__(self, fails: bool, **settings: Any) -> None:
-        super().__init__(64, **settings)
-        self.fails = fails
+    fails = False
+    settling = False
 
-    def _begin(self, trainer: L.Trainer, *args: Any) -> None:
-        super()._begin(trainer, *args)
-        if trainer.global_rank == 1 and not trainer.sanity_checking and self._started:
+    def settle(self, model: LatentModel, place: Place, say: Say = silent) -> ManifoldEvaluation:
+        type(self).settling = True
+        try:
+            return super().settle(model, place, say)
+        finally:
+            type(self).settling = False
+
+    def begin(self, model: LatentModel, place: Place, context: Context) -> ManifoldPass:
+        if dist.get_rank() == 1 and self.settling:
             if self.fails:
                 raise RuntimeError("out of memory")
             budget.time.sleep(0.2)
+        return super().begin(model, place, context)
+
+
+class FailingEvaluation(UnevenEvaluation):
+    """The second process fails."""
+
+    fails = True
 
 
 def test_the_slowest_process_decides(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
-    trainer = make_trainer(Uneven(False, max_seconds=2.0), strategy="ddp_fork", devices=2)
+    trainer = make_trainer(EvaluationCallback(UnevenEvaluation(64, max_seconds=2.0)), strategy="ddp_fork", devices=2)
     trainer.validate(tiny_vae, loader, verbose=False)
-    assert logged(trainer)["num_samples"] <= 32  # by itself the first process would take all 64
+    assert logged(trainer, "manifold")["num_samples"] <= 32  # by itself the first process would take all 64
 
 
 def test_a_failing_process_stops_the_planning_of_all(
     make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader
 ) -> None:
     """No process waits for it, the training goes on, and there is no value."""
-    trainer = make_trainer(Uneven(True, max_seconds=60), strategy="ddp_fork", devices=2)
+    trainer = make_trainer(EvaluationCallback(FailingEvaluation(64, max_seconds=60)), strategy="ddp_fork", devices=2)
     trainer.fit(tiny_vae, loader, loader)
-    assert logged(trainer) == {}
+    assert logged(trainer, "manifold") == {}
     assert trainer.callback_metrics["val/loss"].isfinite()
 
 

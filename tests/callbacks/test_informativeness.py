@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +10,17 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.helpers import MakeTrainer, encoded, logged
 from torchdisentangle.callbacks import InformativenessCallback
 from torchdisentangle.informativeness import informativeness_metrics
 from torchdisentangle.models import NormalizingFlowModule, real_nvp
 
-MakeTrainer = Callable[..., L.Trainer]
 SCALARS = {
     "total", "informative_latents", "information", "sep_mean", "wsepin", "windin", "sepin_at_k",
     "pairwise_mean", "pairwise_max", "misjed_at_k",
 }  # fmt: skip
-
-
-def logged(trainer: L.Trainer, prefix: str = "val") -> dict[str, float]:
-    start = f"{prefix}/informativeness/"
-    return {k.removeprefix(start): float(v) for k, v in trainer.callback_metrics.items() if k.startswith(start)}
-
-
-def posteriors(model: Any, loader: DataLoader) -> tuple[Tensor, Tensor]:
-    with torch.no_grad():
-        return model.eval().encode(loader.dataset.tensors[0])  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("stage", ["fit", "test"])
@@ -44,9 +32,10 @@ def test_values_are_those_of_the_metrics(
         trainer.fit(tiny_vae, loader, loader)
     else:
         trainer.test(tiny_vae, loader, verbose=False)
-    found = logged(trainer, "test" if stage == "test" else "val")
+    found = logged(trainer, "informativeness", "test" if stage == "test" else "val")
     metrics = informativeness_metrics(30, 2)
-    metrics.update(*posteriors(tiny_vae, loader))
+    mean, log_variance = encoded(tiny_vae, loader)
+    metrics.update(mean, log_variance, index=torch.arange(len(mean)))
     expected = metrics.compute()
     assert found.keys() == SCALARS | {"information_standard_error", "wsepin_standard_error"}
     for name in ("information", "wsepin", "windin", "sepin_at_k"):
@@ -68,7 +57,7 @@ def test_processes_give_the_values_of_one(
     several = make_trainer(InformativenessCallback(num_queries=30), strategy="ddp_fork", devices=processes)
     one.validate(tiny_vae, DataLoader(subset, 7), verbose=False)
     several.validate(tiny_vae, DataLoader(subset, 7), verbose=False)
-    expected, found = logged(one), logged(several)
+    expected, found = logged(one, "informativeness"), logged(several, "informativeness")
     assert expected.keys() == found.keys() == SCALARS
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name  # float32 encoders on other batch sizes
@@ -101,7 +90,7 @@ def test_a_single_latent_has_no_pairs(make_trainer: MakeTrainer, tiny_vae: Any, 
     single = type(tiny_vae)(latent_dim=1)
     trainer = make_trainer(InformativenessCallback(num_queries=30))
     trainer.validate(single, loader, verbose=False)
-    values = logged(trainer)
+    values = logged(trainer, "informativeness")
     assert values.keys() == SCALARS - {"pairwise_mean", "pairwise_max", "misjed_at_k"}
     assert values["sep_mean"] == pytest.approx(0, abs=1e-9)
 
@@ -114,8 +103,8 @@ def test_posteriors_that_are_not_finite_are_counted(
     trainer = make_trainer(InformativenessCallback(num_queries=30))
     with pytest.warns(UserWarning, match="num_nonfinite"):
         trainer.validate(tiny_vae, DataLoader(TensorDataset(images, torch.zeros(37)), 10), verbose=False)
-    assert logged(trainer)["num_nonfinite"] == 1
-    assert logged(trainer).keys() == SCALARS | {"num_nonfinite"}
+    assert logged(trainer, "informativeness")["num_nonfinite"] == 1
+    assert logged(trainer, "informativeness").keys() == SCALARS | {"num_nonfinite"}
 
 
 def test_bad_settings_and_models_are_refused(make_trainer: MakeTrainer) -> None:
@@ -123,11 +112,11 @@ def test_bad_settings_and_models_are_refused(make_trainer: MakeTrainer) -> None:
         ({"threshold": -1.0}, "threshold must not be negative"),
         ({"top_k": 0}, "at least 1"),
         ({"num_bins": 1}, "num_bins must be at least 2"),
-        ({"bounds": (2.0, -2.0)}, "bounds"),
+        ({"edges": (2.0, -2.0)}, "edges"),
     ]:
         with pytest.raises(MisconfigurationException, match=message):
             InformativenessCallback(**settings)  # type: ignore[arg-type]
     flow = NormalizingFlowModule(real_nvp(2, num_blocks=2, hidden=8))
     data = DataLoader(TensorDataset(torch.randn(8, 2)), 4)
-    with pytest.raises(MisconfigurationException, match="needs an encoder with a variance"):
+    with pytest.raises(MisconfigurationException, match="gives no variance, and informativeness"):
         make_trainer(InformativenessCallback()).fit(flow, data, data)

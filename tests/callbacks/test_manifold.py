@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.helpers import MakeTrainer, logged
 from torchdisentangle import functional as F
 from torchdisentangle.callbacks import ManifoldEntropyCallback
+from torchdisentangle.evaluation import Report
 from torchdisentangle.models import NormalizingFlowModule, spline_flow
 
-MakeTrainer = Callable[..., L.Trainer]
 SCALARS = [
     "total_entropy",
     "total_correlation",
@@ -30,11 +30,6 @@ SCALARS = [
     "active_mpmi_mean",
     "effective_dimension",
 ]
-
-
-def logged(trainer: L.Trainer, prefix: str = "val") -> dict[str, float]:
-    start = f"{prefix}/manifold/"
-    return {k.removeprefix(start): float(v) for k, v in trainer.callback_metrics.items() if k.startswith(start)}
 
 
 def from_prior(model: Any, num_samples: int, seed: int = 0) -> Tensor:
@@ -65,7 +60,7 @@ def test_values_from_the_prior(
         trainer.fit(tiny_vae, loader, loader)
     else:
         getattr(trainer, stage)(tiny_vae, loader, verbose=False)
-    assert_equals(logged(trainer, "test" if stage == "test" else "val"), from_prior(tiny_vae, 64))
+    assert_equals(logged(trainer, "manifold", "test" if stage == "test" else "val"), from_prior(tiny_vae, 64))
 
 
 @pytest.mark.parametrize("source", ["posterior", "posterior_mean"])
@@ -78,7 +73,7 @@ def test_values_from_the_posterior(make_trainer: MakeTrainer, tiny_vae: Any, loa
         noise = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
         z = mean if source == "posterior_mean" else mean + (0.5 * log_variance).exp() * noise
         gram = F.gram_matrix(F.decoder_jacobian(tiny_vae.decode, z))
-    assert_equals(logged(trainer), gram)
+    assert_equals(logged(trainer, "manifold"), gram)
 
 
 def test_posterior_per_class(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
@@ -88,7 +83,7 @@ def test_posterior_per_class(make_trainer: MakeTrainer, tiny_vae: Any, loader: D
     with torch.no_grad():
         gram = F.gram_matrix(F.decoder_jacobian(tiny_vae.eval().decode, tiny_vae.encode(x)[0]))
     by_class = torch.stack([F.manifold_entropy(gram[labels == label]) for label in range(3)])
-    assert logged(trainer)["total_entropy"] == pytest.approx(by_class.mean().item(), rel=1e-5)
+    assert logged(trainer, "manifold")["total_entropy"] == pytest.approx(by_class.mean().item(), rel=1e-5)
 
 
 def test_a_flow_uses_its_own_log_determinant(make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,14 +97,14 @@ def test_a_flow_uses_its_own_log_determinant(make_trainer: MakeTrainer, monkeypa
     with torch.no_grad():
         own = 2 * 1.4189385 + adapted.log_det(z).mean().item()
         by_jacobian = F.manifold_entropy(F.gram_matrix(F.decoder_jacobian(adapted.decode, z))).item()
-    assert logged(trainer)["total_entropy"] == pytest.approx(own, abs=1e-5)
+    assert logged(trainer, "manifold")["total_entropy"] == pytest.approx(own, abs=1e-5)
     assert own == pytest.approx(by_jacobian, abs=1e-5)  # float32 flows
 
 
 def test_partition_and_standard_errors(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
     trainer = make_trainer(ManifoldEntropyCallback(50, partition=[[0, 1], [2]], standard_errors=True))
     trainer.validate(tiny_vae, loader, verbose=False)
-    gram, values = from_prior(tiny_vae, 50), logged(trainer)
+    gram, values = from_prior(tiny_vae, 50), logged(trainer, "manifold")
     expected = F.manifold_total_correlation(gram, [[0, 1], [2]]).item()
     assert values["partition_total_correlation"] == pytest.approx(expected, rel=1e-5)
     per_sample = torch.stack([F.manifold_entropy(sample[None]) for sample in gram])
@@ -124,7 +119,7 @@ def test_a_reference_of_the_data_tells_what_is_active(
     between = float(spectrum[:2].mean()) - math.log(0.5)
     trainer = make_trainer(ManifoldEntropyCallback(50, active_threshold=0.5, active_reference=between))
     trainer.validate(tiny_vae, loader, verbose=False)
-    assert logged(trainer)["active_latents"] == len(spectrum) - 1
+    assert logged(trainer, "manifold")["active_latents"] == len(spectrum) - 1
 
 
 def test_sanity_check_is_skipped_and_epochs_are_chosen(
@@ -133,9 +128,8 @@ def test_sanity_check_is_skipped_and_epochs_are_chosen(
     epochs: list[tuple[int, bool]] = []
 
     class Spy(ManifoldEntropyCallback):
-        def finish(self, trainer: L.Trainer) -> Any:
+        def keep(self, trainer: L.Trainer, report: Report) -> None:
             epochs.append((trainer.current_epoch, trainer.sanity_checking))
-            return super().finish(trainer)
 
     trainer = make_trainer(Spy(8, every_n_epochs=2), max_epochs=5, num_sanity_val_steps=2)
     trainer.fit(tiny_vae, loader, loader)
@@ -171,7 +165,7 @@ def test_averaged_weights_are_evaluated(
     averaged = averaging._average_model.module  # type: ignore[union-attr]
     assert averaged is not tiny_vae
     raw = F.manifold_entropy(from_prior(tiny_vae, 16)).item()
-    value = logged(trainer)["total_entropy"]
+    value = logged(trainer, "manifold")["total_entropy"]
     # at the end the averaged weights have been copied into the module
     assert value == pytest.approx(raw, rel=1e-5)
 
@@ -183,7 +177,7 @@ def test_second_dataloader(make_trainer: MakeTrainer, tiny_vae: Any, loader: Dat
     with torch.no_grad():
         z = tiny_vae.eval().encode(torch.ones(8, 1, 4, 4))[0]
         gram = F.gram_matrix(F.decoder_jacobian(tiny_vae.decode, z))
-    assert_equals(logged(trainer), gram)
+    assert_equals(logged(trainer, "manifold"), gram)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
@@ -195,7 +189,7 @@ def test_metrics_are_computed_in_full_precision(
     dtypes = {parameter.dtype for parameter in tiny_vae.parameters()}
     expected = {"bf16-mixed": torch.float32, "bf16-true": torch.bfloat16, "64-true": torch.float64}[precision]
     assert dtypes == {expected}
-    assert_equals(logged(trainer), from_prior(tiny_vae.float(), 32))
+    assert_equals(logged(trainer, "manifold"), from_prior(tiny_vae.float(), 32))
 
 
 def test_compiled_networks(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
@@ -205,7 +199,7 @@ def test_compiled_networks(make_trainer: MakeTrainer, tiny_vae: Any, loader: Dat
         ManifoldEntropyCallback(16, source="posterior_mean"), ManifoldEntropyCallback(16, prefix="p")
     )
     trainer.fit(tiny_vae, loader, loader)
-    assert_equals(logged(trainer, "p"), from_prior(tiny_vae, 16))
+    assert_equals(logged(trainer, "manifold", "p"), from_prior(tiny_vae, 16))
 
 
 def test_figures_to_files(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, tmp_path: Path) -> None:
@@ -259,7 +253,7 @@ def test_a_decoder_that_diverges_logs_counts_and_no_nan(
         warnings.simplefilter("always")
         trainer.fit(tiny_vae, loader, loader)
     assert any("num_nonfinite (8 in this batch)" in str(warning.message) for warning in caught)
-    assert logged(trainer) == {"num_nonfinite": 8.0}
+    assert logged(trainer, "manifold") == {"num_nonfinite": 8.0}
 
 
 def test_an_error_after_training_has_begun_is_a_warning(
@@ -285,7 +279,7 @@ def test_an_error_after_training_has_begun_is_a_warning(
     trainer = make_trainer(Break(), ManifoldEntropyCallback(8), max_epochs=1, num_sanity_val_steps=0)
     with pytest.warns(UserWarning, match="could not be evaluated: .*out of luck"):
         trainer.fit(tiny_vae, DataLoader(loader.dataset, 40), DataLoader(loader.dataset, 40))
-    assert logged(trainer) == {}
+    assert logged(trainer, "manifold") == {}
 
 
 class Gan(L.LightningModule):
@@ -328,7 +322,7 @@ def test_a_module_that_is_no_latent_model(make_trainer: MakeTrainer, loader: Dat
     [
         (lambda z: z.sum(0), "must map latents"),
         (lambda z: z @ torch.ones(5, 2), "mat1 and mat2 shapes"),
-        (lambda z: [z], "tensor"),
+        (lambda z: {"loss": z.sum()}, "must return a tensor, got dict"),
     ],
 )
 def test_decoders_that_cannot_work(

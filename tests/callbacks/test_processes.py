@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset, TensorDataset
 
+from tests.helpers import MakeTrainer
 from torchdisentangle.callbacks import ManifoldEntropyCallback
-from torchdisentangle.callbacks.rows import RowPositions
-
-MakeTrainer = Callable[..., L.Trainer]
+from torchdisentangle.evaluation import RowPositions
 
 
 def values(trainer: L.Trainer) -> dict[str, float]:
@@ -89,10 +87,10 @@ def test_every_row_has_one_position(length: int, processes: int, batch_size: int
         assert [seen[position] for position in data] == data
 
 
-def test_unknown_samplers_are_warned_of() -> None:
+def test_unknown_samplers_are_refused() -> None:
     class Stream(IterableDataset):
         def __iter__(self) -> Any:
             return iter(range(4))
 
-    with pytest.warns(UserWarning, match="not read through a DistributedSampler"):
+    with pytest.raises(ValueError, match="without a DistributedSampler"):
         RowPositions(DataLoader(Stream(), 2), 0, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.helpers import MakeTrainer, logged
 from torchdisentangle.callbacks import RepresentationSimilarityCallback
 from torchdisentangle.cli import main
 from torchdisentangle.functional import compare_posteriors, compare_with_labels
 from torchdisentangle.similarity import Fingerprint
-
-MakeTrainer = Callable[..., L.Trainer]
-
-
-def logged(trainer: L.Trainer, stage: str = "val") -> dict[str, float]:
-    prefix = f"{stage}/similarity/"
-    return {key.removeprefix(prefix): float(v) for key, v in trainer.callback_metrics.items() if key.startswith(prefix)}
 
 
 def posteriors(model: Any, loader: DataLoader) -> tuple[Tensor, Tensor]:
@@ -48,7 +41,7 @@ def test_values_of_a_validation(make_trainer: MakeTrainer, tiny_vae: Any, loader
     compared = compare_posteriors(mean, log_variance)
     labels = loader.dataset.tensors[1]  # type: ignore[attr-defined]
     to_labels = compare_with_labels(mean, log_variance, labels).normalized_mutual_information.clamp(0, 1)
-    values = logged(trainer)
+    values = logged(trainer, "similarity")
     assert values.keys() == {"total_information", "informative_channels", "nmi_to_labels"}
     assert values["total_information"] == pytest.approx(float(compared.information_a.sum()), rel=1e-5)
     assert values["informative_channels"] == (compared.information_a > 0.00694).sum()
@@ -72,7 +65,9 @@ def test_previous_evaluations_files_and_figures(
     between = compare_posteriors(third.mean, third.log_variance, second.mean, second.log_variance)
     alive = between.information_a > 0.00694
     similar = between.normalized_mutual_information.clamp(0, 1)[:, between.information_b > 0.00694]
-    assert logged(trainer)["nmi_to_previous"] == pytest.approx(float(similar[alive].amax(1).mean()), rel=1e-4)
+    assert logged(trainer, "similarity")["nmi_to_previous"] == pytest.approx(
+        float(similar[alive].amax(1).mean()), rel=1e-4
+    )
     pictures = {p.parent.name: p for p in (folder / "figures" / "val" / "similarity").rglob("11.png")}
     assert pictures.keys() == {"channels", "fingerprint", "to_previous"}
     assert main(["compare", str(folder), "--output", str(tmp_path / "out")]) == 0
@@ -83,9 +78,9 @@ def test_a_model_that_rests_has_settled(make_trainer: MakeTrainer, tiny_vae: Any
     for measure, settled in (("nmi", 1.0), ("vi", 0.0)):
         trainer = make_trainer(RepresentationSimilarityCallback(37, measure=measure, save=False))  # type: ignore[arg-type]
         trainer.validate(wide(tiny_vae), loader, verbose=False)
-        assert f"{measure}_to_previous" not in logged(trainer)
+        assert f"{measure}_to_previous" not in logged(trainer, "similarity")
         trainer.validate(tiny_vae, loader, verbose=False)
-        assert logged(trainer)[f"{measure}_to_previous"] == pytest.approx(settled, abs=1e-6)
+        assert logged(trainer, "similarity")[f"{measure}_to_previous"] == pytest.approx(settled, abs=1e-6)
 
 
 def test_reference_of_another_run(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, tmp_path: Path) -> None:
@@ -101,15 +96,15 @@ def test_reference_of_another_run(make_trainer: MakeTrainer, tiny_vae: Any, load
             heads.copy_(torch.cat([-2 * mean[[2, 0, 1]], (log_variance + change)[[2, 0, 1]]]).reshape(heads.shape))
     trainer = make_trainer(RepresentationSimilarityCallback(20, reference=str(tmp_path / "a"), save=False))
     trainer.validate(tiny_vae, loader, verbose=False)
-    assert logged(trainer)["nmi_to_reference"] == pytest.approx(1, abs=1e-5)
+    assert logged(trainer, "similarity")["nmi_to_reference"] == pytest.approx(1, abs=1e-5)
     absent = make_trainer(RepresentationSimilarityCallback(20, reference=str(tmp_path / "b")))
     with pytest.raises(MisconfigurationException, match=r"the reference cannot be read: .*holds none"):
         absent.validate(tiny_vae, loader, verbose=False)
 
 
-def callbacks() -> list[L.Callback]:
+def callbacks(folder: Path) -> list[L.Callback]:
     return [
-        RepresentationSimilarityCallback(12, prefix="few", labels=True),
+        RepresentationSimilarityCallback(12, prefix="few", labels=True, folder=str(folder)),
         RepresentationSimilarityCallback(37, prefix="all", measure="vi", save=False),
     ]
 
@@ -122,9 +117,14 @@ def test_processes_give_the_values_of_one(
     wide(tiny_vae)
     found, files = [], []
     for settings in ({}, {"strategy": "ddp_fork", "devices": processes}):
-        trainer = make_trainer(*callbacks(), default_root_dir=tmp_path / f"{len(settings)}", **settings)
+        trainer = make_trainer(*callbacks(tmp_path / f"{len(settings)}"), **settings)
         trainer.validate(tiny_vae, data, verbose=False)
-        found.append({**logged(trainer, "few"), **{f"all {k}": v for k, v in logged(trainer, "all").items()}})
+        found.append(
+            {
+                **logged(trainer, "similarity", "few"),
+                **{f"all {k}": v for k, v in logged(trainer, "similarity", "all").items()},
+            }
+        )
         files.append(Fingerprint.load(tmp_path / f"{len(settings)}" / "fingerprints" / "few" / "0.npz"))
     assert found[0].keys() == found[1].keys()
     assert found[0] == pytest.approx(found[1], rel=1e-5, abs=1e-6)  # float32 encoders on other batch sizes
@@ -143,7 +143,7 @@ def test_checkpoints_remember_the_previous_evaluation(
     first.fit(wide(tiny_vae), loader, loader)
     again = make_trainer(RepresentationSimilarityCallback(20, save=False), max_epochs=2)
     again.fit(tiny_vae, loader, loader, ckpt_path=tmp_path / "checkpoints" / "last.ckpt")
-    assert "nmi_to_previous" in logged(again)
+    assert "nmi_to_previous" in logged(again, "similarity")
 
 
 def test_a_collapsed_model_logs_no_similarity(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
@@ -152,7 +152,7 @@ def test_a_collapsed_model_logs_no_similarity(make_trainer: MakeTrainer, tiny_va
     trainer = make_trainer(RepresentationSimilarityCallback(37, labels=True, save=False))
     for _ in range(2):
         trainer.validate(tiny_vae, loader, verbose=False)
-    values = logged(trainer)
+    values = logged(trainer, "similarity")
     assert values.keys() == {"total_information", "informative_channels"}
     assert values["informative_channels"] == 0
 
@@ -167,7 +167,7 @@ def test_deterministic_encoders_need_a_resolution(make_trainer: MakeTrainer, tin
     trainer.validate(tiny_vae, loader, verbose=False)
     mean = encode(loader.dataset.tensors[0])[0].detach().double()  # type: ignore[attr-defined]
     expected = compare_posteriors(mean, torch.full_like(mean, 0.01).log()).information_a.sum()
-    assert logged(trainer)["total_information"] == pytest.approx(float(expected), rel=1e-5)
+    assert logged(trainer, "similarity")["total_information"] == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_shuffled_data_are_refused(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.utils.data import DataLoader
 
+from tests.helpers import MakeTrainer
 from torchdisentangle.callbacks import ManifoldTopologyCallback
-from torchdisentangle.functional.submanifold import conditional_latents
+from torchdisentangle.functional.topology.submanifold import conditional_latents
 from torchdisentangle.models import as_latent_model
 from torchdisentangle.topology import ManifoldTopologyScore
 
-MakeTrainer = Callable[..., L.Trainer]
 SETTINGS: dict[str, Any] = {"num_draws": 3, "num_landmarks": 16, "gamma": 1 / 8, "max_holes": 6, "num_threads": 1}
 
 

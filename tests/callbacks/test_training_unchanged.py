@@ -57,6 +57,19 @@ def test_bitwise_the_same(
     assert (with_callback[3] == without[3]).all()
 
 
+def test_layers_that_are_built_by_their_first_batch(
+    make_trainer: Callable[..., L.Trainer], tiny_vae: Any, loader: DataLoader
+) -> None:
+    """Decoding before training would draw the decoder's weights before those of the encoder."""
+    tiny_vae.encoder[1], tiny_vae.body[0] = nn.LazyLinear(16), nn.LazyLinear(16)
+    without = train(make_trainer, tiny_vae, loader.dataset)
+    callback = ManifoldEntropyCallback(16)
+    with_callback = train(make_trainer, tiny_vae, loader.dataset, callback)
+    assert callback.report is not None
+    assert without[0].losses == with_callback[0].losses
+    assert_identical(dict(with_callback[0].state_dict()), dict(without[0].state_dict()))
+
+
 def test_the_comparison_can_fail(make_trainer: Callable[..., L.Trainer], tiny_vae: Any, loader: DataLoader) -> None:
     class Careless(L.Callback):
         def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,24 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.helpers import MakeTrainer
 from torchdisentangle.callbacks import LatentTraversalCallback
 from torchdisentangle.models import LatentModel, Posterior, Prior, as_latent_model
 from torchdisentangle.plots import plot_traversals
 
-MakeTrainer = Callable[..., L.Trainer]
 UNIFORM = torch.tensor([False, True])
+
+
+def shown(callback: LatentTraversalCallback) -> tuple[Tensor, Tensor, list[int]]:
+    assert callback.report is not None
+    matrices = callback.report.matrices
+    return matrices["traversals"], matrices["steps"], matrices["latents"].tolist()
 
 
 def test_one_latent_moves_and_the_others_stay(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
     callback = LatentTraversalCallback(num_steps=5, span=1.5)
     make_trainer(callback).validate(tiny_vae, loader, verbose=False)
-    data, values, latents = callback._shown  # type: ignore[misc]
+    data, values, latents = shown(callback)
     assert values.tolist() == [-1.5, -0.75, 0.0, 0.75, 1.5]
     model = as_latent_model(tiny_vae.eval())
     first = next(iter(loader))[0][:1]
@@ -63,7 +68,7 @@ def test_steps_are_standard_deviations_of_the_datums_own_prior(make_trainer: Mak
     callback = LatentTraversalCallback(num_steps=3, span=2.0)
     batch = TensorDataset(torch.zeros(4, 2), torch.ones(4, dtype=torch.int64))
     make_trainer(callback).validate(Module(), DataLoader(batch, 4), verbose=False)
-    data, _, latents = callback._shown  # type: ignore[misc]
+    data, _, latents = shown(callback)
     moved = {latent: data[row, :, latent] for row, latent in enumerate(latents)}
     torch.testing.assert_close(moved[0], 5 + 2 * 3 * torch.tensor([-1.0, 0.0, 1.0]))
     torch.testing.assert_close(moved[1], 7 + 2 * 4 / 12**0.5 * torch.tensor([-1.0, 0.0, 1.0]))
@@ -82,7 +87,7 @@ def test_a_generator_starts_at_the_centre(make_trainer: MakeTrainer, loader: Dat
     gan = Gan()
     callback = LatentTraversalCallback(num_steps=3, num_latents=1)
     make_trainer(callback).validate(gan, loader, verbose=False)
-    data, _, latents = callback._shown  # type: ignore[misc]
+    data, _, latents = shown(callback)
     assert data.shape == (1, 3, 6)
     assert latents == [int(gan.generator.weight.norm(dim=0).argmax())]
     torch.testing.assert_close(data[0, 1], gan.generator.bias.detach())

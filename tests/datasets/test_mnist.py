@@ -61,7 +61,7 @@ def test_zipped_files(tmp_path: Path) -> None:
     write(tmp_path, "train")
     plain = MNIST(tmp_path)
     for file in list(tmp_path.iterdir()):
-        (tmp_path / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), 1))
+        (tmp_path / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), 1, mtime=0))
         file.unlink()
     zipped = MNIST(tmp_path)
     assert torch.equal(plain.images, zipped.images)
@@ -88,12 +88,12 @@ WHOLE = idx(IMAGES)
         ("type", b"\0\0\x0a\x03" + WHOLE[4:], "is not an IDX file: it begins with 00 00 0a 03"),
         ("zeros", b"\0\1" + WHOLE[2:], "is not an IDX file: it begins with 00 01 08 03"),
         ("little-endian", WHOLE[3::-1] + WHOLE[4:], "is not an IDX file: it begins with 03 08 00 00"),
-        ("zipped", gzip.compress(WHOLE), "is not an IDX file: it begins with 1f 8b"),
+        ("zipped", gzip.compress(WHOLE, mtime=0), "is not an IDX file: it begins with 1f 8b"),
         ("header", WHOLE[:14], "should have 3 dimensions, but ends after 14 bytes"),
         ("short", WHOLE[:-7], r"should hold \(5, 28, 28\) values of uint8, but has 3913 bytes"),
         ("long", WHOLE + b"\0", r"should hold \(5, 28, 28\) values of uint8, but has 3921 bytes"),
         ("unzipped.gz", WHOLE, "cannot be unzipped: Not a gzipped file"),
-        ("short.gz", gzip.compress(WHOLE)[:-20], "cannot be unzipped: Compressed file ended"),
+        ("short.gz", gzip.compress(WHOLE, mtime=0)[:-20], "cannot be unzipped: Compressed file ended"),
     ],
 )
 def test_broken_files_are_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:

@@ -37,7 +37,7 @@ def write(folder: Path, *, zipped: bool = False) -> dict[tuple[int, ...], np.nda
         for kind, data in contents.items():
             name = f"smallnorb-5x{''.join(map(str, instances))}x9x18x6x2x96x96-{part}-{kind}.mat"
             if zipped:
-                (folder / f"{name}.gz").write_bytes(gzip.compress(data, 1))
+                (folder / f"{name}.gz").write_bytes(gzip.compress(data, 1, mtime=0))
             else:
                 (folder / name).write_bytes(data)
     return stored

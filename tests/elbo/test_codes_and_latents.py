@@ -80,7 +80,7 @@ def test_pairs_by_scikit_learn() -> None:
             expected = mutual_info_score(bins[:, i], bins[:, j]) if i != j else 0.0
             assert float(pairs[i, j]) == pytest.approx(expected, abs=1e-12)
     assert float(filled(CodeMutualInformation(5), CODES).compute()) == pytest.approx(float(pairs.sum()) / 6)
-    in_range = filled(CodeMutualInformation(4, code_range=(-2, 2)), CODES)
+    in_range = filled(CodeMutualInformation(4, edges=(-2, 2)), CODES)
     bins = (CODES / 1.0).floor().clamp(-2, 1)
     assert float(in_range.pairwise()[0, 1]) == pytest.approx(mutual_info_score(bins[:, 0], bins[:, 1]), abs=1e-12)
 
@@ -124,11 +124,14 @@ def test_constant_duplicated_single_and_few_codes() -> None:
         assert values == pytest.approx([0, 0, 0, 0], abs=1e-6)  # a square root of rounding errors
 
 
-def test_a_far_mean_costs_few_digits() -> None:
-    near, far = GaussianTotalCorrelation(), GaussianTotalCorrelation()
-    near.update(CODES.double())
-    far.update(CODES.double() + 1e4)
-    assert float(far.compute()) == pytest.approx(float(near.compute()), rel=1e-6)
+@pytest.mark.parametrize("metric", [GaussianTotalCorrelation(), GaussianWassersteinCorrelation()])
+def test_a_far_mean_costs_no_digits_but_its_own(metric: Any) -> None:
+    """Codes at 1e6 keep ten digits behind the point; centred sums lose no more."""
+    near = metric.clone()
+    for batch in CODES.double().split(7):
+        near.update(batch)
+        metric.update(batch + 1e6)
+    assert float(metric.compute()) == pytest.approx(float(near.compute()), rel=1e-8)
 
 
 def test_nonfinite_rows_are_left_out_and_bad_input_is_refused() -> None:
@@ -138,15 +141,18 @@ def test_nonfinite_rows_are_left_out_and_bad_input_is_refused() -> None:
             metric.update(broken)
         assert int(metric.num_nonfinite) == 2
         assert torch.equal(metric.compute(), filled(expected, CODES).compute())
-        with pytest.raises(ValueError, match="so far had 3 latents"):
+        with pytest.raises(ValueError, match="so far had 3 columns of codes"):
             metric.update(CODES[:, :2])
-        with pytest.raises(ValueError, match="floating point of shape"):
+        with pytest.raises(TypeError, match="codes must be floating point of shape"):
             metric.update(CODES.long())
+        with pytest.raises(TypeError, match="index must be integers"):
+            metric.update(CODES, index=CODES)
         metric.reset()
         with pytest.raises(ValueError, match="has no codes"):
             metric.compute()
-    with pytest.raises(ValueError, match="lower and an upper end"):
-        CodeMutualInformation(code_range=[1.0])
+    for edges, message in (((1.0,), "two finite numbers"), ((1.0, 1.0), "that ascend"), ("data", "'prior' or two")):
+        with pytest.raises(ValueError, match=message):
+            CodeMutualInformation(edges=edges)  # type: ignore[arg-type]
 
 
 def test_plots() -> None:

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchmetrics import Metric
 
-import torchdisentangle.statistics.posterior as posterior
+import torchdisentangle.statistics.aggregate as aggregate
 from torchdisentangle import (
     DimensionWiseKL,
     ELBODecomposition,
     IndexCodeMutualInformation,
+    LatentKL,
     StatisticCollection,
     TotalCorrelation,
+    elbo_metrics,
 )
 from torchdisentangle.functional import elbo_decomposition
 
@@ -56,11 +58,28 @@ def test_functional_form() -> None:
     mean, log_variance = gaussians(300, 3, 0.4, 0.5)
     metric = ELBODecomposition(num_queries=100)
     metric.update(mean, log_variance)
-    z = metric.queries(100).z
-    expected = elbo_decomposition(z, metric.mean, metric.log_variance)
+    posterior = metric._posterior()
+    z = posterior.queries(100).z
+    expected = elbo_decomposition(z, posterior.mean, posterior.log_variance)
     assert [float(metric.compute()[name]) for name in NAMES] == pytest.approx([float(term) for term in expected])
     with pytest.raises(ValueError, match="latents of 1 to 50 rows"):
         elbo_decomposition(z, mean[:50], log_variance[:50])
+
+
+@pytest.mark.parametrize("row", [0, 3, 2000])  # by their hashes: not among 1,000 kept; kept; queried
+@pytest.mark.parametrize("max_rows", [2**15, 1000])
+def test_one_broad_posterior_moves_only_the_dimension_wise_kl(row: int, max_rows: int) -> None:
+    """Its share of the mutual information is at most log N / N, whether or not it is queried or kept at all."""
+    mean, log_variance = gaussians(4000, 10, 0.5)
+    without = decomposed(mean, log_variance, num_queries=400, max_rows=max_rows)
+    log_variance[row] = 12.0
+    values = decomposed(mean, log_variance, num_queries=400, max_rows=max_rows)
+    assert values["kl"] > without["kl"] + 10
+    assert values["mutual_information"] < math.log(4000)
+    for name in ("mutual_information", "total_correlation"):
+        # two standard errors: the term is noise where the control variate is another one
+        assert values[name] == pytest.approx(without[name], abs=0.1)
+    assert sum(values[name] for name in NAMES) == pytest.approx(values["kl"], rel=1e-12)
 
 
 def test_narrow_posteriors_are_islands() -> None:
@@ -107,7 +126,7 @@ def test_separate_posteriors_reach_the_ceiling() -> None:
     metric = IndexCodeMutualInformation(num_queries=50)
     metric.update(mean, torch.zeros(300, 2))
     assert float(metric.compute()) == pytest.approx(math.log(300), abs=1e-9)
-    assert metric.ceiling == pytest.approx(math.log(300))
+    assert float(metric.ceiling()) == pytest.approx(math.log(300))
     sampled = IndexCodeMutualInformation(num_queries=50, max_rows=100)
     sampled.update(mean, torch.zeros(300, 2))
     assert float(sampled.compute()) == pytest.approx(math.log(100), abs=1e-9)
@@ -169,9 +188,9 @@ def members() -> dict[str, Metric]:
 
 
 def test_a_collection_computes_the_aggregate_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls, original = [], posterior.aggregate_log_sums
+    calls, original = [], aggregate.aggregate_log_sums
     monkeypatch.setattr(
-        posterior, "aggregate_log_sums", lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs)
+        aggregate, "aggregate_log_sums", lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs)
     )
     collection = StatisticCollection(members())  # type: ignore[arg-type]
     assert len(collection.compute_groups) == 1
@@ -181,6 +200,25 @@ def test_a_collection_computes_the_aggregate_once(monkeypatch: pytest.MonkeyPatc
     assert len(calls) == 2
     flat = {name.removeprefix("all_"): float(value) for name, value in values.items()}
     assert sum(flat[name] for name in NAMES) == pytest.approx(flat["kl"])
+
+
+def test_minibatches_have_no_ceiling_and_errors_have_the_values_names() -> None:
+    metric = ELBODecomposition("mss", dataset_size=50)
+    metric.update(*gaussians(50, 3, 0.4))
+    assert metric.ceiling().isposinf()
+    assert metric.standard_error().keys() == metric.compute().keys()
+    assert repr(metric) == "ELBODecomposition(estimator='mss', dataset_size=50)"
+
+
+def test_the_collection_is_updated_by_the_means_and_keywords() -> None:
+    mean, log_variance = gaussians(50, 3, 0.4)
+    metrics = elbo_metrics(num_queries=30)
+    assert len(metrics.compute_groups) == 3  # posteriors; moments of codes; pairs of codes
+    metrics.update(mean, log_variance=log_variance, index=torch.arange(50))
+    values, kl = metrics.compute(), LatentKL()
+    kl.update(mean, log_variance)
+    assert torch.equal(values["latent_kl"], kl.compute())
+    assert float(values["mutual_information"]) == decomposed(mean, log_variance, num_queries=30)["mutual_information"]
 
 
 def work(rank: int, cuts: list[int], settings: dict[str, Any]) -> list[float]:
@@ -241,15 +279,18 @@ def test_nonfinite_rows_are_left_out(settings: dict[str, Any]) -> None:
         empty.compute()
 
 
-def test_forward_gives_the_batch_and_goes_on() -> None:
-    mean, log_variance = gaussians(20, 3, 0.4)
-    metric = TotalCorrelation()
-    batch = metric(mean[:10], log_variance[:10])
-    alone = TotalCorrelation()
-    alone.update(mean[:10], log_variance[:10])
-    assert torch.equal(batch, alone.compute())
-    metric(mean[10:], log_variance[10:])
-    assert float(metric.compute()) == pytest.approx(decomposed(mean, log_variance)["total_correlation"], abs=1e-12)
+@pytest.mark.parametrize("settings", [{}, {"estimator": "mss", "dataset_size": 60}])
+@pytest.mark.parametrize("with_index", [False, True])
+def test_forward_gives_the_batch_whatever_came_before(settings: dict[str, Any], with_index: bool) -> None:
+    mean, log_variance = gaussians(30, 3, 0.4)
+    metric, whole = TotalCorrelation(**settings), TotalCorrelation(**settings)
+    for rows in torch.arange(30).split(10):
+        index = {"index": rows} if with_index else {}
+        alone = TotalCorrelation(**settings)
+        alone.update(mean[rows], log_variance[rows], **index)
+        whole.update(mean[rows], log_variance[rows], **index)
+        assert torch.equal(metric(mean[rows], log_variance[rows], **index), alone.compute())
+    torch.testing.assert_close(metric.compute(), whole.compute(), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +300,7 @@ def test_forward_gives_the_batch_and_goes_on() -> None:
         ({"estimator": "mss"}, "needs dataset_size"),
         ({"estimator": "mws", "dataset_size": 0}, "needs dataset_size"),
         ({"num_queries": 0}, "num_queries must be at least 1"),
-        ({"max_rows": 0}, "capacity must be at least 1"),
+        ({"max_rows": 0}, "max_rows must be at least 1"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from torchdisentangle.functional import products
+from torchdisentangle.functional.manifold import vector_products
 
 
 @pytest.fixture(autouse=True)
 def _fresh_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.manual_seed(0)
-    monkeypatch.setattr(products, "_warned", set())
+    monkeypatch.setattr(vector_products, "_warned", set())
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # everything here is tiny: several threads would mostly wait for each other
     yield

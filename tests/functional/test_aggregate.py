@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from torch import Tensor
 
-from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
-from torchdisentangle.functional.memory import PeakMemory
+from torchdisentangle.functional.elbo.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.manifold.decoder_memory import PeakMemory
 
 GENERATOR = torch.Generator().manual_seed(0)
 MEAN = torch.randn(61, 3, generator=GENERATOR).double()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from torchdisentangle import functional as F
+from torchdisentangle.functional.supervised import binning as F
 
 GENERATOR = torch.Generator().manual_seed(0)
 

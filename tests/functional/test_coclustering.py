@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchdisentangle.functional.coclustering import block_score, co_cluster
+from torchdisentangle.functional.topology.coclustering import block_score, co_cluster
 
 GROUPS = torch.arange(6) // 2
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from torchdisentangle import functional as F
-from torchdisentangle.functional.elbo import adjusted_to_kl, minibatch_log_weights
+from torchdisentangle.functional.elbo.decomposition import adjusted_to_kl, kl_beyond_queries
+from torchdisentangle.functional.elbo.minibatch import minibatch_log_weights
 
 GENERATOR = torch.Generator().manual_seed(0)
 MEAN = torch.randn(7, 3, generator=GENERATOR).double()
@@ -116,6 +117,26 @@ def test_the_correction_adds_up_and_leaves_constants_alone(seed: int, count: int
     assert float(value[0]) == pytest.approx(3.0)
     assert float(left[0]) == pytest.approx(0.0, abs=1e-12)
     assert (left >= 0).all()
+
+
+def test_what_the_queries_do_not_reach_goes_to_the_last_term() -> None:
+    """A row of 1,000 nats that is not queried, of 50: all of it is dimension-wise KL, and the sum is exact."""
+    generator = torch.Generator().manual_seed(3)
+    mean, noise = torch.randn(2, 50, 2, generator=generator).double()
+    log_variance = torch.full_like(mean, -1.0)
+    z = (mean + (0.5 * log_variance).exp() * noise)[:20]
+    plain = F.elbo_decomposition(z, mean, log_variance)
+    log_variance[-1] = 7.0
+    kl = F.gaussian_kl(mean, log_variance).sum(1)
+    terms = F.elbo_decomposition(z, mean, log_variance)
+    assert float(sum(terms)) == pytest.approx(float(kl.mean()), rel=1e-12)
+    # one row less that could be confused: (d - 1) log N / N, and of the mean that is left 1 / N
+    assert float(terms.mutual_information) == pytest.approx(float(plain.mutual_information), abs=0.1)
+    assert float(terms.total_correlation) == pytest.approx(float(plain.total_correlation), abs=0.1)
+    assert float(kl_beyond_queries(kl[:-1], 20)) == 0.0
+    unseen = kl_beyond_queries(kl[:-1], 20, kl.mean())  # the sample lacks the row, the mean has it
+    torch.testing.assert_close(unseen, kl.mean() - kl[:-1].mean())
+    assert float(kl_beyond_queries(kl[:-1], 20, kl[:-1].mean() + 0.01)) == 0.0
 
 
 def test_the_correction_takes_noise_away() -> None:

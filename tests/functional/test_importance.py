@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from torchdisentangle.functional.importance import (
+from torchdisentangle.functional.supervised.importance import (
     completeness_per_factor,
     dci_completeness,
     dci_disentanglement,

@@ -14,7 +14,12 @@ from sklearn.metrics.cluster import expected_mutual_information as sklearn_expec
 from torch import Tensor
 
 from torchdisentangle import functional as F
-from torchdisentangle.functional.counts import joint_counts, joint_weights
+from torchdisentangle.functional.supervised.joint_counts import (
+    _added_by_product,
+    _added_one_by_one,
+    joint_counts,
+    joint_weights,
+)
 
 LOG2, LOG3 = math.log(2), math.log(3)
 
@@ -134,3 +139,11 @@ def test_tables_of_hard_and_soft_counts_agree_with_a_loop() -> None:
     assert torch.equal(joint_counts(bins, values, 5, 4), expected)
     weights = torch.nn.functional.one_hot(bins, 5).double()
     assert torch.equal(joint_weights(weights, values, 4), expected.double())
+
+
+def test_sums_on_a_gpu_are_those_on_a_cpu() -> None:
+    """A product of matrices there, additions one by one here."""
+    generator = torch.Generator().manual_seed(0)
+    rows, values = torch.rand(50, 6, generator=generator).double(), torch.randint(4, (50,), generator=generator)
+    found, expected = (add(rows, values, 5) for add in (_added_by_product, _added_one_by_one))
+    torch.testing.assert_close(found, expected, rtol=1e-14, atol=0)  # sums of some 12 numbers in another order

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchdisentangle.functional.intervention import (
+from torchdisentangle.functional.supervised.intervention import (
     above_chance,
     interventional_robustness,
     irs_score,

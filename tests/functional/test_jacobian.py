@@ -12,13 +12,14 @@ import torch
 import zuko
 from torch import Tensor, nn
 
+from tests.helpers import Cube
 from torchdisentangle.functional import (
     decoder_jacobian,
     decoder_jacobian_chunks,
     gram_matrix,
     manifold_total_correlation,
 )
-from torchdisentangle.functional.jacobian import ChunkSize
+from torchdisentangle.functional.manifold.jacobian import ChunkSize
 
 Mode = Literal["auto", "forward", "reverse"]
 Case = tuple[Callable[..., Tensor], Tensor, Tensor | None]  # a decoder, latents, and labels where it takes them
@@ -245,20 +246,6 @@ def test_a_decoder_cut_off_from_its_latents_is_not_constant(decode: Callable[[Te
 
 
 # Which mode
-
-
-class Cube(torch.autograd.Function):
-    """A function that knows its reverse mode only."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x**3
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return 3 * x**2 * grad
 
 
 class CubeWithContext(torch.autograd.Function):

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from torchdisentangle.functional import decoder_jacobian, products
+from torchdisentangle.functional import decoder_jacobian
+from torchdisentangle.functional.manifold import vector_products
 
 ROUNDING: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-12}  # fused operations round float64 in another order
 
@@ -21,9 +22,8 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounterWithBack
     """Traces and differentiates as the default backend does, needs no C++ compiler, and counts."""
     counter = CompileCounterWithBackend("aot_eager")
     torch._dynamo.reset()
-    monkeypatch.setattr(
-        products, "_compiled_products", torch.compile(products._products, backend=counter, dynamic=False)
-    )
+    compiled = torch.compile(vector_products._products, backend=counter, dynamic=False)
+    monkeypatch.setattr(vector_products, "_compiled_products", lambda: compiled)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*cannot be compiled")
         yield counter
@@ -73,9 +73,8 @@ def broken(*_: Any) -> Callable:
 @torch.no_grad()
 def test_what_cannot_be_compiled_is_computed_after_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     torch._dynamo.reset()
-    monkeypatch.setattr(
-        products, "_compiled_products", torch.compile(products._products, backend=broken, dynamic=False)
-    )
+    compiled = torch.compile(vector_products._products, backend=broken, dynamic=False)
+    monkeypatch.setattr(vector_products, "_compiled_products", lambda: compiled)
     decode, z = decoder(), torch.randn(4, 3, dtype=torch.float64)
     with pytest.warns(UserWarning, match="Sequential cannot be compiled .*no compiler here"):
         found = decoder_jacobian(decode, z, compile=True)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers import Cube
 from torchdisentangle.functional import decoder_jacobian, decoder_jacobian_chunks
-from torchdisentangle.functional.memory import PeakMemory
+from torchdisentangle.functional.manifold.decoder_memory import PeakMemory
 
 Mode = Literal["forward", "reverse"]
 
@@ -113,20 +114,6 @@ def test_a_budget_below_the_smallest_step_takes_little_more_than_that() -> None:
         for _, piece in decoder_jacobian_chunks(decode, z, memory_budget=1):
             del piece
     assert memory.peak <= 2 * smallest_step(decode, z)  # the columns of a Jacobian and the Jacobian exist together
-
-
-class Cube(torch.autograd.Function):
-    """A function that knows its reverse mode only."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x**3
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return 3 * x**2 * grad
 
 
 @pytest.mark.filterwarnings("ignore:.*cannot be differentiated in forward mode")

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
-from torchdisentangle.functional.living_times import (
+from torchdisentangle.functional.topology.living_times import (
     entropic_barycenter,
     geometry_score,
     quantile_function,
     relative_living_times,
 )
-from torchdisentangle.functional.witness import draw_landmarks, living_times_of_draws, witness_holes
+from torchdisentangle.functional.topology.witness import draw_landmarks, living_times_of_draws, witness_holes
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.helpers import NORMAL_ENTROPY, assert_close, on_devices, random_jacobian, random_orthogonal
 from torchdisentangle.functional import (
     decoder_jacobian,
     effective_dimension,
@@ -25,46 +25,29 @@ from torchdisentangle.functional import (
     manifold_total_correlation,
 )
 
-NORMAL_ENTROPY = 1.4189385332046727  # (1 + log 2 pi) / 2
-
-# Means over a few samples of logarithms of Gram matrices with condition numbers of at most some thousands: each
-# entry carries about 2^-53, which the inverse inside a determinant amplifies by the condition number.
-ROUNDING: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
-
 seeds = st.integers(0, 2**16)
 latent_dims = st.integers(2, 6)
-
-
-def random_jacobian(n: int = 5, data_dim: int = 8, latent_dim: int = 4, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, data_dim, latent_dim, generator=generator, dtype=torch.float64)
-
-
-def random_orthogonal(dim: int, seed: int = 0) -> Tensor:
-    return torch.linalg.qr(random_jacobian(1, dim, dim, seed)[0])[0]
-
-
-def assert_close(actual: Tensor, expected: Tensor | float) -> None:
-    torch.testing.assert_close(actual, torch.as_tensor(expected, dtype=torch.float64), **ROUNDING)
 
 
 # Linear decoders
 
 
-def linear_decoder(seed: int = 0) -> tuple[Tensor, Tensor]:
-    """A matrix ``A``, and the Gram matrices of ``z -> A z``."""
-    matrix = random_jacobian(1, 8, 4, seed)[0]
-    z = random_jacobian(1, 6, 4, seed + 1)[0]
-    return matrix, gram_matrix(decoder_jacobian(lambda z: z @ matrix.T, z))
+def linear_decoder(device: str) -> tuple[Tensor, Tensor]:
+    """A matrix ``A``, and the Gram matrices of ``z -> A z``, computed on a device."""
+    matrix = random_jacobian(1, 8, 4)[0]
+    z = random_jacobian(1, 6, 4, seed=1)[0].to(device)
+    return matrix, gram_matrix(decoder_jacobian(lambda z: z @ matrix.T.to(device), z))
 
 
-def test_spectrum_of_a_linear_decoder() -> None:
-    matrix, gram = linear_decoder()
+@on_devices
+def test_spectrum_of_a_linear_decoder(device: str) -> None:
+    matrix, gram = linear_decoder(device)
     assert_close(manifold_entropy_spectrum(gram), NORMAL_ENTROPY + matrix.norm(dim=0).log())
 
 
-def test_entropy_of_a_linear_decoder_is_that_of_its_gaussian() -> None:
-    matrix, gram = linear_decoder()
+@on_devices
+def test_entropy_of_a_linear_decoder_is_that_of_its_gaussian(device: str) -> None:
+    matrix, gram = linear_decoder(device)
     gaussian = torch.distributions.MultivariateNormal(torch.zeros(4).double(), matrix.T @ matrix)
     assert_close(manifold_entropy(gram), gaussian.entropy())
     for part in ([1], [0, 2], [1, 2, 3]):
@@ -74,14 +57,16 @@ def test_entropy_of_a_linear_decoder_is_that_of_its_gaussian() -> None:
         assert_close(manifold_entropy(gram, part), marginal.entropy())
 
 
-def test_total_correlation_of_a_linear_decoder() -> None:
-    matrix, gram = linear_decoder()
+@on_devices
+def test_total_correlation_of_a_linear_decoder(device: str) -> None:
+    matrix, gram = linear_decoder(device)
     expected = matrix.norm(dim=0).log().sum() - 0.5 * torch.linalg.slogdet(matrix.T @ matrix)[1]
     assert_close(manifold_total_correlation(gram), expected)
 
 
-def test_pairwise_information_of_a_linear_decoder() -> None:
-    matrix, gram = linear_decoder()
+@on_devices
+def test_pairwise_information_of_a_linear_decoder(device: str) -> None:
+    matrix, gram = linear_decoder(device)
     mpmi = manifold_pairwise_mutual_information(gram)
     for i in range(4):
         for j in range(4):
@@ -93,18 +78,22 @@ def test_pairwise_information_of_a_linear_decoder() -> None:
 # Orthogonal and principal-component decoders
 
 
+@on_devices
 @given(seed=seeds, dim=latent_dims)
-def test_orthogonal_columns_share_nothing(seed: int, dim: int) -> None:
-    gram = gram_matrix((random_orthogonal(dim, seed) * torch.logspace(-2, 2, dim, dtype=torch.float64))[None])
+def test_orthogonal_columns_share_nothing(seed: int, dim: int, device: str) -> None:
+    columns = random_orthogonal(dim, seed) * torch.logspace(-2, 2, dim, dtype=torch.float64)
+    gram = gram_matrix(columns[None].to(device))
     assert_close(manifold_total_correlation(gram), 0.0)
     assert_close(manifold_pairwise_mutual_information(gram), torch.zeros(dim, dim))
 
 
-def test_principal_components_have_their_log_standard_deviation_as_entropy() -> None:
+@on_devices
+def test_principal_components_have_their_log_standard_deviation_as_entropy(device: str) -> None:
     data = random_jacobian(1, 500, 6)[0] @ random_jacobian(1, 6, 6, seed=1)[0]
     variances, components = torch.linalg.eigh(data.T.cov())
     decoder = components * variances.sqrt()
-    gram = gram_matrix(decoder_jacobian(lambda z: z @ decoder.T, random_jacobian(1, 3, 6, seed=2)[0]))
+    z = random_jacobian(1, 3, 6, seed=2)[0].to(device)
+    gram = gram_matrix(decoder_jacobian(lambda z: z @ decoder.T.to(device), z))
     assert_close(manifold_entropy_spectrum(gram), 0.5 * variances.log() + NORMAL_ENTROPY)
     assert_close(manifold_total_correlation(gram), 0.0)
 
@@ -112,14 +101,15 @@ def test_principal_components_have_their_log_standard_deviation_as_entropy() -> 
 # The polar map
 
 
-def test_the_polar_map_is_orthogonal_everywhere() -> None:
+@on_devices
+def test_the_polar_map_is_orthogonal_everywhere(device: str) -> None:
     def polar(z: Tensor) -> Tensor:
         angle, radius = z.unbind(1)
         return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
 
     generator = torch.Generator().manual_seed(0)
     z = torch.rand(100, 2, generator=generator, dtype=torch.float64) + 0.5
-    gram = gram_matrix(decoder_jacobian(polar, z))
+    gram = gram_matrix(decoder_jacobian(polar, z.to(device)))
     mean_log_radius = z[:, 1].log().mean()
     assert_close(manifold_entropy_spectrum(gram), NORMAL_ENTROPY + torch.tensor([1.0, 0.0]).double() * mean_log_radius)
     assert_close(manifold_pairwise_mutual_information(gram), torch.zeros(2, 2))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.helpers import NORMAL_ENTROPY, assert_close, random_jacobian, random_orthogonal
 from torchdisentangle.functional import (
     entropic_decomposition,
     gram_matrix,
@@ -17,21 +16,6 @@ from torchdisentangle.functional import (
     manifold_mutual_information,
     manifold_total_correlation,
 )
-
-NORMAL_ENTROPY = 1.4189385332046727  # (1 + log 2 pi) / 2
-
-# Means over a few samples of logarithms of Gram matrices with condition numbers of at most some thousands: each
-# entry carries about 2^-53, which the inverse inside a determinant amplifies by the condition number.
-ROUNDING: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
-
-
-def random_jacobian(n: int = 5, data_dim: int = 8, latent_dim: int = 4, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, data_dim, latent_dim, generator=generator, dtype=torch.float64)
-
-
-def random_orthogonal(dim: int, seed: int = 0) -> Tensor:
-    return torch.linalg.qr(random_jacobian(1, dim, dim, seed)[0])[0]
 
 
 def partitions(items: list[int]) -> Iterator[list[list[int]]]:
@@ -47,10 +31,6 @@ def partitions(items: list[int]) -> Iterator[list[list[int]]]:
 
 
 ALL_PARTITIONS = list(partitions([0, 1, 2, 3]))
-
-
-def assert_close(actual: Tensor, expected: Tensor | float) -> None:
-    torch.testing.assert_close(actual, torch.as_tensor(expected, dtype=torch.float64), **ROUNDING)
 
 
 def test_there_are_fifteen_partitions_of_four() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
+from tests.helpers import NORMAL_ENTROPY, assert_close, random_jacobian, random_orthogonal
 from torchdisentangle.functional import (
     active_latents,
     effective_dimension,
@@ -22,27 +21,9 @@ from torchdisentangle.functional import (
     manifold_total_correlation,
     principal_spectrum,
 )
-from torchdisentangle.functional.gram import DEAD_NORM, MAX_PAIRWISE
+from torchdisentangle.functional.manifold.gram import DEAD_NORM, MAX_PAIRWISE
 
-NORMAL_ENTROPY = 1.4189385332046727  # (1 + log 2 pi) / 2
 DEAD_ENTROPY = NORMAL_ENTROPY + math.log(DEAD_NORM)
-
-# Means over a few samples of logarithms of Gram matrices with condition numbers of at most some thousands: each
-# entry carries about 2^-53, which the inverse inside a determinant amplifies by the condition number.
-ROUNDING: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
-
-
-def random_jacobian(n: int = 5, data_dim: int = 8, latent_dim: int = 4, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, data_dim, latent_dim, generator=generator, dtype=torch.float64)
-
-
-def random_orthogonal(dim: int, seed: int = 0) -> Tensor:
-    return torch.linalg.qr(random_jacobian(1, dim, dim, seed)[0])[0]
-
-
-def assert_close(actual: Tensor, expected: Tensor | float) -> None:
-    torch.testing.assert_close(actual, torch.as_tensor(expected, dtype=torch.float64), **ROUNDING)
 
 
 # Floors

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.helpers import assert_close, random_jacobian
 from torchdisentangle.functional import (
     gram_matrix,
     manifold_cross_pairwise_mutual_information,
     manifold_pairwise_mutual_information,
     match_latents,
 )
-from torchdisentangle.functional.gram import MAX_PAIRWISE
-
-# Means over a few samples of logarithms of Gram matrices with condition numbers of at most some thousands: each
-# entry carries about 2^-53, which the inverse inside a determinant amplifies by the condition number.
-ROUNDING: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
+from torchdisentangle.functional.manifold.gram import MAX_PAIRWISE
 
 seeds = st.integers(0, 2**16)
-
-
-def random_jacobian(n: int = 5, data_dim: int = 8, latent_dim: int = 4, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, data_dim, latent_dim, generator=generator, dtype=torch.float64)
-
-
-def assert_close(actual: Tensor, expected: Tensor | float) -> None:
-    torch.testing.assert_close(actual, torch.as_tensor(expected, dtype=torch.float64), **ROUNDING)
 
 
 def pairwise_by_loops(jacobian_a: Tensor, jacobian_b: Tensor) -> Tensor:

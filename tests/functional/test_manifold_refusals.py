@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.helpers import random_jacobian
 from torchdisentangle.functional import (
     entropic_decomposition,
     gram_matrix,
@@ -20,11 +21,6 @@ from torchdisentangle.functional import (
     manifold_total_correlation,
     match_latents,
 )
-
-
-def random_jacobian(n: int = 5, data_dim: int = 8, latent_dim: int = 4, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, data_dim, latent_dim, generator=generator, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (3, 2, 4), (0, 2, 2), (3, 0, 0)], ids=str)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.memory import PeakMemory
+from torchdisentangle.functional.manifold.decoder_memory import PeakMemory
 
 KIB = 1024
 

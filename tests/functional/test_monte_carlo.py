@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from torchdisentangle import functional as F
-from torchdisentangle.functional import monte_carlo
+from torchdisentangle.functional.similarity import monte_carlo
 
 GENERATOR = torch.Generator().manual_seed(0)
 MEAN_A, MEAN_B = (torch.randn(40, d, generator=GENERATOR).double() for d in (3, 2))
@@ -111,6 +111,21 @@ def test_the_error_of_a_ratio_is_propagated_as_by_hand() -> None:
     by_hand = (4 * deviation[4] ** 2 + deviation[2] ** 2 + deviation[3] ** 2).sqrt() / math.sqrt(5000)
     assert vi.value == pytest.approx(2 * i_uv - i_uu - i_vv)
     assert vi.standard_error == pytest.approx(by_hand.item(), rel=1e-9)
+
+
+def test_a_similarity_that_samples_cannot_know_is_not_zero() -> None:
+    """Weak spaces and 50 samples: where an own information comes out negative, NMI is NaN, not 0 without an error."""
+    weak = 0.2 * MEAN_B, torch.zeros_like(MEAN_B)
+    runs = [F.space_similarity(*weak, *weak, num_samples=50, seed=seed) for seed in range(40)]
+    nmi = torch.stack([torch.stack([*run.normalized_mutual_information]) for run in runs])
+    unknown = nmi.isnan()
+    assert 0 < int(unknown[:, 0].sum()) < 40  # both happen
+    assert torch.equal(unknown[:, 0], unknown[:, 1])
+    assert (nmi[~unknown[:, 0], 0] != 0).all()
+    assert all(run.information_a.value.isfinite() for run in runs)
+    dead = torch.zeros_like(MEAN_A), torch.zeros_like(MEAN_A)  # carries nothing, which every sample says
+    similarity = F.space_similarity(*dead, MEAN_B, LOG_VARIANCE_B, num_samples=50)
+    assert float(similarity.normalized_mutual_information.value) == 0
 
 
 def test_seeds_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

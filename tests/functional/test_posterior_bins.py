@@ -13,14 +13,14 @@ from scipy.special import rel_entr
 from scipy.stats import norm
 from torch import Tensor
 
-from torchdisentangle.functional import informativeness, misjed, quantize_posterior
-from torchdisentangle.functional.information import entropy, mutual_information
-from torchdisentangle.functional.posterior_bins import (
+from torchdisentangle.functional import binned_informativeness, misjed, quantize_posterior
+from torchdisentangle.functional.informativeness.quantization import (
     LatentEntropies,
     mutual_information_of,
     pairwise_bin_sums,
     symmetric_matrix,
 )
+from torchdisentangle.functional.supervised.information import entropy, mutual_information
 
 WIDTH = 8 / 100
 
@@ -36,20 +36,20 @@ def gaussian_channel(tau: float, sigma: float, num_rows: int = 3000) -> tuple[Te
 def test_gaussian_channel(sigma: float) -> None:
     r"""I = 1/2 log(1 + 1/sigma^2); bins lose at most about what uniform noise of a bin's width hides."""
     truth = 0.5 * math.log(1 + 1 / sigma**2)
-    value = informativeness(*gaussian_channel(1.0, sigma)).item()
+    value = binned_informativeness(*gaussian_channel(1.0, sigma)).item()
     assert value < truth
     assert value > truth - 0.5 * math.log(1 + WIDTH**2 / (12 * sigma**2)) - 1e-3  # 1e-3: 3,000 quantiles; the open ends
 
 
 @pytest.mark.parametrize(("sigma", "published"), [(0.5, 0.80414), (1.0, 0.34075), (0.1, 2.30725)])
 def test_reference_mode_gives_the_reference_numbers(sigma: float, published: float) -> None:
-    value = informativeness(*gaussian_channel(1.0, sigma), mode="reference").item()
+    value = binned_informativeness(*gaussian_channel(1.0, sigma), mode="reference").item()
     assert value == pytest.approx(published, abs=2e-4)  # of another number of quantiles
 
 
 @pytest.mark.parametrize("sigma", [0.2, 0.5, 0.9])
 def test_a_channel_matched_to_the_prior_tells_minus_log_sigma(sigma: float) -> None:
-    value = informativeness(*gaussian_channel(math.sqrt(1 - sigma**2), sigma)).item()
+    value = binned_informativeness(*gaussian_channel(math.sqrt(1 - sigma**2), sigma)).item()
     assert value == pytest.approx(-math.log(sigma), abs=0.5 * math.log(1 + WIDTH**2 / (12 * sigma**2)) + 1e-3)
 
 
@@ -67,7 +67,7 @@ def test_agreement_with_scipy() -> None:
     q = np.diff(cdf, axis=-1)
     total = q.mean(0)
     expected = rel_entr(q, np.broadcast_to(total, q.shape)).sum(-1).mean(0)  # mean divergence from the aggregate
-    value = informativeness(torch.tensor(mean), torch.tensor(log_variance), (-2.0, 2.0), 8)
+    value = binned_informativeness(torch.tensor(mean), torch.tensor(log_variance), (-2.0, 2.0), 8)
     np.testing.assert_allclose(value, expected, rtol=1e-10)
 
 
@@ -75,7 +75,7 @@ def test_agreement_with_scipy() -> None:
 def test_bounds(rows: list[tuple[float, float]], num_bins: int) -> None:
     """Between 0 and the smaller of log N and log B, wherever the posteriors are and however narrow."""
     mean, log_variance = torch.tensor(rows, dtype=torch.float64)[:, :, None].unbind(1)
-    value = informativeness(mean, log_variance, num_bins=num_bins).item()
+    value = binned_informativeness(mean, log_variance, num_bins=num_bins).item()
     assert 0 <= value <= min(math.log(len(rows)), math.log(num_bins)) + 1e-12
 
 
@@ -83,12 +83,12 @@ def test_what_lies_outside_the_bounds_is_in_the_outer_bins() -> None:
     mean = torch.tensor([[-50.0], [-5.0], [5.0], [50.0]]).double()
     bins = quantize_posterior(mean, torch.full_like(mean, -8.0))
     assert bins[:2, 0, 0].tolist() == bins[2:, 0, -1].tolist() == [1.0, 1.0]
-    assert informativeness(mean, torch.full_like(mean, -8.0)).item() == pytest.approx(math.log(2))
+    assert binned_informativeness(mean, torch.full_like(mean, -8.0)).item() == pytest.approx(math.log(2))
 
 
 def test_informativeness_is_a_training_penalty() -> None:
     mean, log_variance = torch.randn(6, 2).double().requires_grad_(), torch.randn(6, 2).double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda m, v: informativeness(m, v, num_bins=7), (mean, log_variance))
+    assert torch.autograd.gradcheck(lambda m, v: binned_informativeness(m, v, num_bins=7), (mean, log_variance))
 
 
 def test_normalised_values() -> None:
@@ -131,8 +131,8 @@ def test_misjed_of_certain_latents_is_mutual_information() -> None:
 def test_bad_input_is_refused() -> None:
     mean = torch.zeros(3, 2)
     with pytest.raises(ValueError, match=r"two finite numbers that ascend, got \(4.0, -4.0\)"):
-        informativeness(mean, mean, (4.0, -4.0))
+        binned_informativeness(mean, mean, (4.0, -4.0))
     with pytest.raises(ValueError, match="mode must be 'exact' or 'reference', got 'fast'"):
-        informativeness(mean, mean, mode="fast")  # type: ignore[arg-type]
+        binned_informativeness(mean, mean, mode="fast")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"entropies \(d,\) and means \(N, d\)"):
         misjed(torch.zeros(3), mean)

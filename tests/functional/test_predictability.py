@@ -7,7 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from torchdisentangle.functional.predictability import one_vs_rest_auc, predictability_gap, squared_correlation
+from torchdisentangle.functional.supervised.predictability import (
+    one_vs_rest_auc,
+    predictability_gap,
+    squared_correlation,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 

@@ -12,10 +12,15 @@ from scipy.stats import kstest
 from torch import Tensor, nn
 
 from torchdisentangle import functional as F
-from torchdisentangle.functional.gram import MAX_PAIRWISE, log_column_norms, log_volume, pairwise_mutual_information
-from torchdisentangle.functional.manifold_pairs import cross_pairwise_of_samples, pairwise_of_samples
-from torchdisentangle.functional.memory import PeakMemory
-from torchdisentangle.functional.probes import gaussian_probes
+from torchdisentangle.functional.manifold.decoder_memory import PeakMemory
+from torchdisentangle.functional.manifold.gram import (
+    MAX_PAIRWISE,
+    log_column_norms,
+    log_volume,
+    pairwise_mutual_information,
+)
+from torchdisentangle.functional.manifold.pairs import cross_pairwise_of_samples, pairwise_of_samples
+from torchdisentangle.functional.manifold.probes import gaussian_probes
 
 N, D, LATENTS = 11, 12, 5
 

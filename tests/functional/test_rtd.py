@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from torchdisentangle.functional.rtd import (
+from torchdisentangle.functional.topology.rtd import (
     cross_barcode,
     quantile_normalized_distances,
     representation_topology_divergence,

@@ -21,7 +21,8 @@ from torchdisentangle.functional import (
     pairwise_information,
     separability,
 )
-from torchdisentangle.functional.separation import information_shares, mean_of_top, wsepin_influence
+from torchdisentangle.functional.device import CPU_SIZES, use_sizes
+from torchdisentangle.functional.informativeness.separation import information_shares, mean_of_top, weighted_influence
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
 
@@ -107,11 +108,11 @@ def test_pairs_far_from_all_rows_do_not_underflow() -> None:
     assert value == pytest.approx(math.log(4) - 1800, rel=1e-12)
 
 
-def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_do_not_matter() -> None:
     z, mean, log_variance = posteriors(50, 3)
     whole = pairwise_information(z, mean, log_variance)
-    monkeypatch.setattr("torchdisentangle.functional.separation._BLOCK", 40)
-    torch.testing.assert_close(pairwise_information(z, mean, log_variance), whole, rtol=1e-12, atol=1e-12)
+    with use_sizes(CPU_SIZES._replace(numbers_at_once=40)):
+        torch.testing.assert_close(pairwise_information(z, mean, log_variance), whole, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("log_variance", [-20.0, -60.0, -100.0, -600.0, -800.0, -1e30])
@@ -140,11 +141,26 @@ def test_many_latents_meet_no_floor() -> None:
     torch.testing.assert_close(scores.sepin, scores.indin, **EXACT)
 
 
+@pytest.mark.parametrize("log_variance", [-40.0, -100.0, -300.0])
+def test_a_latent_of_very_narrow_posteriors_leaves_the_others_alone(log_variance: float) -> None:
+    """All but the narrow one is the other: what is known of it must not drown in 1e9 standard deviations."""
+    generator = torch.Generator().manual_seed(0)
+    mean, noise = torch.randn(2, 500, 2, generator=generator).double()
+    width = torch.tensor([log_variance, 0.0]).double().expand_as(mean)
+    z = mean + (0.5 * width).exp() * noise
+    of_queries = information_of(z, mean, width)
+    torch.testing.assert_close(of_queries.rest.flip(1), of_queries.single, **EXACT)
+    scores = separability(of_queries.mean())
+    assert float(of_queries.joint.mean()) == pytest.approx(math.log(500), abs=1e-9)
+    assert float(scores.sepin.max()) < math.log(500)  # 7.41 by subtracting the latent from the joint
+    assert float(scores.sep.min()) > 0  # -1.19
+
+
 def test_shares_of_nothing_are_zero() -> None:
     assert information_shares(torch.tensor([-0.1, 0.0])).tolist() == [0.0, 0.0]
     nothing = LatentInformation(torch.tensor(0.0), *torch.zeros(3, 4))
     assert separability(nothing).wsepin == 0
-    assert wsepin_influence(LatentInformation(torch.zeros(5), *torch.zeros(3, 5, 4))).tolist() == [0.0] * 5
+    assert weighted_influence(*torch.zeros(2, 5, 4)).tolist() == [0.0] * 5
 
 
 def test_scores_at_k() -> None:
@@ -152,19 +168,28 @@ def test_scores_at_k() -> None:
     assert [mean_of_top(scores, information, k).item() for k in (1, 2, 3, 9)] == [1.0, 2.0, 3.0, 3.0]
     with pytest.raises(ValueError, match="k must be at least 1"):
         mean_of_top(scores, information, 0)
+    both = mean_of_top(torch.stack([scores, 2 * scores]), information, 2)
+    assert both.tolist() == [2.0, 4.0]  # of each query
 
 
-def test_influence_is_the_linearisation() -> None:
-    """Its mean is WSEPIN, and its deviations are the derivative with respect to each query's weight."""
+@pytest.mark.parametrize("name", ["wsep", "wsepin", "windin"])
+def test_influence_is_the_linearisation(name: str) -> None:
+    """Its mean is the weighted score, and its deviations are the derivative with respect to each query's weight."""
     of_queries = information_of(*posteriors(25, 3))
-    influence = wsepin_influence(of_queries)
-    assert influence.mean().item() == pytest.approx(separability(of_queries.mean()).wsepin.item(), rel=1e-12)
+    scores = {
+        "wsep": of_queries.shared,
+        "wsepin": of_queries.joint[:, None] - of_queries.rest,
+        "windin": of_queries.single - of_queries.shared,
+    }
+    influence = weighted_influence(of_queries.single, scores[name])
+    value = getattr(separability(of_queries.mean()), name)
+    assert influence.mean().item() == pytest.approx(value.item(), rel=1e-12)
     weights = torch.full((25,), 1 / 25, dtype=torch.float64, requires_grad=True)
 
     def averaged(values: Tensor) -> Tensor:
         return torch.tensordot(weights, values, 1) / weights.sum()
 
-    value = separability(LatentInformation(*map(averaged, of_queries))).wsepin
+    value = getattr(separability(LatentInformation(*map(averaged, of_queries))), name)
     (gradient,) = torch.autograd.grad(value, weights)
     torch.testing.assert_close(gradient, influence - influence.mean(), **EXACT)
 

@@ -24,8 +24,6 @@ from torchdisentangle import (
     StatisticCollection,
     informativeness_metrics,
 )
-from torchdisentangle.informativeness.informativeness import BinnedInformativeness, SampledInformativeness
-from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
 
 MEAN, LOG_VARIANCE = torch.randn(2, 60, 4, generator=torch.Generator().manual_seed(0)).double()
 LOG_VARIANCE = LOG_VARIANCE - 2
@@ -51,25 +49,37 @@ def values_of(metric: Any, *parts: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
     return value if isinstance(value, dict) else {"value": value}
 
 
-def test_the_estimator_chooses_the_class() -> None:
-    binned, sampled = Informativeness(), Informativeness(estimator="sampling")
-    assert type(binned) is BinnedInformativeness
-    assert type(sampled) is SampledInformativeness
-    assert isinstance(sampled, (Informativeness, PosteriorSampleStatistic))
+@pytest.mark.parametrize("kind", [Informativeness, PairwiseMutualInformation])
+def test_an_estimator_brings_the_states_that_it_needs(kind: Any) -> None:
+    binned, sampled = kind(), kind(estimator="sampling")
+    assert type(binned) is type(sampled) is kind
+    assert "bin_sum" in binned.state_names
     assert "keys" not in binned.state_names
-    with pytest.raises(ValueError, match=r"estimator must be one of \['bins', 'sampling'\], got 'kde'"):
-        Informativeness(estimator="kde")  # type: ignore[arg-type]
+    assert "bin_sum" not in sampled.state_names
+    assert "keys" in sampled.state_names
+    with pytest.raises(ValueError, match="estimator must be 'bins' or 'sampling', got 'kde'"):
+        kind(estimator="kde")
+    with pytest.raises(TypeError, match=f"{kind.__name__} has no setting 'num_bin': did you mean 'num_bins'"):
+        kind(num_bin=1)
+    assert repr(kind("sampling", num_queries=7)) == f"{kind.__name__}(estimator='sampling', num_queries=7)"
+    values_of(binned)
+    assert torch.equal(binned.standard_error(), torch.zeros_like(binned.compute()))  # nothing was drawn
+
+
+def test_settings_of_the_other_estimator_are_refused_where_they_would_change_the_value() -> None:
     with pytest.raises(ValueError, match="normalize=True needs entropies of bins"):
         Informativeness(estimator="sampling", normalize=True)
-    with pytest.raises(ValueError, match="Unexpected keyword"):
-        Informativeness(unknown=1)
+    with pytest.raises(ValueError, match="top_k needs estimator='sampling'"):
+        PairwiseMutualInformation(top_k=2)
 
 
 @pytest.mark.parametrize("metric", all_metrics(), ids=lambda metric: type(metric).__name__)
 def test_copies_shards_and_empty(metric: Any) -> None:
     with pytest.raises(ValueError, match="has no posteriors"), pytest.warns(UserWarning, match="before the"):
         metric.compute()
-    expected = values_of(metric)
+    metric.update(MEAN, LOG_VARIANCE, index=torch.arange(60))
+    whole = metric.compute()
+    expected = whole if isinstance(whole, dict) else {"value": whole}
     other = copy.deepcopy(metric)
     other.reset()
     for part in range(0, 60, 25):
@@ -93,9 +103,8 @@ def work(rank: int, cuts: list[int]) -> dict[str, Tensor]:
             metrics.update(MEAN[part], LOG_VARIANCE[part], index=part)
     if not len(index):
         metrics.update(MEAN[:0], LOG_VARIANCE[:0], index=index)
-    with metrics.reduced():
-        values = metrics.compute()
-        values["error"] = metrics["separability"].standard_errors()["wsepin"]  # type: ignore[operator,union-attr]
+    values = metrics.compute()
+    values["error"] = metrics["separability"].standard_error()["wsepin"]  # type: ignore[operator]
     return values
 
 
@@ -121,7 +130,7 @@ def test_permuted_latents_permute_the_values(order: list[int]) -> None:
         torch.testing.assert_close(values_of(build(), permuted)["value"], expected)
     top = MISJED(top_k=4)
     top.update(*permuted)
-    assert [order[i] for i in top.latents().tolist()] == values_of_ranking()
+    assert [order[i] for i in top.compared_latents().tolist()] == values_of_ranking()
 
 
 def values_of_ranking() -> list[int]:
@@ -158,7 +167,7 @@ def test_the_elbo_shares_the_sample() -> None:
     # the decomposition is adjusted to the analytic divergence, separability is not
     assert (
         abs(values["information"] - values["mutual_information"])
-        < 4 * metrics["separability"].standard_errors()["information"]
+        < 4 * metrics["separability"].standard_error()["information"]
     )  # type: ignore[operator]
 
 
@@ -169,7 +178,7 @@ def test_the_most_informative_latents_are_compared() -> None:
     pairs, few = (PairwiseMutualInformation(estimator="sampling", top_k=k, **FEW) for k in (None, 2))
     for metric in (every, top, pairs, few):
         metric.update(mean, log_variance)
-    assert top.latents().tolist() == few.latents().tolist() == [1, 3]
+    assert top.compared_latents().tolist() == few.compared_latents().tolist() == [1, 3]
     torch.testing.assert_close(top.compute(), every.compute()[[1, 3]][:, [1, 3]])
     torch.testing.assert_close(few.compute(), pairs.compute()[[1, 3]][:, [1, 3]])
     named = PairwiseMutualInformation(estimator="sampling", latents=[3, 1], **FEW)
@@ -224,7 +233,7 @@ def test_standard_errors_are_right() -> None:
     """Values of other noise scatter as the error of one says, within what 30 repetitions tell."""
     metrics = [Separability(num_queries=60, seed=seed) for seed in range(30)]
     values = [values_of(metric)["wsepin"].item() for metric in metrics]
-    errors = [metric.standard_errors()["wsepin"].item() for metric in metrics]
+    errors = [metric.standard_error()["wsepin"].item() for metric in metrics]
     ratio = torch.tensor(values).std().item() / (sum(errors) / len(errors))
     # queries are one for each row, so they scatter less than independent ones; 30 repetitions: 13 % standard error
     assert 0.5 < ratio < 1.4
@@ -233,9 +242,11 @@ def test_standard_errors_are_right() -> None:
 def test_one_posterior_tells_nothing_and_has_no_error() -> None:
     metric = Separability(top_k=1)
     values = values_of(metric, (MEAN[:1], LOG_VARIANCE[:1]))
-    for name in ("information", "informativeness", "sep", "sepin", "wsepin"):
-        assert values[name].abs().max() < 1e-12
-        assert metric.standard_errors()[name].isposinf().all()
+    errors = metric.standard_error()
+    assert errors.keys() == values.keys()
+    for name, value in values.items():
+        assert value.abs().max() < 1e-12
+        assert errors[name].isposinf().all()
 
 
 def test_bad_settings_are_refused() -> None:
@@ -244,7 +255,9 @@ def test_bad_settings_are_refused() -> None:
         (lambda: Separability(top_k=0), "got 1024 and 0"),
         (lambda: MISJED(top_k=0), "top_k must be at least 1"),
         (lambda: MISJED(num_bins=1), "num_bins must be at least 2"),
-        (lambda: Separability(max_rows=0), "capacity must be at least 1"),
+        (lambda: Informativeness(edges=(1.0, -1.0)), "edges must be two finite numbers that ascend"),
+        (lambda: Informativeness("sampling", num_queries=0), "num_queries must be at least 1"),
+        (lambda: Separability(max_rows=0), "max_rows must be at least 1"),
     ]:
         with pytest.raises(ValueError, match=message):
             build()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torchmetrics import Metric
 
 from torchdisentangle import (
     ManifoldCrossPairwiseMutualInformation,
@@ -19,11 +23,12 @@ from torchdisentangle import (
     ManifoldSummary,
     ManifoldTotalCorrelation,
     MeanDecoderJacobian,
+    StatisticCollection,
     manifold_metrics,
 )
 from torchdisentangle import functional as F
-from torchdisentangle.functional.gram import DEAD_NORM, MAX_PAIRWISE
-from torchdisentangle.functional.manifold import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.gram import DEAD_NORM, MAX_PAIRWISE
 from torchdisentangle.manifold.base import ManifoldMetric
 
 JACOBIANS = torch.randn(40, 7, 4, generator=torch.Generator().manual_seed(1)).double()
@@ -249,14 +254,12 @@ def test_more_latents_than_data() -> None:
     ("metric", "args", "message"),
     [
         (ManifoldEntropySpectrum(), {"jacobian": torch.zeros(3, 2)}, r"shape \(N, D, d\), got \(3, 2\)"),
-        (ManifoldEntropySpectrum(), {"jacobian": torch.zeros(3, 2, 2, dtype=torch.int64)}, "floating point"),
         (ManifoldEntropySpectrum(), {"jacobian": torch.zeros(3, 2, 0)}, r"\(3, 2, 0\)"),
         (
             ManifoldEntropySpectrum(),
             {"jacobian": JACOBIANS, "labels": torch.zeros(3, dtype=torch.int64)},
             r"labels must be integers of shape \(40,\)",
         ),
-        (ManifoldEntropySpectrum(), {"jacobian": JACOBIANS, "labels": torch.zeros(40)}, "labels must be integers"),
         (
             ManifoldEntropySpectrum(num_classes=2),
             {"jacobian": JACOBIANS, "labels": torch.full((40,), 2)},
@@ -283,12 +286,79 @@ def test_bad_input_is_refused(metric: ManifoldMetric, args: dict[str, Tensor], m
         (lambda: ManifoldMutualInformation([0], [0, 1]), "two disjoint"),
         (lambda: ManifoldMutualInformation([], [1]), "two disjoint"),
         (lambda: MeanDecoderJacobian(mean_jacobian=False), "needs mean_jacobian"),
-        (lambda: ManifoldEntropySpectrum(unknown=1), "Unexpected keyword"),
     ],
 )
 def test_bad_settings_are_refused(build: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"jacobian": torch.zeros(3, 2, 2, dtype=torch.int64)}, r"jacobian must be floating point .*, got torch.int64"),
+        ({"jacobian": [[1.0]]}, "jacobian must be a tensor or a NumPy array, got list"),
+        ({"jacobian": JACOBIANS, "labels": torch.zeros(40)}, "labels must be integers"),
+    ],
+)
+def test_what_is_no_jacobian_or_no_label_is_a_type_error(args: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        ManifoldEntropySpectrum().update(**args)
+
+
+def test_labels_and_log_det_are_given_by_name() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        ManifoldEntropySpectrum().update(JACOBIANS, torch.zeros(40, dtype=torch.int64))  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (ManifoldEntropySpectrum, "ManifoldEntropySpectrum"),
+        (ManifoldEntropy, "ManifoldEntropy"),
+        (ManifoldTotalCorrelation, "ManifoldTotalCorrelation"),
+        (partial(ManifoldMutualInformation, [0], [1]), "ManifoldMutualInformation"),
+        (ManifoldPairwiseMutualInformation, "ManifoldPairwiseMutualInformation"),
+        (ManifoldCrossPairwiseMutualInformation, "ManifoldCrossPairwiseMutualInformation"),
+        (ManifoldSummary, "ManifoldSummary"),
+        (MeanDecoderJacobian, "MeanDecoderJacobian"),
+        (manifold_metrics, "ManifoldMetrics"),
+    ],
+)
+def test_a_typo_is_an_error_of_what_was_built(build: Callable[..., Any], name: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name} has no setting 'num_clases'"):
+        build(num_clases=3)
+
+
+def test_repr_shows_settings() -> None:
+    metric = ManifoldEntropy([0, 2], data_std=2.0, estimator="probes", num_probes=8)
+    assert repr(metric).startswith("ManifoldEntropy(index_set=(0, 2),")
+    for shown in ("data_std=2.0", "estimator='probes'", "num_probes=8"):
+        assert shown in repr(metric)
+    assert repr(ManifoldTotalCorrelation()) == "ManifoldTotalCorrelation()"
+    assert repr(ManifoldMutualInformation([1], [0])) == "ManifoldMutualInformation(index_set_a=(1,), index_set_b=(0,))"
+
+
+@pytest.mark.parametrize(
+    "metric", [ManifoldEntropySpectrum, MeanDecoderJacobian, ManifoldCrossPairwiseMutualInformation]
+)
+def test_metrics_are_at_most_four_classes_from_torchmetrics(metric: type) -> None:
+    assert metric.__mro__.index(Metric) <= 4
+
+
+def test_estimates_have_the_shape_of_values() -> None:
+    metrics = StatisticCollection([ManifoldTotalCorrelation(), ManifoldPairwiseMutualInformation(), ManifoldSummary()])
+    metrics.update(JACOBIANS, labels=torch.arange(40) % 2)
+    values, errors = metrics.compute(), metrics.standard_errors()
+    assert errors.keys() == {*values} - set(ManifoldSummary.scalar_names) | set(ManifoldSummary.mean_names)
+    assert all(errors[name].shape == values[name].shape for name in errors)
+    summary = metrics["ManifoldSummary"]
+    assert isinstance(summary, ManifoldSummary)
+    value, error = summary.estimate()
+    for name in ManifoldSummary.mean_names:
+        assert value[name] == values[name]
+        assert error[name] == errors[name]
+        torch.testing.assert_close(summary.per_class()[name].mean(0), values[name])
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")  # that update has not been called is the point

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from torchdisentangle import functional as F
 from torchdisentangle import manifold_metrics
-from torchdisentangle.functional.jacobian import ChunkSize
-from torchdisentangle.functional.manifold import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.jacobian import ChunkSize
 
 NUM_SAMPLES, NUM_PROBES = 203, 8  # no multiple of a number of processes or pieces
 COLUMNS = torch.tensor([[2.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 0.4], [1.0, 0.0, 0.1]]).double()

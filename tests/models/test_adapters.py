@@ -11,8 +11,8 @@ import zuko
 from torch import Tensor, nn
 from torch.func import jacrev
 
+from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY
 from torchdisentangle.models import LatentModel, as_latent_model
-from torchdisentangle.models.prior import STANDARD_NORMAL_ENTROPY
 
 
 def randomised(module: nn.Module) -> nn.Module:
@@ -138,6 +138,20 @@ def test_correlated_bases_are_refused() -> None:
     conditional = nf.ConditionalNormalizingFlow(nf.distributions.DiagGaussian(2), [])
     with pytest.raises(TypeError, match="context of a ConditionalNormalizingFlow"):
         as_latent_model(conditional)
+
+
+def test_a_method_of_one_s_own_comes_before_the_library() -> None:
+    class Own(nf.NormalizingFlow):
+        def latent_model(self) -> LatentModel:
+            return LatentModel(self, 7)
+
+    assert as_latent_model(Own(nf.distributions.DiagGaussian(2), [])).latent_dim == 7
+
+
+def test_other_modules_of_the_libraries_are_no_flows() -> None:
+    for module in (nf.nets.MLP([2, 2]), zuko.nn.MLP(2, 2)):
+        with pytest.raises(TypeError, match="MLP is no latent model"):
+            as_latent_model(module)
 
 
 def test_uninitialised_activation_normalisation_is_not_touched() -> None:

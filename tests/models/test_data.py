@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from tests.helpers import MakeTrainer
 from torchdisentangle.datasets import Sprites
 from torchdisentangle.models import BetaVAE, DigitsDataModule, FactorDataModule, TwoMoonsDataModule
 
@@ -112,20 +113,10 @@ class Watcher(L.Callback):
         torch.save({k: torch.cat(v) for k, v in self.seen.items()}, self.folder / f"{trainer.global_rank}.pt")
 
 
-def test_two_processes_share_the_parts(dataset: Sprites, tmp_path: Path) -> None:
+def test_two_processes_share_the_parts(make_trainer: MakeTrainer, dataset: Sprites, tmp_path: Path) -> None:
     data = FactorDataModule(dataset, train=128, validation=41, test=0, batch_size=16)
-    trainer = L.Trainer(
-        accelerator="cpu",
-        strategy="ddp_fork",
-        devices=2,
-        max_epochs=1,
-        callbacks=[Watcher(tmp_path, dataset)],
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    settings = {"strategy": "ddp_fork", "devices": 2, "max_epochs": 1, "num_sanity_val_steps": 0}
+    trainer = make_trainer(Watcher(tmp_path, dataset), **settings)
     trainer.fit(BetaVAE((1, 16, 16), latent_dim=2, hidden=[8]), data)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     train, validation = (torch.cat([first[name], second[name]]) for name in ("train", "val"))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, Laplace, Normal
 
-from torchdisentangle.models import LatentModel, Posterior, Prior, as_latent_model
+from torchdisentangle.models import LatentModel, Posterior, as_latent_model
 
 
 class Autoencoder(nn.Module):
@@ -209,23 +209,41 @@ def test_unknown_latent_dim() -> None:
         as_latent_model(Unknown())
 
 
-def test_prior_is_reproducible_and_leaves_the_global_generator_alone() -> None:
-    prior = Prior.gaussian(torch.tensor([[0.0, 5.0], [1.0, -5.0]]), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    labels = torch.arange(6) % 2
-    before = torch.get_rng_state()
-    first, second = (prior.sample(6, torch.Generator().manual_seed(3), labels) for _ in range(2))
-    assert torch.equal(first, second)
-    assert torch.equal(before, torch.get_rng_state())
-    with pytest.raises(ValueError, match="labels are needed"):
-        prior.sample(6)
+def test_like_has_the_dtype_and_the_device_of_the_model() -> None:
+    def like(module: nn.Module) -> Tensor:
+        return LatentModel(module, latent_dim=1).like
+
+    counter = nn.Embedding(2, 1)
+    counter.register_parameter("calls", nn.Parameter(torch.zeros(1, dtype=torch.int64), requires_grad=False))
+    for module, dtype in (
+        (nn.Linear(1, 1).double(), torch.float64),
+        (nn.Linear(1, 1).bfloat16(), torch.bfloat16),
+        (counter.half(), torch.float16),
+        (nn.BatchNorm1d(1, affine=False).double(), torch.float64),  # buffers only
+        (nn.LazyLinear(1, dtype=torch.float64), torch.float64),
+        (nn.Identity(), torch.float32),
+    ):
+        assert like(module).dtype == dtype
+        assert like(module).shape == (0,)
+        assert like(module).device.type == "cpu"
+    assert like(nn.Linear(1, 1, device="meta")).device.type == "meta"
 
 
-def test_prior_moments_and_entropies() -> None:
-    uniform = torch.tensor([False, True])
-    prior = Prior(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 3.0]]), uniform)
-    z = prior.sample(100_000, torch.Generator().manual_seed(0))
-    # five standard errors of a mean and of a standard deviation over 1e5 samples
-    torch.testing.assert_close(z.mean(0), torch.tensor([1.0, 2.0]), atol=5 * 0.9 / 316, rtol=0)
-    torch.testing.assert_close(z.std(0), torch.tensor([0.5, 3 / 12**0.5]), atol=5 * 0.9 / 447, rtol=0)
-    expected = [Normal(0.0, 0.5).entropy().item(), torch.tensor(3.0).log().item()]
-    torch.testing.assert_close(prior.entropies(), torch.tensor([expected]))
+def test_a_module_that_is_not_built_yet_is_not_ready() -> None:
+    model = LatentModel(nn.Sequential(nn.LazyLinear(2)), latent_dim=2)
+    assert not model.ready
+    model.module(torch.ones(1, 3))
+    assert model.ready
+
+
+def test_a_registered_class_comes_before_its_own_method() -> None:
+    class Both(Decoder):
+        def latent_model(self) -> LatentModel:
+            raise AssertionError
+
+    @as_latent_model.register(Both)
+    def _(module: Both, *, latent_dim: int | None = None, num_classes: int | None = None) -> LatentModel:
+        return LatentModel(module, latent_dim or 9)
+
+    assert as_latent_model(Both()).latent_dim == 9
+    assert as_latent_model(nn.Sequential(Both()), latent_dim=4).latent_dim == 4

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
-from torchdisentangle.functional.elbo import minibatch_total_correlation
-from torchdisentangle.functional.gaussian import gaussian_log_density
+from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
+from torchdisentangle.functional.elbo.minibatch import minibatch_total_correlation
 from torchdisentangle.models import DIPVAE, VAE, AnnealedVAE, BetaTCVAE, BetaVAE, FactorVAE
 
 Make = Callable[..., Any]

@@ -13,11 +13,10 @@ from lightning.pytorch.cli import LightningCLI
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from tests.helpers import MakeTrainer
 from torchdisentangle.callbacks import ManifoldEntropyCallback
 from torchdisentangle.models import InfoGAN, as_latent_model
 from torchdisentangle.models.base import GenerativeModule
-
-MakeTrainer = Callable[..., L.Trainer]
 
 
 def evaluated(model: GenerativeModule, x: Tensor, times: int = 5) -> dict[str, float]:

@@ -89,12 +89,33 @@ def test_rows_that_are_not_wanted_need_not_be_offered() -> None:
     encoded = 0
     for part in torch.arange(N).split(5):
         update(all_rows, part)
-        part = part[offered.wanted(part)]
+        part = part[offered.sample.wanted(offered, part)]
         encoded += len(part)
         if len(part):
             update(offered, part)
     assert torch.equal(offered.compute().index, all_rows.compute().index)
     assert encoded < N
+
+
+def test_points_without_an_index_are_numbered_on_and_never_lost() -> None:
+    one, first, second = (BhattacharyyaFingerprint(N) for _ in range(3))
+    values = [one(MEAN[part], LOG_VARIANCE[part]) for part in torch.arange(N).split(20)]
+    assert sorted(values[1].index.tolist()) == list(range(20, 40))  # forward goes on counting
+    order = one.compute().index.argsort()
+    assert torch.equal(one.compute().mean[order], MEAN.double())
+    for metric in (first, second):
+        metric.update(MEAN[:20], LOG_VARIANCE[:20])
+    first.merge_state(second)  # both numbered from 0: these are other points, and no one can tell which
+    with pytest.warns(UserWarning, match="40 data points"), pytest.raises(ValueError, match="occurs twice"):
+        first.compute()
+
+
+def test_forward_gives_the_similarity_of_the_batch() -> None:
+    metric = ChannelSimilarity(num_points=10)
+    for part in torch.arange(N).split(20):
+        alone = ChannelSimilarity(num_points=10)
+        alone.update(MEAN[part], LOG_VARIANCE[part], index=part)
+        assert torch.equal(metric(MEAN[part], LOG_VARIANCE[part], index=part), alone.compute())
 
 
 def evaluate(rank: int, cuts: list[int], num_points: int) -> dict[str, Any]:
@@ -172,19 +193,27 @@ def test_posteriors_that_are_not_finite_are_left_out_and_counted() -> None:
     lost = ChannelInformation()
     with pytest.warns(UserWarning, match="num_nonfinite"):
         lost.update(torch.full((4, 2), float("nan")), torch.zeros(4, 2))
-    with pytest.raises(ValueError, match=r"has no data points \(4 were NaN or infinite\)"):
+    with pytest.raises(ValueError, match=r"has no posteriors \(4 were NaN or infinite\)"):
         lost.compute()
 
 
 def test_bad_input_is_refused() -> None:
     metric = ChannelSimilarity(num_points=20)
-    with pytest.raises(ValueError, match=r"one shape \(n, d\)"):
+    with pytest.raises(ValueError, match=r"same shape \(n, d\)"):
         metric.update(MEAN, LOG_VARIANCE[:, :2])
+    with pytest.raises(TypeError, match=r"log_variance must be floating point like mean, got torch\.int64"):
+        metric.update(MEAN, LABELS)
+    with pytest.raises(TypeError, match="positional"):
+        metric.update(MEAN, LOG_VARIANCE, torch.arange(N))
+    with pytest.raises(ValueError, match="labels must be whole numbers"):
+        metric.update(MEAN, LOG_VARIANCE, labels=MEAN)
     with pytest.raises(ValueError, match="index must be integers"):
         metric.update(MEAN, LOG_VARIANCE, index=torch.arange(3))
     update(metric, torch.arange(N))
     with pytest.raises(ValueError, match="labels must have shape"):
         metric.update(MEAN, LOG_VARIANCE)  # labels given once have to be given always
+    with pytest.raises(ValueError, match="so far had 4 columns of mean"):
+        metric.update(MEAN[:, :2], LOG_VARIANCE[:, :2], labels=LABELS)
     for settings in ({"measure": "mi"}, {"unit": "bans"}, {"num_points": 0}):
         with pytest.raises(ValueError, match=f"{next(iter(settings))} must be"):
             ChannelSimilarity(**settings)  # type: ignore[arg-type]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from torchdisentangle import StatisticCollection
-from torchdisentangle.statistics import DataRange
-from torchdisentangle.statistics.counts import JointCountStatistic
+from torchdisentangle.statistics import DataRange, Statistic
+from torchdisentangle.statistics.counts import JointCounts
 from torchdisentangle.supervised import (
     DCIMIG,
     JEMMIG,
@@ -40,14 +40,31 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "prior": {"edges": "prior"},
     "range": {"edges": (-2.0, 2.5), "num_bins": 7},
     "soft": {"edges": (-4.0, 4.0), "num_bins": 30, "binning": "soft"},
-    "density": {"edges": (-4.0, 4.0), "num_bins": 30, "binning": "density"},
+    "density": {"edges": (-4.0, 4.0), "num_bins": 30, "binning": "soft", "mode": "reference"},
     "soft data": {"binning": "soft", "num_bins": 6},
 }
 
 
-class Counts(JointCountStatistic):
+class Counts(MutualInformationGap):
+    """A score that is the counts it is read from."""
+
     def compute(self) -> Tensor:
         return self.joint_counts()
+
+
+class BareCounts(Statistic):
+    """The part by itself, in a statistic without any checks."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.part = JointCounts(**settings)
+        super().__init__(configuration=self.part.configuration)
+        self.part.add_states_to(self)
+
+    def update(self, codes: Tensor, factors: Tensor, index: Tensor | None = None) -> None:
+        self.part.add_codes(self, codes, factors, index=index)
+
+    def compute(self) -> Tensor:
+        return self.part.read(self)
 
 
 def add(metric: Any, rows: Tensor) -> Any:
@@ -73,7 +90,7 @@ def test_batches_objects_and_order_do_not_matter(name: str) -> None:
             add(second, part)
         add(second, rows[:0])  # an empty batch
         first.merge_state(second)
-        assert first.num_samples == N
+        assert first.sample_size() == N
         torch.testing.assert_close(first.compute(), expected, **EXACT)
 
     check()
@@ -89,8 +106,9 @@ def work(rank: int, cuts: list[int], batch_size: int) -> dict[str, Tensor]:
             add(collection, part)
             add(alone, part)
     values = collection.compute() | {"alone": alone.compute(), "ceiling": collection["prior mig"].ceiling()}
-    seen = alone.num_samples
+    seen = int(alone.num_counted.sum())
     assert seen == cuts[rank + 1] - cuts[rank]  # the process's own counts are back
+    assert alone.sample_size() == N
     return values
 
 
@@ -107,7 +125,7 @@ def test_processes_have_the_counts_of_one(run_processes: Callable, cuts: list[in
 
 def test_rows_beyond_the_bound_are_a_sample(recwarn: pytest.WarningsRecorder) -> None:
     metric = add(Counts(max_rows=20), torch.arange(N))
-    assert metric.num_samples == 20
+    assert metric.sample_size() == 20
     assert metric.compute()[0, 0].sum() == 20
     sample = Counts()
     sample.update(metric.codes, metric.factors)
@@ -138,7 +156,7 @@ def two_passes(rank: int) -> Tensor:
     metric = Counts(edges=data_range.compute())
     for part in rows.split(10):
         add(metric, part)
-    assert not metric.keys.numel()  # no rows are kept
+    assert not hasattr(metric, "keys")  # no rows are kept
     return metric.compute()
 
 
@@ -159,9 +177,9 @@ def test_range(run_processes: Callable) -> None:
     b.update(torch.cat([CODES[9:], torch.full((1, D), torch.nan)]))
     a.merge_state(b)
     assert torch.equal(torch.stack(a.compute()), torch.stack(expected))
-    with pytest.raises(ValueError, match=r"must have shape \(n, 3\), got \(61, 2\)"):
+    with pytest.raises(ValueError, match="updates so far had 3 columns of values, this one has 2"):
         a.update(CODES[:, :2])
-    with pytest.raises(ValueError, match="no samples"):
+    with pytest.raises(ValueError, match="no rows"):
         DataRange().compute()
 
 
@@ -172,15 +190,15 @@ def test_rows_that_are_no_numbers_are_left_out_and_counted(name: str) -> None:
     bad = torch.tensor([3, 8, 20, 30] if name == "soft" else [3, 8, 20])
     good = torch.tensor([i for i in range(N) if i not in bad])
     metric = Counts(**SETTINGS[name])
-    with pytest.warns(UserWarning, match=f"left out of the counts.*{len(bad)} in this batch"):
+    with pytest.warns(UserWarning, match=f"left out.*{len(bad)} in this batch"):
         metric.update(codes, factors, log_variance=variances)
     assert int(metric.num_nonfinite) == len(bad)
-    assert metric.num_samples == N - len(bad)
+    assert metric.sample_size() == N - len(bad)
     torch.testing.assert_close(metric.compute(), add(Counts(**SETTINGS[name]), good).compute(), **EXACT)
     nothing = Counts(**SETTINGS[name])
     with pytest.warns(UserWarning, match="left out"):
         nothing.update(codes[bad[:2]], factors[bad[:2]], log_variance=variances[bad[:2]])
-    with pytest.raises(ValueError, match=r"Counts has no samples \(2 were NaN or infinite\)"):
+    with pytest.raises(ValueError, match=r"Counts has no rows \(2 were NaN or infinite\)"):
         nothing.compute()
 
 
@@ -188,7 +206,7 @@ def test_continuous_factors_are_binned() -> None:
     real = torch.rand(N, 1, generator=GENERATOR)
     factors = torch.cat([FACTORS[:, :1].float(), real], 1)
     before = factors.clone()
-    by_range = Counts(edges="prior", continuous=[-1], factor_range=(0.0, 1.0), num_factor_bins=4)
+    by_range = Counts(edges="prior", continuous=[-1], factor_edges=(0.0, 1.0), num_factor_bins=4)
     by_range.update(CODES, factors)
     assert torch.equal(factors, before)
     by_hand = Counts(edges="prior")
@@ -223,39 +241,85 @@ def test_state_survives_copies_and_forward() -> None:
 
 def test_bad_settings_are_refused() -> None:
     refused: list[tuple[dict[str, Any], str]] = [
-        ({"num_bins": 0}, "at least one bin"),
+        ({"num_bins": 0}, "num_bins and num_factor_bins must be at least 1"),
         ({"edges": "quantiles"}, "edges must be 'data', 'prior'"),
         ({"edges": (1.0, 0.0)}, "edges must be a finite ascending range"),
         ({"binning": "fuzzy"}, "binning must be"),
-        ({"binning": "density"}, "binning='density' needs edges"),
-        ({"edges": "prior", "continuous": [0]}, "continuous factors need factor_range"),
+        ({"binning": "soft", "mode": "reference"}, "mode='reference' needs binning='soft' and edges"),
+        ({"edges": "prior", "continuous": [0]}, "continuous factors need factor_edges"),
     ]
     for arguments, message in refused:
         with pytest.raises(ValueError, match=message):
             Counts(**arguments)
     with pytest.raises(ValueError, match="differently configured"):
-        add(Counts(), torch.arange(3)).merge_state(add(Counts(num_bins=21), torch.arange(3)))
+        add(Counts(edges="prior"), torch.arange(3)).merge_state(
+            add(Counts(edges="prior", num_bins=21), torch.arange(3))
+        )
+    with pytest.raises(ValueError, match="differently configured"):
+        Counts().merge_state(Counts(max_rows=21))
 
 
 @pytest.mark.parametrize("edges", ["data", "prior"])
 def test_bad_rows_are_refused(edges: Any) -> None:
     metric = add(Counts(edges=edges), torch.arange(9))
     refused: list[tuple[tuple[Tensor, ...], dict[str, Any], str]] = [
-        ((CODES, FACTORS[:5]), {}, r"same n, got \(61, 3\) and \(5, 2\)"),
+        ((CODES, FACTORS[:5]), {}, r"factors must have shape \(61, F\), one row for each code, got \(5, 2\)"),
         ((CODES[:, 0], FACTORS), {}, r"codes must have shape \(n, d\)"),
-        ((CODES, FACTORS - 1), {}, "numbered from 0 without large gaps, got -1 to 6"),
-        ((CODES, FACTORS * 10**9), {}, "numbered from 0 without large gaps"),
         ((CODES, FACTORS + 0.5), {}, "whole numbers"),
         ((CODES, FACTORS), {"index": torch.zeros(3, dtype=torch.int64)}, r"index must be integers of shape \(61,\)"),
-        ((CODES[:, :2], FACTORS), {}, r"3 codes|\(61, 3\), got \(61, 2\)"),
+        ((CODES[:, :2], FACTORS), {}, "updates so far had 3 columns of codes, this one has 2"),
     ]
     for rows, arguments, message in refused:
         with pytest.raises(ValueError, match=message):
             metric.update(*rows, **arguments)
-    assert metric.num_samples == 9
-    with pytest.raises(ValueError, match="binning='soft' needs log_variance of the codes' shape"):
+    assert metric.sample_size() == 9
+    with pytest.raises(
+        ValueError, match=r"Counts\(binning='soft'\) is a score of posteriors: it needs log_variance of shape \(61, 3\)"
+    ):
         Counts(binning="soft").update(CODES, FACTORS)
     with pytest.raises(ValueError, match="one for each of 3 codes"):
         Counts(edges=([0.0, 0.0], [1.0, 1.0])).update(CODES, FACTORS)
     with pytest.raises(ValueError, match="continuous names the columns"):
         Counts(continuous=[2]).update(CODES, FACTORS)
+
+
+def test_values_that_cannot_be_counted() -> None:
+    """A table needs numbers from 0; where rows are kept, values are numbered first, whatever they are."""
+    for factors, message in ((FACTORS - 1, "large gaps, got -1 to 6"), (FACTORS * 10**9, "large gaps")):
+        metric = Counts(edges="prior")
+        with pytest.raises(ValueError, match=f"numbered from 0 without {message}"):
+            metric.update(CODES, factors)
+        assert metric.counts.ndim == 0
+        counted = Counts()
+        counted.update(CODES, factors)
+        expected = add(Counts(), torch.arange(N)).compute()
+        assert torch.equal(counted.compute(), expected[..., expected.sum((0, 1, 2)) > 0])
+    mixed = Counts(continuous=[0])
+    mixed.update(CODES, torch.stack([FACTORS[:, 0] - 1.5, 10**9 * FACTORS[:, 1].double()], 1))
+    assert mixed.compute().sum() == 2 * D * N
+    identity = Counts(num_bins=10_000)
+    identity.update(torch.randn(3000, 5), torch.arange(3000))
+    with pytest.raises(ValueError, match="large gaps, got 0 to 2999"):
+        identity.compute()
+
+
+def test_the_part_by_itself() -> None:
+    """Any statistic can count; metrics that keep the same rows count them once."""
+    for setting in ({}, {"edges": "prior"}):
+        bare = BareCounts(**setting)
+        for rows in torch.arange(N).split(20):
+            bare.update(CODES[rows], FACTORS[rows], index=rows)
+        assert torch.equal(bare.compute(), add(Counts(**setting), torch.arange(N)).compute())
+    collection = StatisticCollection({"a": MutualInformationGap(), "b": MIGSup(), "c": MIGSup(num_bins=5)})
+    add(collection, torch.arange(N))
+    scores: dict[Any, Any] = dict(collection.items(copy_state=False))
+    assert scores["a"].joint_counts() is scores["b"].joint_counts()
+    assert scores["c"].joint_counts().shape[2] == 5
+
+
+@pytest.mark.parametrize("extreme", [1e-300, 1.0, 1e300, 1.7e308])
+def test_edges_of_extreme_codes(extreme: float) -> None:
+    """Nothing overflows where the width of the range does."""
+    bare = BareCounts(num_bins=3)
+    bare.update(extreme * torch.tensor([[-1.0], [-1.0], [0.0], [1.0]]).double(), torch.zeros(4, 1, dtype=torch.int64))
+    assert bare.compute()[0, 0, :, 0].tolist() == [2, 1, 1]

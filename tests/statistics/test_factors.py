@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from torchdisentangle.statistics.factors import value_labels
-from torchdisentangle.statistics.moments import CodeFactorMomentStatistic
-from torchdisentangle.statistics.rows import CodeFactorSampleStatistic
+from torchdisentangle.supervised import SAP, RowScore
 
 GENERATOR = torch.Generator().manual_seed(0)
 CODES = torch.randn(53, 3, generator=GENERATOR)
@@ -25,14 +24,23 @@ FACTORS = torch.randint(5, (53, 2), generator=GENERATOR)
 ROUNDING = {"rtol": 1e-13, "atol": 1e-12}
 
 
-class Rows(CodeFactorSampleStatistic):
+class Rows(RowScore):
+    """A score that is the rows it keeps."""
+
     def compute(self) -> tuple[Tensor, Tensor]:
-        return self.codes, self.factors
+        rows = self.sample.read(self).columns
+        return rows["codes"], rows["factors"]
+
+    def _scored(self) -> Tensor:
+        return torch.ones(self.factors.shape[1], dtype=torch.bool)
 
 
-class Moments(CodeFactorMomentStatistic):
-    def compute(self) -> tuple[Tensor, Tensor]:
-        return self.mean, self.covariance
+class Moments(SAP):
+    """A score that is the moments it keeps."""
+
+    def compute(self) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        total = self.moments.total(self)
+        return total.mean, total.covariance
 
 
 def moments(*parts: Tensor) -> Moments:
@@ -97,7 +105,7 @@ def test_the_split_is_random_and_belongs_to_the_rows() -> None:
     metric = Rows()
     index = torch.arange(9000)
     metric.update(index[:, None].double(), index[:, None])
-    train, test = metric.split(1 / 3)
+    train, test = metric._train_and_test(9000)
     assert sorted(torch.cat([metric.codes[train], metric.codes[test]])[:, 0].tolist()) == index.tolist()
     assert len(metric.codes[test]) == 3000
     error = 9000 / 12**0.5 / 3000**0.5  # standard error of the mean of uniform positions
@@ -114,9 +122,9 @@ def work(rank: int, cuts: list[int]) -> tuple[Any, ...]:
         if len(part):
             rows.update(CODES[part], FACTORS[part], index=part)
             both.update(CODES[part], FACTORS[part])
-    before = int(both.num_rows)
+    before = int(both.num_rows.sum())
     value = both.compute()
-    assert int(both.num_rows) == before  # the process's own moments are back
+    assert int(both.num_rows.sum()) == before  # the process's own moments are back
     return (*value, *rows.compute())
 
 
@@ -142,7 +150,7 @@ def different_widths(rank: int) -> None:
 
 
 def test_processes_with_different_widths_fail(run_processes: Callable) -> None:
-    with pytest.raises(RuntimeError, match="different numbers of codes and factors"):
+    with pytest.raises(RuntimeError, match="moments of different widths"):
         run_processes(2, different_widths)
 
 
@@ -153,28 +161,28 @@ def test_states_survive_copies_checkpoints_and_precision() -> None:
     loaded.persistent(True)
     loaded.load_state_dict(metric.state_dict())
     for twin in (copy.deepcopy(metric), pickle.loads(pickle.dumps(metric)), loaded, metric.to(torch.float16)):
-        assert torch.equal(twin.products, metric.products)
-        assert twin.products.dtype == torch.float64
+        assert torch.equal(twin.row_products, metric.row_products)
+        assert twin.row_products.dtype == torch.float64
     metric.reset()
-    assert metric.num_rows == 0
+    assert metric.num_rows.sum() == 0
     metric.update(CODES[:, :2], FACTORS)  # another shape, after a reset
-    assert metric.num_codes == 2
+    assert metric.row_widths.tolist() == [2, 2]
 
 
 @pytest.mark.parametrize("metric", [Rows(), Moments()])
 def test_bad_input_is_refused(metric: Any) -> None:
-    for codes, factors, message in [
-        (CODES.long(), FACTORS, "codes must be floats"),
-        (CODES[0], FACTORS, r"shape \(n, D\), got \(3,\)"),
-        (CODES[:, :0], FACTORS, "codes must be floats"),
-        (CODES, FACTORS[:5], r"shape \(53, F\), got \(5, 2\)"),
-        (CODES, FACTORS[:, :0], r"shape \(53, F\)"),
-        (CODES, FACTORS * 1j, "complex"),
+    for codes, factors, error, message in [
+        (CODES.long(), FACTORS, TypeError, "codes must be floating point"),
+        (CODES[0], FACTORS, ValueError, r"shape \(n, d\), got \(3,\)"),
+        (CODES[:, :0], FACTORS, ValueError, r"codes must have shape \(n, d\)"),
+        (CODES, FACTORS[:5], ValueError, r"shape \(53, F\), one row for each code, got \(5, 2\)"),
+        (CODES, FACTORS[:, :0], ValueError, r"shape \(53, F\)"),
+        (CODES, FACTORS * 1j, TypeError, "complex"),
     ]:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(error, match=message):
             metric.update(codes, factors)
     metric.update(CODES, FACTORS)
-    with pytest.raises(ValueError, match=r"codes|factors"):
+    with pytest.raises(ValueError, match="so far had 3 columns of codes"):
         metric.update(CODES[:, :2], FACTORS)
 
 

@@ -14,19 +14,22 @@ import torch.distributed as dist
 from torch import Tensor
 
 from torchdisentangle import ManifoldEntropySpectrum, manifold_metrics
-from torchdisentangle.statistics import reduction
+from torchdisentangle.statistics import RowSample, Statistic, reduction
 from torchdisentangle.statistics.reduction import ReductionError
-from torchdisentangle.statistics.sample import SampleStatistic
 
 TIMEOUT = 1.0  # seconds
 
 
-class Rows(SampleStatistic):
+class Rows(Statistic):
+    codes: Tensor
+
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(["codes"], 5, **kwargs)
+        super().__init__("rows", **kwargs)
+        self.sample = RowSample(["codes"], 5)
+        self.add_state_of(self.sample)
 
     def update(self, codes: Tensor) -> None:
-        self.add_rows({"codes": codes})
+        self.sample.add(self, {"codes": codes})
 
     def compute(self) -> Tensor:
         return self.codes
@@ -85,7 +88,7 @@ def test_the_others_know_in_time(run_processes: Callable, what: Callable) -> Non
 def last_process_fails_while_reducing(rank: int, world_size: int, then: str) -> Any:
     """After the processes have agreed on what to reduce, and before the sums are sent."""
     metric = spectrum()
-    sums = [getattr(metric, name) for name in metric.sum_names]
+    sums = [getattr(metric, name) for name in metric._sum_names]
     size = 1 + sum(state.numel() for state in sums if state.dtype == torch.float64)
     if rank < world_size - 1:
         return outcome(metric)

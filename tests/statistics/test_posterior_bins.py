@@ -13,18 +13,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from torchdisentangle.statistics.posterior_bins import PosteriorBinStatistic
+from torchdisentangle.functional.informativeness.quantization import LatentEntropies
+from torchdisentangle.statistics.posterior import PosteriorStatistic
+from torchdisentangle.statistics.posterior_bins import PosteriorBins
 
 MEAN, LOG_VARIANCE = torch.randn(2, 41, 3, generator=torch.Generator().manual_seed(0)).double()
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
 
-class Bins(PosteriorBinStatistic):
+class Bins(PosteriorStatistic):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"num_bins": 20, "pairs": True, **kwargs})
+        self._bins = PosteriorBins(**{"num_bins": 20, "pairs": True, **kwargs})
+        super().__init__(configuration=self._bins.configuration)
+        self._bins.register(self)
+
+    def _add_besides(self, mean: Tensor, log_variance: Tensor, index: Tensor | None) -> None:
+        self._bins.add(self, mean, log_variance)
 
     def compute(self) -> tuple[Tensor, ...]:
-        return (*self.latent_entropies(), self.bin_sum, self.pair_sum)
+        entropies: LatentEntropies = self._bins.entropies(self)
+        return (*entropies, self.bin_sum, self.pair_sum)
 
 
 def filled(rows: slice = slice(None), size: int = 100, **kwargs: Any) -> Bins:
@@ -79,7 +87,7 @@ def test_nonfinite_posteriors_are_left_out_and_counted() -> None:
 
 def test_bad_settings_are_refused() -> None:
     for settings, message in [
-        ({"bounds": (1.0, 1.0)}, "bounds must be two finite numbers"),
+        ({"edges": (1.0, 1.0)}, "edges must be two finite numbers"),
         ({"num_bins": 1}, "num_bins must be at least 2, got 1"),
         ({"mode": "fast"}, "mode must be 'exact' or 'reference'"),
         ({"pairs": [0, 0]}, r"different latents, got \[0, 0\]"),
@@ -91,4 +99,4 @@ def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="too large: name the latents in pairs"):
         Bins(num_bins=100).update(torch.zeros(1, 300), torch.zeros(1, 300))
     with pytest.raises(ValueError, match="differently configured"):
-        filled().merge_state(filled(bounds=(-3.0, 3.0)))
+        filled().merge_state(filled(edges=(-3.0, 3.0)))

@@ -15,25 +15,28 @@ from scipy.stats import binomtest, kstest
 from torch import Tensor
 
 from torchdisentangle import StatisticCollection
-from torchdisentangle.functional.hashing import hash_index, hashed_normal
-from torchdisentangle.statistics.sample import SampleStatistic
+from torchdisentangle.functional.row_hash import hash_index, hashed_normal
+from torchdisentangle.statistics import RowSample, Statistic
 
 ROWS = torch.randn(53, 3, generator=torch.Generator().manual_seed(0))
 
 
-class Rows(SampleStatistic):
-    full_state_update = False
+class Rows(Statistic):
+    """Rows with their numbers, in the order that the sample gives them."""
 
-    def __init__(self, capacity: int = 20, **kwargs: Any) -> None:
-        super().__init__(["codes", "number", "extra"], capacity, **kwargs)
+    def __init__(self, capacity: int = 20, seed: int = 0) -> None:
+        super().__init__(configuration=("rows", capacity, seed))
+        self.sample = RowSample(["codes", "number", "extra"], capacity, seed)
+        self.add_state_of(self.sample)
 
     def update(self, codes: Tensor, index: Tensor | None = None, extra: Tensor | None = None) -> None:
         number = torch.full((len(codes),), -1.0) if index is None else index.double()
         columns = {"codes": codes, "number": number}
-        self.add_rows(columns if extra is None else {**columns, "extra": extra}, index)
+        self.sample.add(self, columns if extra is None else {**columns, "extra": extra}, index)
 
     def compute(self) -> Tensor:
-        return torch.cat([self.number, self.codes], 1)
+        rows = self.sample.read(self).columns
+        return torch.cat([rows["number"], rows["codes"]], 1)
 
 
 def filled(parts: list[Tensor], capacity: int = 20, **kwargs: Any) -> Rows:
@@ -119,6 +122,19 @@ def test_rows_without_an_index_are_numbered_as_they_come() -> None:
     assert torch.equal(whole.codes, parts.codes)
 
 
+@given(st.permutations(range(53)), st.integers(0, 53))
+def test_the_order_of_rows_without_an_index_depends_on_the_rows_alone(order: list[int], cut: int) -> None:
+    """Two objects that both number their rows from 0 keep all of them, in the order of one object."""
+    whole, first, second = Rows(100), Rows(100), Rows(100)
+    whole.update(ROWS)
+    shuffled = ROWS[torch.tensor(order)]
+    first.update(shuffled[:cut])
+    second.update(shuffled[cut:])
+    first.merge_state(second)
+    assert torch.equal(first.compute(), whole.compute())
+    assert not torch.equal(whole.compute()[:, 1:], ROWS.double())  # a random order
+
+
 def work(rank: int, cuts: list[int], batch_size: int, capacity: int) -> tuple[Tensor, int]:
     metric = Rows(capacity)
     for part in torch.arange(cuts[rank], cuts[rank + 1]).split(batch_size):
@@ -184,9 +200,7 @@ def test_bad_rows_are_refused() -> None:
         metric.update(ROWS[:5, :2])
     with pytest.raises(ValueError, match="extra must have shape"):
         metric.update(ROWS[:5], extra=torch.zeros(5, 1))
-    with pytest.raises(ValueError, match=r"index must be integers of shape \(5,\)"):
-        metric.add_rows({"codes": ROWS[:5], "number": ROWS[:5, 0]}, index=torch.zeros(4, dtype=torch.int64))
-    with pytest.raises(ValueError, match="capacity must be at least 1"):
+    with pytest.raises(ValueError, match="max_rows must be at least 1"):
         Rows(0)
     with pytest.raises(ValueError, match="differently configured"):
         metric.merge_state(Rows(21))
@@ -210,6 +224,6 @@ def test_memory_does_not_grow_with_the_data() -> None:
     metric = Rows(100)
     for start in range(0, 20_000, 500):
         metric.update(torch.zeros(500, 3), index=torch.arange(start, start + 500))
-        held = sum(getattr(metric, name).numel() for name in ("keys", *metric.columns))
+        held = sum(getattr(metric, name).numel() for name in metric.sample.names)
         assert held <= 100 * (1 + 3 + 1)
     assert int(metric.num_seen) == 20_000

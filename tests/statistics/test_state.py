@@ -92,7 +92,7 @@ def test_states_keep_double_precision(metric: Metric, convert: object) -> None:
     before = metric.compute()
     metric = convert(metric)  # type: ignore[operator]
     metric._computed = None
-    assert {getattr(metric, name).dtype for name in metric.sum_names} == {torch.float64, torch.int64}
+    assert {getattr(metric, name).dtype for name in metric._sum_names} == {torch.float64, torch.int64}
     torch.testing.assert_close(metric.compute(), before, rtol=0, atol=0)
     metric.reset()
     metric.update(JACOBIANS.half())

@@ -19,12 +19,13 @@ from torchdisentangle.supervised import (
     DCIMIG,
     JEMMIG,
     MIGSup,
+    Minimality,
     Modularity,
     MutualInformationGap,
     MutualInformationMatrix,
     RobustMIG,
 )
-from torchdisentangle.supervised.information import InformationMetric
+from torchdisentangle.supervised.information import InformationScore
 
 GRID = torch.cartesian_prod(torch.arange(3), torch.arange(4), torch.arange(5))
 SCORES = [MutualInformationGap, MIGSup, DCIMIG, Modularity]
@@ -35,7 +36,7 @@ def independent_factors(sizes: tuple[int, ...], n: int, seed: int = 0) -> Tensor
     return torch.stack([torch.randint(size, (n,), generator=generator) for size in sizes], 1)
 
 
-def value_of(metric: InformationMetric, codes: Tensor, factors: Tensor, **kwargs: Tensor) -> float:
+def value_of(metric: InformationScore, codes: Tensor, factors: Tensor, **kwargs: Tensor) -> float:
     metric.update(codes.float(), factors, **kwargs)
     return float(metric.compute())
 
@@ -162,21 +163,21 @@ def test_factors_with_one_value_are_named_and_left_out() -> None:
     for build in SCORES:
         metric = build(factor_names=names)
         assert value_of(metric, GRID, factors) == pytest.approx(1, abs=1e-12)
-        assert metric.unscored_factors == ["colour"]
+        assert metric.unscored_factors() == ["colour"]
         assert float(metric.ceiling()) == pytest.approx(1, abs=1e-12)
     mig = MutualInformationGap()
     mig.update(GRID.float(), factors)
-    assert mig.unscored_factors == ["3"]
+    assert mig.unscored_factors() == ["3"]
     per_factor = mig.per_factor()
     assert per_factor[3].isnan()
     torch.testing.assert_close(per_factor[:3], torch.ones(3).double())
     matrix = MutualInformationMatrix(normalize=True)
     matrix.update(GRID.float(), factors)
     torch.testing.assert_close(matrix.compute(), torch.eye(3, 4).double(), rtol=0, atol=1e-12)
-    with pytest.raises(ValueError, match="cannot score factors that were all seen with a single value"):
+    with pytest.raises(ValueError, match=r"can score none of the factors \(0\): too few values"):
         value_of(MutualInformationGap(), GRID, factors[:, 3:])
     with pytest.raises(ValueError, match="factor_names must name 4 factors"):
-        _ = _filled(MutualInformationGap(factor_names=names[:2]), GRID, factors).unscored_factors
+        _filled(MutualInformationGap(factor_names=names[:2]), GRID, factors).unscored_factors()
 
 
 def _filled(metric: Any, codes: Tensor, factors: Tensor) -> Any:
@@ -217,25 +218,25 @@ class TestPosteriors:
     def log_variance(self, deviation: float) -> Tensor:
         return torch.tensor([2 * math.log(deviation), 0.0]).expand(50, 2)
 
-    @pytest.mark.parametrize("binning", ["soft", "density"])
-    def test_narrow_posteriors_of_modes(self, binning: Any) -> None:
+    @pytest.mark.parametrize("mode", ["exact", "reference"])
+    def test_narrow_posteriors_of_modes(self, mode: Any) -> None:
         narrow = self.log_variance(1e-9)
-        assert value_of(RobustMIG(binning=binning), self.mean, self.factor, log_variance=narrow) == pytest.approx(1)
-        nats = RobustMIG(binning=binning, normalize=False)
+        assert value_of(RobustMIG(mode=mode), self.mean, self.factor, log_variance=narrow) == pytest.approx(1)
+        nats = RobustMIG(mode=mode, normalize=False)
         assert value_of(nats, self.mean, self.factor, log_variance=narrow) == pytest.approx(math.log(5))
-        jemmig = JEMMIG(binning=binning)
+        jemmig = JEMMIG(mode=mode)
         assert value_of(jemmig, self.mean, self.factor, log_variance=narrow) == pytest.approx(0, abs=1e-9)
-        score = JEMMIG(binning=binning, normalize=True)
+        score = JEMMIG(mode=mode, normalize=True)
         assert value_of(score, self.mean, self.factor, log_variance=narrow) == pytest.approx(1)
         assert (score.higher_is_better, jemmig.higher_is_better) == (True, False)
 
     def test_width_costs_entropy(self) -> None:
         wide = self.log_variance(0.1)
-        value = value_of(JEMMIG(binning="density"), self.mean, self.factor, log_variance=wide)
+        value = value_of(JEMMIG(mode="reference"), self.mean, self.factor, log_variance=wide)
         closed_form = 0.5 * math.log(2 * math.pi * math.e * 0.01) - math.log(self.width)
         assert value == pytest.approx(closed_form, abs=1e-4)
         assert value == pytest.approx(1.64208, abs=1e-4)
-        score = value_of(JEMMIG(binning="density", normalize=True), self.mean, self.factor, log_variance=wide)
+        score = value_of(JEMMIG(mode="reference", normalize=True), self.mean, self.factor, log_variance=wide)
         assert 1 - score == pytest.approx(0.26423, abs=1e-4)
         ends = np.concatenate([[-np.inf], -4 + self.width * np.arange(1, 100), [np.inf]])
         p = np.diff(norm.cdf(ends, 0.5 * self.width, 0.1))
@@ -273,9 +274,14 @@ class TestPosteriors:
             RobustMIG(bias_correction="miller_madow")
         with pytest.raises(ValueError, match="bias_correction must be None"):
             MutualInformationGap(bias_correction="half")  # type: ignore[arg-type]
-        for build in (MIGSup, Modularity):
+        for build in (MIGSup, Modularity, Minimality):
             with pytest.raises(ValueError, match=r"threshold must be in \[0, 1\)"):
                 build(threshold=1.0)
+        for setting in ({"binning": "hard"}, {"edges": "prior"}, {"edges": ([0.0], [1.0])}):
+            with pytest.raises(ValueError, match="mode='reference' needs binning='soft' and edges"):
+                RobustMIG(mode="reference", **setting)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="mode must be"):
+            RobustMIG(mode="density")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("distance", [1.0, 2.0, 4.0])

@@ -6,6 +6,7 @@ import copy
 import math
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -13,14 +14,23 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from torchdisentangle import StatisticCollection
-from torchdisentangle.supervised import MutualInformationGap, PosteriorMutualInformationGap
+from torchdisentangle.statistics.aggregate import AggregatePosterior
+from torchdisentangle.supervised import (
+    DCIMIG,
+    JEMMIG,
+    Interpretability,
+    Modularity,
+    MutualInformationGap,
+    MutualInformationMatrix,
+    RobustMIG,
+)
 
 GRID = torch.cartesian_prod(torch.arange(4), torch.arange(5), torch.arange(20))  # the last factor is not encoded
 
 
-def filled(mean: Tensor, log_variance: Tensor, factors: Tensor, **settings: int) -> PosteriorMutualInformationGap:
-    metric = PosteriorMutualInformationGap(**settings)
-    metric.update(mean, log_variance, factors)
+def filled(mean: Tensor, log_variance: Tensor, factors: Tensor, **settings: Any) -> MutualInformationGap:
+    metric = MutualInformationGap(estimator="posterior", **settings)
+    metric.update(mean, factors, log_variance=log_variance)
     return metric
 
 
@@ -55,17 +65,18 @@ def test_equals_slices_of_the_data() -> None:
     log_variance = torch.randn(50, 3, generator=generator).double() - 1
     factors = torch.stack([torch.randint(3, (50,), generator=generator), torch.arange(50) % 2], 1)
     metric = filled(mean, log_variance, factors)
-    queries = metric.queries(50)
-    posteriors = Normal(queries.mean, (0.5 * queries.log_variance).exp())
-    log_density = posteriors.log_prob(queries.z[:, None])  # (S, N, d)
+    z, query_mean, query_log_variance = AggregatePosterior(metric, metric._source.rows, mean="codes").queries(50)
+    kept = metric._source.rows.read(metric).columns["factors"]
+    posteriors = Normal(query_mean, (0.5 * query_log_variance).exp())
+    log_density = posteriors.log_prob(z[:, None])  # (S, N, d)
     entropy = -(log_density.logsumexp(1) - math.log(50)).mean(0)
     for f in range(2):
         information, of_factor = entropy.clone(), 0.0
         for value in range(3):
-            rows = queries.factors[:, f] == value
-            if rows.any():
-                share = float(rows.double().mean())
-                within = log_density[rows][:, rows].logsumexp(1) - math.log(int(rows.sum()))
+            sliced = kept[:, f] == value
+            if sliced.any():
+                share = float(sliced.double().mean())
+                within = log_density[sliced][:, sliced].logsumexp(1) - math.log(int(sliced.sum()))
                 information += share * within.mean(0)
                 of_factor -= share * math.log(share)
         information = information.clamp(min=0)
@@ -77,25 +88,25 @@ def test_equals_slices_of_the_data() -> None:
 def test_factors_with_one_value() -> None:
     factors = torch.stack([torch.arange(40) % 2, torch.zeros(40).long()], 1)
     metric = filled(20.0 * factors[:, :1], torch.zeros(40, 1), factors)
-    assert metric.unscored_factors == ["1"]
+    assert metric.unscored_factors() == ["1"]
     assert metric.per_factor()[1].isnan()
     assert float(metric.compute()) == pytest.approx(1, abs=1e-6)
-    with pytest.raises(ValueError, match="cannot score factors"):
+    with pytest.raises(ValueError, match="can score none of the factors"):
         filled(20.0 * factors[:, :1], torch.zeros(40, 1), factors[:, 1:]).compute()
-    with pytest.raises(ValueError, match="no posteriors"):
-        PosteriorMutualInformationGap().compute()
+    with pytest.raises(ValueError, match="has no rows"):
+        MutualInformationGap(estimator="posterior").compute()
     with pytest.raises(ValueError, match="num_queries must be at least 1"):
-        PosteriorMutualInformationGap(num_queries=0)
+        MutualInformationGap(estimator="posterior", num_queries=0)
 
 
 def work(rank: int, cuts: list[int]) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     factors = torch.stack([torch.arange(60) % 3, torch.arange(60) // 59], 1)  # the last row has a value of its own
     mean, log_variance = factors + torch.randn(60, 2, generator=generator), torch.randn(60, 2, generator=generator)
-    metrics = StatisticCollection({"mig": PosteriorMutualInformationGap(num_queries=30)})
+    metrics = StatisticCollection({"mig": MutualInformationGap(estimator="posterior", num_queries=30)})
     for rows in torch.arange(cuts[rank], cuts[rank + 1]).split(8):
         if len(rows):
-            metrics.update(mean[rows], log_variance[rows], factors=factors[rows], index=rows)
+            metrics.update(mean[rows], factors[rows], log_variance=log_variance[rows], index=rows)
     return metrics.compute()["mig"], metrics["mig"].per_factor()
 
 
@@ -107,12 +118,37 @@ def test_processes(run_processes: Callable, cuts: list[int]) -> None:
             torch.testing.assert_close(value, truth, rtol=1e-12, atol=1e-12)
 
 
-def test_the_estimator_chooses_the_class() -> None:
+def test_the_estimator_is_a_setting() -> None:
     posterior = MutualInformationGap(estimator="posterior", num_queries=7)
-    assert type(posterior) is PosteriorMutualInformationGap
-    assert posterior.num_queries == 7
-    assert type(MutualInformationGap(estimator="histogram")) is MutualInformationGap
+    assert type(posterior) is MutualInformationGap
+    assert repr(posterior) == "MutualInformationGap(estimator='posterior', num_queries=7)"
+    assert (posterior.key, MutualInformationGap().key) == ("posterior_mig", "mig")
     for twin in (pickle.loads(pickle.dumps(MutualInformationGap(num_bins=3))), copy.deepcopy(posterior)):
         assert twin.num_seen == 0
-    with pytest.raises(ValueError, match="estimator must be"):
-        MutualInformationGap(estimator="exact")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="estimator of MutualInformationGap must be one of"):
+        MutualInformationGap(estimator="histogram")  # type: ignore[arg-type]
+    for build in (JEMMIG, RobustMIG, Interpretability):  # they are about bins
+        with pytest.raises(ValueError, match=f"estimator of {build.__name__} must be one of \\('counts',\\)"):
+            build(estimator="posterior")  # type: ignore[call-arg]
+    for settings in ({"continuous": True}, {"bias_correction": "permutation"}):
+        with pytest.raises(ValueError, match="estimator='posterior' needs discrete factors"):
+            MutualInformationGap(estimator="posterior", **settings)
+    for read in (posterior.ceiling, posterior.plug_in_bias, posterior.joint_counts):
+        with pytest.raises(ValueError, match="has no counts: use estimator='counts'"):
+            read()
+
+
+def test_other_scores_of_posteriors_read_the_same_matrix() -> None:
+    """All scores of one estimator are formulas of one matrix, from one state."""
+    mean, log_variance = 10.0 * GRID[:, [0, 1, 0]], torch.zeros(len(GRID), 3)
+    scores = {"mig": MutualInformationGap, "dcimig": DCIMIG, "modularity": Modularity, "mi": MutualInformationMatrix}
+    metrics = StatisticCollection(
+        {name: score(estimator="posterior", num_queries=99) for name, score in scores.items()}
+    )
+    assert len(metrics.compute_groups) == 1
+    metrics.update(mean, GRID[:, :2], log_variance=log_variance)
+    values = metrics.compute()
+    assert torch.equal(values["mi"], metrics["mig"].matrix())
+    assert float(values["modularity"]) == pytest.approx(1, abs=1e-9)
+    assert float(values["dcimig"]) == pytest.approx(1, abs=0.1)  # entropies of 99 latents
+    assert float(metrics["mig"].per_factor()[0]) == pytest.approx(0, abs=1e-6)

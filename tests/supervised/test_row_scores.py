@@ -25,6 +25,7 @@ from torchdisentangle.supervised import (
     DiscreteSAP,
     Explicitness,
     FactorVAEScore,
+    MutualInformationGap,
     ZMax,
 )
 
@@ -81,7 +82,7 @@ EXPECTED: list[tuple[Any, str, float, float]] = [
 
 
 def value_of(metric: Any, codes: Tensor, factors: Tensor = FACTORS, **kwargs: Any) -> Any:
-    metric.update(codes, factors, **kwargs)
+    metric.update(codes, factors, index=torch.arange(len(codes)), **kwargs)  # so that equal rows are split alike
     return metric.compute()
 
 
@@ -126,12 +127,12 @@ def test_continuous_factors() -> None:
     values = value_of(DCI(num_trees=10, continuous=True), codes, factors)
     assert all(value > 0.97 for value in values.values())
     assert value_of(SAP(), codes, factors) > 0.9
-    assert value_of(DiscreteSAP(continuous=True, num_bins=5), codes, factors) > 0.85
-    assert value_of(Explicitness(continuous=True, num_bins=5), codes, factors) > 0.97
-    assert value_of(IRS(continuous=True, num_bins=20), codes, factors) > 0.9
-    assert value_of(FactorVAEScore(continuous=True, num_bins=10, num_groups=99), codes, factors) == 1
-    assert value_of(BetaVAEScore(continuous=True, num_bins=10, num_groups=99), codes, factors) == 1
-    assert value_of(ZMax(continuous=True, num_bins=4), codes, factors) > 0.95
+    assert value_of(DiscreteSAP(continuous=True, num_factor_bins=5), codes, factors) > 0.85
+    assert value_of(Explicitness(continuous=True, num_factor_bins=5), codes, factors) > 0.97
+    assert value_of(IRS(continuous=True, num_factor_bins=20), codes, factors) > 0.9
+    assert value_of(FactorVAEScore(continuous=True, num_factor_bins=10, num_groups=99), codes, factors) == 1
+    assert value_of(BetaVAEScore(continuous=True, num_factor_bins=10, num_groups=99), codes, factors) == 1
+    assert value_of(ZMax(continuous=True, num_factor_bins=4), codes, factors) > 0.95
     mixed = torch.cat([factors[:, :1], FACTORS[:, :1]], 1)
     values = value_of(DCI(num_trees=10, continuous=[0]), torch.cat([codes[:, :1], PERFECT[:, :1]], 1), mixed)
     assert all(value > 0.95 for value in values.values())
@@ -139,9 +140,10 @@ def test_continuous_factors() -> None:
 
 def test_published_forms() -> None:
     """What the defaults repair: a linear classifier on one code, the shrunk regression, the maximum below."""
-    svc = value_of(DiscreteSAP("svc", rescale=False), CODES["perfect"])
+    svc = value_of(DiscreteSAP(mode="reference"), CODES["perfect"])
     assert 0.1 < svc < 0.5
-    assert abs(value_of(DiscreteSAP("svc", rescale=False), 0.1 * CODES["perfect"]) - svc) > 0.03
+    assert abs(value_of(DiscreteSAP(mode="reference"), 0.1 * CODES["perfect"]) - svc) > 0.03
+    assert value_of(DiscreteSAP("tree", mode="reference"), CODES["perfect"]) == svc
     few = torch.cat([CODES["perfect"][:100, :1], CODES["noise"][:100, :1]], 1)
     assert value_of(DiscreteSAP(), few, FACTORS[:100, :1]) <= 1  # a second code below chance is no credit
     assert value_of(DiscreteSAP(), 1e-9 * CODES["perfect"]) == value_of(DiscreteSAP(), CODES["perfect"])
@@ -154,6 +156,9 @@ def test_published_forms() -> None:
     assert value_of(IRS(quantile=1.0), CODES["noise"]) == value_of(IRS(quantile=1.0, mode="reference"), NOISE)
     small = CODES["noise"] * torch.tensor([1e-3, 1.0, 1.0, 1.0]) + PERFECT * torch.tensor([1e-3, 1.0, 1.0, 1.0])
     assert value_of(BetaVAEScore(standardize=False), small) < value_of(BetaVAEScore(), small)
+    assert value_of(BetaVAEScore(mode="reference"), small) == value_of(BetaVAEScore(standardize=False), small)
+    reference = value_of(Explicitness(mode="reference"), CODES["rotated"])
+    assert reference == value_of(Explicitness(rescale=False, inverse_regularization=1.0), CODES["rotated"])
 
 
 @pytest.mark.parametrize("score", [FactorVAEScore, BetaVAEScore, ZMax])
@@ -324,8 +329,11 @@ def test_the_sample_itself() -> None:
         (lambda: BetaVAEScore(num_pairs=0), "must be positive"),
         (lambda: FactorVAEScore(group_size=1), "group_size at least 2"),
         (lambda: IRS(test_fraction=1.0), "between 0 and 1"),
-        (lambda: IRS(num_bins=1), "at least 2"),
-        (lambda: SAP(unknown=1), "Unexpected keyword"),
+        (lambda: IRS(num_factor_bins=1), "at least 2"),
+        (lambda: IRS(max_rows=0), "max_rows must be at least 1"),
+        (lambda: DCI(seed=-1), "seed must be between 0"),
+        (lambda: DCI(num_trees=0), "num_trees must be at least 1"),
+        (lambda: MutualInformationGap(edges="prior", seed=-1), "seed must be between 0"),
     ],
 )
 def test_bad_settings_are_refused(build: Any, message: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from torchdisentangle import StatisticCollection
-from torchdisentangle.functional.submanifold import conditional_latents
+from torchdisentangle.functional.topology.submanifold import conditional_latents
 from torchdisentangle.topology import (
     GeometryScore,
     ManifoldTopologyScore,
@@ -111,9 +111,7 @@ def test_processes_give_the_values_of_one(run_processes: Callable, mode: str) ->
 
 def work(rank: int, mode: str) -> tuple[Tensor, Tensor, Tensor]:
     metric = filled(rotated, mode=mode)
-    with metric.reduced():
-        times = metric.mean_living_times()
-    return metric.compute()["score"], metric.distances(), times
+    return metric.compute()["score"], metric.distances(), metric.mean_living_times()
 
 
 def test_reference_mode_ignores_the_order_of_hole_counts() -> None:
@@ -151,6 +149,10 @@ def test_bad_input_is_refused() -> None:
         metric.compute()
     with pytest.raises(ValueError, match="which latent or which factor"):
         metric.update(points)
+    with pytest.raises(TypeError, match="positional"):
+        metric.update(points, 0)
+    with pytest.raises(ValueError, match=r"points must have shape \(N, \*data_shape\)"):
+        metric.update(points[0], latent=0)
     with pytest.raises(ValueError, match="latent 3 with value 0 does not exist"):
         metric.update(points, latent=3)
     with pytest.raises(ValueError, match="factor 0 with value 0 does not exist"):
@@ -176,10 +178,41 @@ def test_a_dead_generator_scores_nothing() -> None:
 def test_geometry_score(run_processes: Callable) -> None:
     metric = geometry(0, 1)
     assert 1.0 < float(metric.compute()) <= 2.0
-    with pytest.raises(ValueError, match="real and generated"):
-        GeometryScore().compute()
     for value in run_processes(2, geometry_work):
         assert value == metric.compute()
+
+
+def test_points_of_the_geometry_score() -> None:
+    metric, ring = GeometryScore(), torch.rand(50, 2, 3)
+    with pytest.raises(ValueError, match="GeometryScore has no points"):
+        metric.compute()
+    with pytest.raises(TypeError, match="positional"):
+        metric.update(ring, True)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="points must be a tensor"):
+        metric.update([1.0], real=True)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="index must be integers of shape"):
+        metric.update(ring, real=True, index=torch.arange(3))
+    ring[4, 0, 0] = math.nan
+    with pytest.warns(UserWarning, match="points with NaN or infinite values are left out"):
+        metric.update(ring, real=True)
+    assert metric.points.shape == (49, 6)
+    with pytest.raises(ValueError, match="real and generated"):
+        metric.compute()
+
+
+def test_geometry_of_a_batch_does_not_depend_on_what_came_before() -> None:
+    def fresh() -> GeometryScore:
+        metric = GeometryScore(num_draws=2, num_landmarks=16, gamma=1 / 8, max_holes=8, num_threads=1)
+        metric.update(rings(BASE), real=False)
+        return metric
+
+    metric, alone = fresh(), fresh()
+    metric.update(rings(uniform(1))[:100], real=True)
+    metric.reset()
+    metric.update(rings(uniform(2)), real=True)
+    metric.update(rings(BASE), real=False)
+    alone.update(rings(uniform(2)), real=True)  # the clouds in the other order
+    torch.testing.assert_close(metric.compute(), alone.compute(), rtol=1e-12, atol=0.0)
 
 
 def geometry(rank: int, world_size: int) -> GeometryScore:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
+from torchdisentangle.datasets.matlab import read_matlab
 from torchdisentangle.datasets.stored import StoredFactorDataset, resized
+
+_LARGEST_CAR = 2**26  # bytes; a car of the data set takes 5 MB
 
 
 class Cars3D(StoredFactorDataset):
@@ -39,7 +41,8 @@ class Cars3D(StoredFactorDataset):
         files = sorted(Path(path).glob("*.mat"))
         if not files:
             raise ValueError(f"no .mat files in {path}")
-        cars = [_read_car(file) for file in files]
+        arrays = zip(files, read_matlab(files, "im", _LARGEST_CAR), strict=True)
+        cars = [_views(file, array) for file, array in arrays]
         if len({car.shape for car in cars}) != 1:
             raise ValueError(f"want all cars in the same views, got arrays of {sorted({car.shape for car in cars})}")
         elevations, azimuths = cars[0].shape[:2]
@@ -48,9 +51,8 @@ class Cars3D(StoredFactorDataset):
         super().__init__(images, (elevations, azimuths, len(files)))
 
 
-def _read_car(file: Path) -> np.ndarray:
+def _views(file: Path, array: np.ndarray) -> np.ndarray:
     """Views of one car, (elevation, azimuth, height, width, 3)."""
-    contents = loadmat(file, variable_names=["im"])
-    if "im" not in contents or contents["im"].ndim != 5 or contents["im"].shape[2] != 3:
-        raise ValueError(f"want an array 'im' (height, width, 3, azimuth, elevation) in {file}")
-    return contents["im"].transpose(4, 3, 0, 1, 2)
+    if array.ndim != 5 or array.shape[2] != 3:
+        raise ValueError(f"want an array 'im' (height, width, 3, azimuth, elevation) in {file}, got {array.shape}")
+    return array.transpose(4, 3, 0, 1, 2)

@@ -49,7 +49,7 @@ class MPI3D(StoredFactorDataset):
     )
 
     def __init__(self, path: str | Path, *, factor_sizes: Sequence[int] | None = None) -> None:
-        (images,) = read_npz(path, "images")
+        (images,) = read_npz(path, "images", max_bytes=2**34)
         if factor_sizes is None:
             if len(images) not in RELEASED_SIZES:
                 raise ValueError(

@@ -10,6 +10,8 @@ import numpy as np
 
 from torchdisentangle.datasets.stored import StoredFactorDataset, grid_of_labels
 
+_LARGEST = 2**33  # bytes; the images take 6 GB
+
 
 class Shapes3D(StoredFactorDataset):
     """The 480,000 colour 64x64 images of Shapes3D, read from ``3dshapes.h5``.
@@ -51,19 +53,40 @@ class _H5Images:
         self._process: int | None = None
         self._file: Any = None
         for name in ("images", "labels"):
-            if name not in self._open():
-                raise ValueError(f"{path} has no data set {name!r}, only {sorted(self._open())}")
+            self._check(name)
         self.dtype, self.shape = self._open()["images"].dtype, self._open()["images"].shape
 
     def labels(self) -> np.ndarray:
-        return self._open()["labels"][:]
+        return self._read("labels", slice(None))
 
     def all(self) -> np.ndarray:
-        return self._open()["images"][:]
+        return self._read("images", slice(None))
 
     def __getitem__(self, positions: np.ndarray) -> np.ndarray:
         ascending, where = np.unique(positions, return_inverse=True)  # HDF5 takes no other order, and nothing twice
-        return self._open()["images"][ascending][where]
+        return self._read("images", ascending)[where]
+
+    def _check(self, name: str) -> None:
+        """Refuse what would be read from other files, and what is larger than the data set."""
+        file = self._open()
+        if name not in file:
+            raise ValueError(f"{self.path} has no data set {name!r}, only {sorted(file)}")
+        try:
+            link, values = type(file.get(name, getlink=True)).__name__, file[name]
+            elsewhere = link != "HardLink" or values.is_virtual or values.external
+            nbytes = values.nbytes
+        except Exception as error:  # whatever HDF5 meets in a damaged file
+            raise ValueError(f"{self.path}: the data set {name!r} cannot be read: {error}") from error
+        if elsewhere:
+            raise ValueError(f"{self.path}: the data set {name!r} is stored in another file, which is not read")
+        if nbytes > _LARGEST:
+            raise ValueError(f"{self.path}: the data set {name!r} of {values.shape} is larger than {_LARGEST} bytes")
+
+    def _read(self, name: str, rows: Any) -> np.ndarray:
+        try:
+            return self._open()[name][rows]
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ValueError(f"{self.path}: the data set {name!r} is damaged: {error}") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_process": None, "_file": None}
@@ -76,5 +99,11 @@ class _H5Images:
                 raise ImportError(
                     "Shapes3D is an HDF5 file and needs h5py: pip install torchdisentangle[datasets]"
                 ) from error
-            self._file, self._process = h5py.File(self.path, "r"), os.getpid()
+            try:
+                self._file = h5py.File(self.path, "r")
+            except FileNotFoundError:
+                raise
+            except (OSError, RuntimeError) as error:
+                raise ValueError(f"{self.path} is no HDF5 file that can be read: {error}") from error
+            self._process = os.getpid()
         return self._file

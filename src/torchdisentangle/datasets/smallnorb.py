@@ -96,7 +96,11 @@ def read_matrix(path: str | Path) -> np.ndarray:
     if len(header) < 2 or int(header[0]) not in MATRIX_TYPES:
         raise ValueError(f"{path} is not a binary matrix of NORB")
     ndim = int(header[1])
+    if not 0 < ndim <= 8:
+        raise ValueError(f"{path} is not a binary matrix of NORB: it would have {ndim} dimensions")
     start = 8 + 4 * max(3, ndim)  # unused dimensions of vectors and matrices are written all the same
+    if len(data) < start:
+        raise ValueError(f"{path} should have {ndim} dimensions, but ends after {len(data)} bytes")
     shape = tuple(int(size) for size in np.frombuffer(data[8:start], "<i4")[:ndim])
     return array_after_header(path, data, start, shape, np.dtype(MATRIX_TYPES[int(header[0])]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import zlib
 from collections.abc import Sequence
@@ -13,7 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchdisentangle.archive import read_arrays
 from torchdisentangle.datasets.factors import FactorDataset
+
+_MOST_DIMENSIONS = 8
 
 
 class StoredFactorDataset(FactorDataset):
@@ -92,48 +96,48 @@ def grid_of_labels(labels: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
     return sizes, order
 
 
-def read_npz(path: str | Path, *names: str) -> list[np.ndarray]:
+def read_npz(path: str | Path, *names: str, max_bytes: int = 2**32) -> list[np.ndarray]:
     """Some arrays of an ``.npz`` file; the others, pickled ones in particular, are not touched.
 
     Args:
         path: of the file.
         *names: of the arrays.
+        max_bytes: how many bytes they may take together.
 
     Returns:
         The arrays, in the order of their names.
 
     Raises:
-        ValueError: if the file is not an ``.npz`` archive, lacks one of them, or it is pickled.
+        ValueError: if the file is not an ``.npz`` archive, is damaged, lacks one of them, or it is pickled or too
+            large.
     """
-    archive = np.load(path, allow_pickle=False)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ValueError(f"{path} is not an .npz archive")
-    with archive:
-        missing = [name for name in names if name not in archive.files]
-        if missing:
-            raise ValueError(f"{path} has no array {missing[0]!r}, only {archive.files}")
-        return [archive[name] for name in names]
+    return list(read_arrays(path, names=names, max_bytes=max_bytes).values())
 
 
-def read_unzipped(path: str | Path) -> bytes:
+def read_unzipped(path: str | Path, max_bytes: int = 2**30) -> bytes:
     """The bytes of a file, unzipped if its name ends in ``.gz``.
 
     Args:
         path: of the file.
+        max_bytes: how many bytes it may unzip to; the largest file of the formats read here has 550 MB.
 
     Returns:
         The bytes.
 
     Raises:
-        ValueError: if it cannot be unzipped.
+        ValueError: if it cannot be unzipped, or is larger.
     """
     data = Path(path).read_bytes()
     if Path(path).suffix != ".gz":
         return data
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            unzipped = file.read(max_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be unzipped: {error}") from error
+    if len(unzipped) > max_bytes:
+        raise ValueError(f"{path} is larger than {max_bytes} bytes when it is unzipped")
+    return unzipped
 
 
 def array_after_header(
@@ -154,6 +158,8 @@ def array_after_header(
     Raises:
         ValueError: if there are fewer or more bytes than the header tells.
     """
+    if len(shape) > _MOST_DIMENSIONS or any(size < 0 for size in shape):
+        raise ValueError(f"{path} is damaged: its header tells the shape {shape[:_MOST_DIMENSIONS]}")
     if len(data) - start != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"{path} should hold {shape} values of {dtype}, but has {len(data) - start} bytes of them")
     return np.frombuffer(data, dtype, offset=start).reshape(shape)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.manifold import STANDARD_NORMAL_ENTROPY
+from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY
 
 _DECAY = torch.linspace(0, -1.5, 10, dtype=torch.float64).exp()
 ANGLE_SCALES = tuple((2 * math.pi * 0.07 * _DECAY).tolist())

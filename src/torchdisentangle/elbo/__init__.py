@@ -1,7 +1,8 @@
 r"""The KL divergence of a VAE taken apart, and how dependent its latents are: metrics that need no factors.
 
-Metrics of posteriors take ``update(mean, log_variance, index=...)`` with diagonal Gaussians ``(n, d)`` and logarithms
-of *variances*; those of codes take ``update(codes)`` with ``(n, d)``. The prior is a standard normal. All are in nats.
+Metrics of posteriors take ``update(mean, log_variance, *, index=None)`` with diagonal Gaussians ``(n, d)`` and
+logarithms of *variances*; those of codes take ``update(codes, *, index=None)`` with ``(n, d)``. The prior is a standard
+normal, and all values are in nats.
 
 Reference: Chen et al., *Isolating Sources of Disentanglement in Variational Autoencoders*, NeurIPS 2018.
 """
@@ -11,7 +12,7 @@ from torchdisentangle.elbo.codes import (
     GaussianTotalCorrelation,
     GaussianWassersteinCorrelation,
 )
-from torchdisentangle.elbo.collection import elbo_metrics
+from torchdisentangle.elbo.collection import ELBOMetrics, elbo_metrics
 from torchdisentangle.elbo.decomposition import (
     DimensionWiseKL,
     ELBODecomposition,
@@ -25,6 +26,7 @@ __all__ = [
     "CodeMutualInformation",
     "DimensionWiseKL",
     "ELBODecomposition",
+    "ELBOMetrics",
     "GaussianTotalCorrelation",
     "GaussianWassersteinCorrelation",
     "IndexCodeMutualInformation",

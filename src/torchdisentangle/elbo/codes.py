@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.binning import assign_bins, equal_width_edges, normal_quantile_edges
-from torchdisentangle.functional.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
-from torchdisentangle.functional.counts import joint_counts
-from torchdisentangle.functional.information import mutual_information
+from torchdisentangle.functional.elbo.correlation import gaussian_total_correlation, gaussian_wasserstein_correlation
+from torchdisentangle.functional.informativeness.quantization import check_edges
+from torchdisentangle.functional.supervised.binning import assign_bins, equal_width_edges, normal_quantile_edges
+from torchdisentangle.functional.supervised.information import mutual_information
+from torchdisentangle.functional.supervised.joint_counts import joint_counts
 from torchdisentangle.plots import plot_pairwise, plot_scalar
-from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.code_moments import CodeMomentStatistic, finite_codes
+from torchdisentangle.statistics.base import MetricSettings, Statistic
+from torchdisentangle.statistics.checks import check_codes, check_index, finite_rows
+from torchdisentangle.statistics.code_moments import CodeMomentStatistic
+from torchdisentangle.statistics.readout import readout
 
 
 class GaussianTotalCorrelation(CodeMomentStatistic):
@@ -31,11 +34,11 @@ class GaussianTotalCorrelation(CodeMomentStatistic):
     ``compute`` returns a scalar in nats, 0 for a single row.
 
     Args:
-        kwargs: as for :class:`torchmetrics.Metric`.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Reference:
         Locatello et al., *Challenging Common Assumptions in the Unsupervised Learning of Disentangled
-        Representations*, ICML 2019, Section 5.2.
+        Representations*, ICML 2019.
 
     Example:
         >>> import torch
@@ -45,7 +48,6 @@ class GaussianTotalCorrelation(CodeMomentStatistic):
         tensor(1.1513, dtype=torch.float64)
     """
 
-    is_differentiable: bool = False
     higher_is_better: bool | None = False
     plot_lower_bound: float = 0.0
 
@@ -72,7 +74,7 @@ class GaussianWassersteinCorrelation(CodeMomentStatistic):
 
     Args:
         normalize: whether to divide by :math:`\operatorname{tr} \Sigma`.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Reference:
         Xiao & Wang, *Disentangled Representation Learning with Wasserstein Total Correlation*, 2019.
@@ -85,12 +87,11 @@ class GaussianWassersteinCorrelation(CodeMomentStatistic):
         tensor(0.5858, dtype=torch.float64)
     """
 
-    is_differentiable: bool = False
     higher_is_better: bool | None = False
     plot_lower_bound: float = 0.0
 
-    def __init__(self, normalize: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, normalize: bool = False, **settings: Unpack[MetricSettings]) -> None:
+        super().__init__(**settings)
         self.normalize = normalize
 
     def compute(self) -> Tensor:
@@ -117,14 +118,14 @@ class CodeMutualInformation(Statistic):
 
     Args:
         num_bins: number of bins ``B``.
-        code_range: lower and upper end of bins of equal width instead; codes outside belong to the outermost.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        edges: ``"prior"``, or where bins of equal width begin and end; codes outside belong to the outermost.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Raises:
-        ValueError: if there is no bin or the range does not ascend.
+        ValueError: if there is no bin or the edges do not ascend.
 
     Reference:
-        Locatello et al., ICML 2019, Section 5.2.
+        Locatello et al., ICML 2019.
 
     Example:
         >>> import torch
@@ -134,56 +135,60 @@ class CodeMutualInformation(Statistic):
         tensor(0.6931, dtype=torch.float64)
     """
 
-    is_differentiable: bool = False
     higher_is_better: bool | None = False
     plot_lower_bound: float = 0.0
     counts: Tensor
-    num_nonfinite: Tensor
 
-    def __init__(self, num_bins: int = 20, code_range: Sequence[float] | None = None, **kwargs: Any) -> None:
-        if code_range is not None and len(code_range) != 2:
-            raise ValueError(f"code_range must be a lower and an upper end, got {list(code_range)}")
-        ends = None if code_range is None else (float(code_range[0]), float(code_range[1]))
-        edges = normal_quantile_edges(num_bins) if ends is None else equal_width_edges(ends[0], ends[1], num_bins)
-        settings = ("code pairs", num_bins, ends)
-        super().__init__(configuration=settings, **kwargs)
+    def __init__(
+        self,
+        num_bins: int = 20,
+        edges: Literal["prior"] | tuple[float, float] = "prior",
+        **settings: Unpack[MetricSettings],
+    ) -> None:
+        if isinstance(edges, str):
+            if edges != "prior":
+                raise ValueError(f"edges must be 'prior' or two numbers, got {edges!r}")
+            inner = normal_quantile_edges(num_bins)
+        else:
+            edges = check_edges(edges)
+            inner = equal_width_edges(*edges, num_bins)
+        super().__init__(configuration=("code pairs", num_bins, edges), **settings)
         self.num_bins, self.edges = num_bins, edges
+        self._inner_edges = inner
         self.add_sum("counts", dtype=torch.int64)
-        self.add_sum("num_nonfinite", dtype=torch.int64)
 
-    def update(self, codes: Tensor, index: Tensor | None = None) -> None:
+    def update(self, codes: Tensor, *, index: Tensor | None = None) -> None:
         """Add codes.
 
         Args:
             codes: ``(n, d)``. Rows with NaN or infinite entries are left out, counted in ``num_nonfinite``, and warned
                 of.
-            index: not needed by counts.
+            index: positions of the rows in the data set, ``(n,)`` integers; counts do not need them.
 
         Raises:
-            ValueError: if the shape or dtype does not fit.
+            TypeError: if a tensor is not of the kind that belongs in its place.
+            ValueError: if the shapes do not fit.
         """
-        codes, lost = finite_codes(codes, self.counts.shape[1] if self.counts.ndim else None)
-        bins = assign_bins(codes, self.edges.to(codes.device))
-        counts = joint_counts(bins, bins, self.num_bins, self.num_bins)
-        self.accumulate(counts=counts, num_nonfinite=torch.tensor(lost))
+        codes = check_codes(codes, width=self.counts.shape[1] if self.counts.ndim else None)
+        check_index(index, len(codes))
+        finite = finite_rows(codes)
+        bins = assign_bins(codes[finite].double(), self._inner_edges.to(codes.device))
+        self.accumulate(counts=joint_counts(bins, bins, self.num_bins, self.num_bins))
+        self.leave_out(int((~finite).sum()), "codes")
 
     def compute(self) -> Tensor:
         """The mean over pairs."""
-        pairs = self._pairs()
+        pairs = self.pairwise()
         return pairs.sum() / max(pairs.numel() - len(pairs), 1)
 
+    @readout
     def pairwise(self) -> Tensor:
         """Mutual information of each pair, ``(d, d)`` in nats, with a zero diagonal."""
-        with self.reduced():
-            return self._pairs()
+        self.require_samples(self.counts.sum(), "codes")
+        return mutual_information(self.counts).fill_diagonal_(0.0)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """All pairs as a heatmap, or given values over steps."""
         if val is not None:
             return plot_scalar(val, ax=ax, label="mutual information of codes (nats)")
         return plot_pairwise(self.pairwise(), ax=ax, label="mutual information (nats)")
-
-    def _pairs(self) -> Tensor:
-        if not self.counts.sum() > 0:
-            raise ValueError(f"{type(self).__name__} has no codes")
-        return mutual_information(self.counts).fill_diagonal_(0.0)

@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from torchdisentangle.elbo.base import ELBOMetric
-from torchdisentangle.functional.elbo import ELBOTerms
-from torchdisentangle.plots import plot_elbo_decomposition, plot_scalar
+from torchdisentangle.functional.elbo.decomposition import ELBOTerms
+from torchdisentangle.plots import plot_elbo_decomposition
+from torchdisentangle.statistics.readout import readout
 
 
-class ELBOTerm(ELBOMetric):
-    """Base of the metrics that are one of the terms."""
-
-    position: int
-    label: str
-
-    def read(self, terms: Tensor) -> Tensor:
-        """The term."""
-        return terms[self.position]
-
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """The value with its standard error, or a list of values over steps."""
-        label = f"{self.label} (nats)"
-        if val is not None:
-            return plot_scalar(val, ax=ax, label=label)
-        with self.reduced():
-            estimates = self.estimates()
-        return plot_scalar(*map(self.read, estimates), ax=ax, label=label)
-
-
-class TotalCorrelation(ELBOTerm):
+class TotalCorrelation(ELBOMetric):
     r"""Total correlation of the aggregate posterior: how far the latents are from independent.
 
     .. math:: \mathrm{TC} = \mathbb{E}_{q(z)} \Bigl[ \log q(z) - \sum_i \log q(z_i) \Bigr], \quad
@@ -45,11 +27,11 @@ class TotalCorrelation(ELBOTerm):
     posteriors, ``(n, d)`` each, and ``index`` ``(n,)``; ``compute`` returns a scalar in nats.
 
     Args:
-        kwargs: settings of :class:`~torchdisentangle.elbo.base.ELBOMetric`: ``estimator``, ``num_queries``,
+        settings: those of :class:`~torchdisentangle.elbo.base.ELBOMetric`: ``estimator``, ``num_queries``,
             ``dataset_size``, ``max_rows``, ``seed``.
 
     Reference:
-        Chen et al., *Isolating Sources of Disentanglement in VAEs*, NeurIPS 2018, Section 2.2; Watanabe, *Information
+        Chen et al., *Isolating Sources of Disentanglement in VAEs*, NeurIPS 2018; Watanabe, *Information
         theoretical analysis of multivariate correlation*, 1960.
 
     Example:
@@ -65,7 +47,7 @@ class TotalCorrelation(ELBOTerm):
     position, label = 1, "total correlation"
 
 
-class IndexCodeMutualInformation(ELBOTerm):
+class IndexCodeMutualInformation(ELBOMetric):
     r"""Mutual information between data points and their latents.
 
     .. math:: I(x; z) = \mathbb{E} \bigl[ \log q(z \mid x) - \log q(z) \bigr]
@@ -78,10 +60,10 @@ class IndexCodeMutualInformation(ELBOTerm):
     posteriors, ``(n, d)`` each, and ``index`` ``(n,)``; ``compute`` returns a scalar in nats.
 
     Args:
-        kwargs: settings of :class:`~torchdisentangle.elbo.base.ELBOMetric`.
+        settings: those of :class:`~torchdisentangle.elbo.base.ELBOMetric`.
 
     Reference:
-        Hoffman & Johnson, *ELBO surgery*, NIPS 2016 workshop; Chen et al., NeurIPS 2018, Section 2.2.
+        Hoffman & Johnson, *ELBO surgery*, NIPS 2016 workshop; Chen et al., NeurIPS 2018.
 
     Example:
         >>> import torch
@@ -94,7 +76,7 @@ class IndexCodeMutualInformation(ELBOTerm):
     position, label = 0, "index-code mutual information"
 
 
-class DimensionWiseKL(ELBOTerm):
+class DimensionWiseKL(ELBOMetric):
     r"""How far the single latents' aggregate posteriors are from the standard normal prior.
 
     .. math:: \mathrm{DWKL} = \sum_i \mathrm{KL}(q(z_i) \,\|\, p(z_i))
@@ -105,10 +87,10 @@ class DimensionWiseKL(ELBOTerm):
     posteriors, ``(n, d)`` each, and ``index`` ``(n,)``; ``compute`` returns a scalar in nats.
 
     Args:
-        kwargs: settings of :class:`~torchdisentangle.elbo.base.ELBOMetric`.
+        settings: those of :class:`~torchdisentangle.elbo.base.ELBOMetric`.
 
     Reference:
-        Chen et al., NeurIPS 2018, Section 2.2.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> import torch
@@ -132,7 +114,7 @@ class ELBODecomposition(ELBOMetric):
     accepts what :class:`TotalCorrelation` accepts, at the same cost for all of it.
 
     Args:
-        kwargs: settings of :class:`~torchdisentangle.elbo.base.ELBOMetric`.
+        settings: those of :class:`~torchdisentangle.elbo.base.ELBOMetric`.
 
     Reference:
         Chen et al., NeurIPS 2018, equation 2.
@@ -145,18 +127,21 @@ class ELBODecomposition(ELBOMetric):
         {'mutual_information': 0.693, 'total_correlation': 0.0, 'dimension_wise_kl': 39.807, 'kl': 40.5}
     """
 
-    def read(self, terms: Tensor) -> dict[str, Tensor]:
-        """The terms by name."""
-        return dict(zip(ELBOTerms._fields, terms, strict=True))
-
     def compute(self) -> dict[str, Tensor]:
         """The terms and their sum, by name."""
-        return {**super().compute(), "kl": self.latent_kl().sum()}
+        return {**self._read(self._estimates().value), "kl": self.latent_kl().sum()}
+
+    @readout
+    def standard_error(self) -> dict[str, Tensor]:
+        """Standard errors of the terms over latents, by name; that of ``kl`` is 0, for it is exact."""
+        errors = self._read(self._estimates().standard_error)
+        return {**errors, "kl": torch.zeros_like(errors["mutual_information"])}
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """The terms as bars; or given values, a dictionary as from ``compute``."""
         if val is not None:
             return plot_elbo_decomposition(val, ax=ax)
-        with self.reduced():
-            estimates = self.estimates()
-        return plot_elbo_decomposition(*map(self.read, estimates), ax=ax)
+        return plot_elbo_decomposition(*map(self._read, self.estimates()), ax=ax)
+
+    def _read(self, terms: Tensor) -> dict[str, Tensor]:
+        return dict(zip(ELBOTerms._fields, terms, strict=True))

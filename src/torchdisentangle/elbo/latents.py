@@ -1,13 +1,15 @@
-"""What is known of each latent from sums alone."""
+"""What sums alone tell of each latent."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from torchdisentangle.plots import plot_latent_kl, plot_scalar
-from torchdisentangle.statistics.posterior import PosteriorStatistic
+from torchdisentangle.statistics.posterior import PosteriorSettings, PosteriorStatistic
+from torchdisentangle.statistics.readout import readout
 
 
 class LatentKL(PosteriorStatistic):
@@ -21,7 +23,7 @@ class LatentKL(PosteriorStatistic):
     ``compute`` returns ``(d,)`` in nats, in latent order.
 
     Args:
-        kwargs: as for :class:`torchmetrics.Metric`.
+        settings: those of :class:`~torchdisentangle.statistics.posterior.PosteriorStatistic`.
 
     Reference:
         Kingma & Welling, *Auto-Encoding Variational Bayes*, ICLR 2014, Appendix B.
@@ -34,7 +36,6 @@ class LatentKL(PosteriorStatistic):
         tensor([0.8181, 0.0000], dtype=torch.float64)
     """
 
-    is_differentiable: bool = False
     higher_is_better: bool | None = None
 
     def compute(self) -> Tensor:
@@ -58,7 +59,7 @@ class ActiveUnits(PosteriorStatistic):
 
     Args:
         threshold: :math:`\tau`, in squared units of the latents.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        settings: those of :class:`~torchdisentangle.statistics.posterior.PosteriorStatistic`.
 
     Raises:
         ValueError: if the threshold is negative.
@@ -74,23 +75,22 @@ class ActiveUnits(PosteriorStatistic):
         (tensor(1), tensor([ True, False]))
     """
 
-    is_differentiable: bool = False
     higher_is_better: bool | None = None
 
-    def __init__(self, threshold: float = 1e-2, **kwargs: Any) -> None:
+    def __init__(self, threshold: float = 1e-2, **settings: Unpack[PosteriorSettings]) -> None:
         if threshold < 0:
             raise ValueError(f"threshold must not be negative, got {threshold}")
-        super().__init__(**kwargs)
+        super().__init__(**settings)
         self.threshold = threshold
 
     def compute(self) -> Tensor:
         """The number over all rows."""
         return (self.mean_variance() > self.threshold).sum()
 
+    @readout
     def active(self) -> Tensor:
         """Which latents are active, ``(d,)`` booleans."""
-        with self.reduced():
-            return self.mean_variance() > self.threshold
+        return self.mean_variance() > self.threshold
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """The number, or a list of numbers over steps."""

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.gaussian import gaussian_log_density
-from torchdisentangle.functional.posterior_bins import mutual_information_of, rank_latents
-from torchdisentangle.informativeness.estimator import EstimatedMetric
+from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
+from torchdisentangle.functional.informativeness.quantization import (
+    DEFAULT_BINS,
+    DEFAULT_EDGES,
+    BinMode,
+    mutual_information_of,
+    rank_latents,
+)
 from torchdisentangle.plots import plot_informativeness
+from torchdisentangle.statistics.base import MetricSettings
 from torchdisentangle.statistics.classes import standard_error
-from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
-from torchdisentangle.statistics.posterior_bins import PosteriorBinStatistic
+from torchdisentangle.statistics.posterior import PosteriorStatistic
+from torchdisentangle.statistics.posterior_bins import PosteriorBins
+from torchdisentangle.statistics.readout import readout
 
 
-class Informativeness(EstimatedMetric):
+class Informativeness(PosteriorStatistic):
     r"""Informativeness: mutual information between the data and each latent.
 
     .. math:: I(x; z_i) = H(z_i) - H(z_i \mid x)
@@ -25,8 +34,8 @@ class Informativeness(EstimatedMetric):
     the paper, of which the outer two are open. It is a lower bound of the continuous value for the given rows, too low
     by a few hundredths of a nat where posteriors are as narrow as a bin, and never above :math:`\log B`.
     ``mode="reference"`` gives the published numbers. ``estimator="sampling"`` has no bins and is unbiased for the kept
-    rows; its noise is ``standard_error()``. For both, no value exceeds the logarithm of the number of rows, so a large
-    one is biased down when rows are few.
+    rows; its noise is ``standard_error()``. With either, no value exceeds the logarithm of the number of rows, so a
+    large one is biased down when rows are few.
 
     ``normalize=True`` divides by :math:`H(z_i)` and so gives values in [0, 1] that fall as bins get finer: compare them
     only for equal bins.
@@ -36,11 +45,17 @@ class Informativeness(EstimatedMetric):
 
     Args:
         estimator: ``"bins"`` or ``"sampling"``.
-        normalize: whether to divide by the entropy (bins only).
-        kwargs: ``bounds``, ``num_bins``, ``mode`` and ``pairs`` of
-            :class:`~torchdisentangle.statistics.posterior_bins.PosteriorBinStatistic`, or ``num_queries`` (by default
-            1024), ``max_rows`` and ``seed`` of
-            :class:`~torchdisentangle.statistics.posterior.PosteriorSampleStatistic`.
+        normalize: whether to divide by the entropy; needs bins.
+        edges: where the bins of equal width begin and end; the outer two are open. Only with ``"bins"``.
+        num_bins: number of bins ``B``. Only with ``"bins"``.
+        mode: ``"exact"`` or ``"reference"``, see :func:`~torchdisentangle.functional.quantize_posterior`. Only with
+            ``"bins"``.
+        pairs: whether to follow the pairs of all latents, or the latents whose pairs to follow, so that the metric
+            shares its state with :class:`PairwiseMutualInformation`. Only with ``"bins"``.
+        num_queries: how many latents are drawn, ``S``. Only with ``"sampling"``.
+        max_rows: how many posteriors to keep at most. Only with ``"sampling"``.
+        seed: decides which are kept, and the noise of the latents. Only with ``"sampling"``.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Raises:
         ValueError: for an unknown estimator or settings that do not fit.
@@ -58,62 +73,70 @@ class Informativeness(EstimatedMetric):
 
     higher_is_better: bool | None = None
     plot_lower_bound: float = 0.0
+    bin_sum: Tensor
+    entropy_sum: Tensor
+
+    def __init__(
+        self,
+        estimator: Literal["bins", "sampling"] = "bins",
+        normalize: bool = False,
+        *,
+        edges: tuple[float, float] = DEFAULT_EDGES,
+        num_bins: int = DEFAULT_BINS,
+        mode: BinMode = "exact",
+        pairs: bool | Sequence[int] = False,
+        num_queries: int = 1024,
+        max_rows: int = 2**15,
+        seed: int = 0,
+        **settings: Unpack[MetricSettings],
+    ) -> None:
+        if estimator not in ("bins", "sampling"):
+            raise ValueError(f"estimator must be 'bins' or 'sampling', got {estimator!r}")
+        if estimator == "sampling" and normalize:
+            raise ValueError("normalize=True needs entropies of bins: estimator='bins'")
+        if num_queries < 1:
+            raise ValueError(f"num_queries must be at least 1, got {num_queries}")
+        bins = PosteriorBins(edges, num_bins, mode, pairs) if estimator == "bins" else None
+        if bins is None:
+            super().__init__(max_rows, seed, **settings)
+        else:
+            super().__init__(configuration=bins.configuration, **settings)
+            bins.register(self)
+        self._bins = bins
+        self.estimator, self.normalize = estimator, normalize
+        self.edges, self.num_bins, self.mode, self.pairs = edges, num_bins, mode, pairs
+        self.num_queries, self.max_rows, self.seed = num_queries, max_rows, seed
 
     def compute(self) -> Tensor:
         """Informativeness of each latent, ``(d,)``."""
-        raise NotImplementedError
+        if self._bins is None:
+            return self._of_queries().mean(0)
+        self.require_samples(self.num_rows, "posteriors")
+        return mutual_information_of(self._bins.entropies(self), self.normalize)
 
+    @readout
+    def standard_error(self) -> Tensor:
+        """Standard error over queries, ``(d,)`` in nats; infinite for one query, 0 in bins, which draw nothing."""
+        if self._bins is not None:
+            return torch.zeros_like(self.latent_kl())
+        values = self._of_queries()
+        return standard_error(values.var(0, correction=0), torch.tensor(len(values), device=values.device))
+
+    @readout
     def ranking(self) -> Tensor:
         """Latents by falling informativeness, ``(d,)`` integers."""
-        with self.reduced():
-            return rank_latents(self.compute().reshape(-1))
-
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
-        """Bars by falling informativeness."""
-        return plot_informativeness(self.compute() if val is None else val, ax=ax)
-
-
-class BinnedInformativeness(Informativeness, PosteriorBinStatistic):
-    """:class:`Informativeness` in bins."""
-
-    estimator = "bins"
-
-    def __init__(self, *, normalize: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.normalize = normalize
-
-    def compute(self) -> Tensor:
-        """Informativeness of each latent, ``(d,)``."""
-        return mutual_information_of(self.latent_entropies(), self.normalize)
+        return rank_latents(self.compute().reshape(-1))
 
     def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
         """Bars by falling informativeness."""
         label = "normalised informativeness" if self.normalize else "informativeness $I(x; z_i)$ (nats)"
         return plot_informativeness(self.compute() if val is None else val, ax=ax, label=label)
 
-
-class SampledInformativeness(Informativeness, PosteriorSampleStatistic):
-    """:class:`Informativeness` by sampling."""
-
-    estimator = "sampling"
-
-    def __init__(self, *, normalize: bool = False, num_queries: int = 1024, **kwargs: Any) -> None:
-        if normalize:
-            raise ValueError("normalize=True needs entropies of bins: estimator='bins'")
-        super().__init__(**kwargs)
-        self.num_queries = num_queries
-
-    def compute(self) -> Tensor:
-        """Informativeness of each latent, ``(d,)``."""
-        return self._of_queries().mean(0)
-
-    def standard_error(self) -> Tensor:
-        """Standard error over queries, ``(d,)`` in nats; infinite for a single one."""
-        with self.reduced():
-            values = self._of_queries()
-        return standard_error(values.var(0, correction=0), torch.tensor(len(values), device=values.device))
+    def _add_besides(self, mean: Tensor, log_variance: Tensor, index: Tensor | None) -> None:
+        if self._bins is not None:
+            self._bins.add(self, mean, log_variance)
 
     def _of_queries(self) -> Tensor:
-        z, mean, log_variance, _ = self.queries(self.num_queries)
-        sums = self.log_sums(self.num_queries)
-        return gaussian_log_density(z, mean, log_variance) - (sums.marginal - sums.weight)
+        posterior = self._posterior()
+        sums = posterior.log_sums(self.num_queries)
+        return gaussian_log_density(*posterior.queries(self.num_queries)) - (sums.marginal - sums.weight)

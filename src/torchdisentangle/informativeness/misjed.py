@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.information import entropy
-from torchdisentangle.functional.posterior_bins import (
+from torchdisentangle.functional.informativeness.quantization import (
     DEFAULT_BINS,
-    DEFAULT_BOUNDS,
+    DEFAULT_EDGES,
     BinMode,
     LatentEntropies,
     misjed,
@@ -18,12 +18,16 @@ from torchdisentangle.functional.posterior_bins import (
     quantized_blocks,
     rank_latents,
 )
+from torchdisentangle.functional.supervised.information import entropy
 from torchdisentangle.plots import plot_independence
-from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
+from torchdisentangle.statistics.aggregate import AggregatePosterior
+from torchdisentangle.statistics.base import MetricSettings
+from torchdisentangle.statistics.posterior import PosteriorStatistic
 from torchdisentangle.statistics.posterior_bins import check_bins
+from torchdisentangle.statistics.readout import readout
 
 
-class MISJED(PosteriorSampleStatistic):
+class MISJED(PosteriorStatistic):
     r"""MISJED, "mutual information sums joint entropy difference", of pairs of latents.
 
     .. math:: \mathrm{MISJED}_{ij} = H(z_i) + H(z_j) - H(\bar z_i, \bar z_j)
@@ -39,16 +43,17 @@ class MISJED(PosteriorSampleStatistic):
 
     As input to ``forward`` and ``update`` the metric accepts ``mean`` and ``log_variance`` ``(n, d)``, and ``index``;
     ``compute`` returns ``(d, d)`` in nats, in latent order, or with ``top_k`` the ``(k, k)`` of the most informative
-    latents, most informative first (:meth:`latents` says which); symmetric, with zeros on the diagonal.
+    latents, most informative first (:meth:`compared_latents` says which); symmetric, with zeros on the diagonal.
 
     Args:
-        bounds: where the bins of equal width begin and end.
+        edges: where the bins of equal width begin and end; the outer two are open.
         num_bins: number of bins ``B``.
         mode: ``"exact"`` or ``"reference"``, see :func:`~torchdisentangle.functional.quantize_posterior`.
         top_k: how many of the most informative latents to compare; by default all.
         normalize: whether to divide by :math:`2 \log B`.
-        kwargs: ``max_rows`` and ``seed`` of
-            :class:`~torchdisentangle.statistics.posterior.PosteriorSampleStatistic`.
+        max_rows: how many posteriors to keep at most.
+        seed: decides which are kept.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Raises:
         ValueError: for settings that do not fit.
@@ -65,48 +70,52 @@ class MISJED(PosteriorSampleStatistic):
                 [0.8566, 0.0000]], dtype=torch.float64)
     """
 
-    is_differentiable: bool = False
     higher_is_better: bool | None = False
 
     def __init__(
         self,
-        bounds: tuple[float, float] = DEFAULT_BOUNDS,
+        edges: tuple[float, float] = DEFAULT_EDGES,
         num_bins: int = DEFAULT_BINS,
         mode: BinMode = "exact",
         top_k: int | None = None,
         normalize: bool = False,
-        **kwargs: Any,
+        max_rows: int = 2**15,
+        seed: int = 0,
+        **settings: Unpack[MetricSettings],
     ) -> None:
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
-        super().__init__(**kwargs)
-        self.bounds, self.num_bins, self.mode = check_bins(bounds, num_bins, mode)
+        super().__init__(max_rows, seed, **settings)
+        self.edges, self.num_bins, self.mode = check_bins(edges, num_bins, mode)
         self.top_k, self.normalize = top_k, normalize
 
     def compute(self) -> Tensor:
         """MISJED of each pair, ``(d, d)`` or ``(k, k)``."""
-        entropies = self._entropies()
+        posterior = self._posterior()
+        entropies = self._entropies(posterior)
         chosen = self._chosen(entropies)
-        return misjed(entropies.marginal[chosen], self.mean[:, chosen], self.bounds, self.num_bins, self.normalize)
+        return misjed(entropies.marginal[chosen], posterior.mean[:, chosen], self.edges, self.num_bins, self.normalize)
 
-    def latents(self) -> Tensor:
-        """The latents that are compared, in the order of the result."""
-        with self.reduced():
-            return self._chosen(self._entropies())
+    @readout
+    def compared_latents(self) -> Tensor:
+        """The latents that are compared, in the order of the result, ``(k,)`` integers."""
+        return self._chosen(self._entropies(self._posterior()))
 
+    @readout
     def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
         """Heatmap."""
-        with self.reduced():
-            value, names = self.compute() if val is None else val, self.latents().tolist()
+        value, names = self.compute() if val is None else val, self.compared_latents().tolist()
         label = "MISJED (normalised)" if self.normalize else "MISJED (nats)"
         return plot_independence(value.reshape(len(names), -1), names, ax=ax, label=label)
 
-    def _entropies(self) -> LatentEntropies:
-        self.require_rows()
-        total, conditional = torch.zeros(()), torch.zeros(())
-        for bins in quantized_blocks(self.mean, self.log_variance, self.bounds, self.num_bins, self.mode):
-            total, conditional = total + bins.sum(0), conditional + entropy(bins).sum(0)
-        return LatentEntropies(entropy(total), conditional / len(self.mean))
+    def _entropies(self, posterior: AggregatePosterior) -> LatentEntropies:
+        request = ("entropies", self.edges, self.num_bins, self.mode)
+        if request not in posterior.derived:
+            total, conditional = torch.zeros(()), torch.zeros(())
+            for bins in quantized_blocks(posterior.mean, posterior.log_variance, self.edges, self.num_bins, self.mode):
+                total, conditional = total + bins.sum(0), conditional + entropy(bins).sum(0)
+            posterior.derived[request] = LatentEntropies(entropy(total), conditional / len(posterior))
+        return posterior.derived[request]
 
     def _chosen(self, entropies: LatentEntropies) -> Tensor:
         if self.top_k is None:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.information import mutual_information
-from torchdisentangle.functional.posterior_bins import rank_latents, symmetric_matrix
-from torchdisentangle.functional.separation import pairwise_information
-from torchdisentangle.informativeness.estimator import EstimatedMetric
+from torchdisentangle.functional.informativeness.quantization import (
+    DEFAULT_BINS,
+    DEFAULT_EDGES,
+    BinMode,
+    rank_latents,
+    symmetric_matrix,
+)
+from torchdisentangle.functional.informativeness.separation import pairwise_information
+from torchdisentangle.functional.supervised.information import mutual_information
 from torchdisentangle.plots import plot_independence
+from torchdisentangle.statistics.base import MetricSettings
 from torchdisentangle.statistics.classes import Estimate, mean_estimate
-from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
-from torchdisentangle.statistics.posterior_bins import PosteriorBinStatistic
+from torchdisentangle.statistics.posterior import PosteriorStatistic
+from torchdisentangle.statistics.posterior_bins import PosteriorBins
+from torchdisentangle.statistics.readout import readout
 
 _MATRIX_NUMBERS = 2**22  # numbers in the matrices of the queries at a time, 32 MiB
 
 
-class PairwiseMutualInformation(EstimatedMetric):
+class PairwiseMutualInformation(PosteriorStatistic):
     r"""Mutual information of every pair of latents under the aggregate posterior: are they independent?
 
     .. math:: I(z_i; z_j) = H(z_i) + H(z_j) - H(z_i, z_j)
@@ -40,11 +48,15 @@ class PairwiseMutualInformation(EstimatedMetric):
         estimator: ``"bins"`` or ``"sampling"``.
         latents: which latents to compare, in the order of the result; by default all.
         top_k: instead, how many to compare, those with the largest KL divergence from the standard normal, which bounds
-            informativeness from above, largest first (sampling only).
-        kwargs: ``bounds``, ``num_bins`` and ``mode`` of
-            :class:`~torchdisentangle.statistics.posterior_bins.PosteriorBinStatistic`, or ``num_queries`` (by default
-            1024), ``max_rows`` and ``seed`` of
-            :class:`~torchdisentangle.statistics.posterior.PosteriorSampleStatistic`.
+            informativeness from above, largest first. Only with ``"sampling"``.
+        edges: where the bins of equal width begin and end; the outer two are open. Only with ``"bins"``.
+        num_bins: number of bins ``B``. Only with ``"bins"``.
+        mode: ``"exact"`` or ``"reference"``, see :func:`~torchdisentangle.functional.quantize_posterior`. Only with
+            ``"bins"``.
+        num_queries: how many latents are drawn, ``S``. Only with ``"sampling"``.
+        max_rows: how many posteriors to keep at most. Only with ``"sampling"``.
+        seed: decides which are kept, and the noise of the latents. Only with ``"sampling"``.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Raises:
         ValueError: for an unknown estimator or settings that do not fit.
@@ -62,88 +74,91 @@ class PairwiseMutualInformation(EstimatedMetric):
     """
 
     higher_is_better: bool | None = False
-
-    def compute(self) -> Tensor:
-        """Mutual information of each pair, ``(d, d)``."""
-        raise NotImplementedError
-
-    def latents(self) -> Tensor:
-        """The latents that are compared, in the order of the result, ``(d,)`` integers."""
-        raise NotImplementedError
-
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
-        """Heatmap."""
-        with self.reduced():
-            value, names = self.compute() if val is None else val, self.latents().tolist()
-        return plot_independence(value.reshape(len(names), -1), names, ax=ax)
-
-
-class BinnedPairwiseMutualInformation(PairwiseMutualInformation, PosteriorBinStatistic):
-    """:class:`PairwiseMutualInformation` in bins."""
-
-    estimator = "bins"
-
-    def __init__(self, *, latents: Sequence[int] | None = None, **kwargs: Any) -> None:
-        super().__init__(pairs=True if latents is None else latents, **kwargs)
-
-    def compute(self) -> Tensor:
-        """Mutual information of each pair, ``(d, d)``."""
-        size = len(self.latents())
-        return symmetric_matrix(mutual_information(self.pair_sum), size)
-
-    def latents(self) -> Tensor:
-        """The latents that are compared, in the order of the result, ``(d,)`` integers."""
-        self.require_rows()
-        return torch.arange(len(self.bin_sum)) if isinstance(self.pairs, bool) else torch.tensor(self.pairs)
-
-
-class SampledPairwiseMutualInformation(PairwiseMutualInformation, PosteriorSampleStatistic):
-    """:class:`PairwiseMutualInformation` by sampling."""
-
-    estimator = "sampling"
+    bin_sum: Tensor
+    pair_sum: Tensor
 
     def __init__(
         self,
-        *,
+        estimator: Literal["bins", "sampling"] = "bins",
         latents: Sequence[int] | None = None,
         top_k: int | None = None,
+        *,
+        edges: tuple[float, float] = DEFAULT_EDGES,
+        num_bins: int = DEFAULT_BINS,
+        mode: BinMode = "exact",
         num_queries: int = 1024,
-        **kwargs: Any,
+        max_rows: int = 2**15,
+        seed: int = 0,
+        **settings: Unpack[MetricSettings],
     ) -> None:
-        if latents is not None and top_k is not None:
-            raise ValueError("latents and top_k exclude each other")
+        if estimator not in ("bins", "sampling"):
+            raise ValueError(f"estimator must be 'bins' or 'sampling', got {estimator!r}")
+        if top_k is not None and (estimator == "bins" or latents is not None):
+            raise ValueError("top_k needs estimator='sampling', and latents and top_k exclude each other")
         if num_queries < 1 or (top_k is not None and top_k < 1):
             raise ValueError(f"num_queries and top_k must be at least 1, got {num_queries} and {top_k}")
-        super().__init__(**kwargs)
-        self.chosen = None if latents is None else [int(latent) for latent in latents]
-        self.top_k, self.num_queries = top_k, num_queries
+        pairs = True if latents is None else latents
+        bins = PosteriorBins(edges, num_bins, mode, pairs) if estimator == "bins" else None
+        if bins is None:
+            super().__init__(max_rows, seed, **settings)
+        else:
+            super().__init__(configuration=bins.configuration, **settings)
+            bins.register(self)
+        self._bins = bins
+        self.estimator, self.top_k = estimator, top_k
+        self.latents = None if latents is None else [int(latent) for latent in latents]
+        self.edges, self.num_bins, self.mode = edges, num_bins, mode
+        self.num_queries, self.max_rows, self.seed = num_queries, max_rows, seed
 
     def compute(self) -> Tensor:
         """Mutual information of each pair, ``(d, d)``."""
-        return self._estimate().value
+        if self._bins is None:
+            return self._of_queries().value
+        size = len(self._compared())
+        return symmetric_matrix(mutual_information(self.pair_sum), size)
 
+    @readout
     def standard_error(self) -> Tensor:
-        """Standard error over queries, ``(d, d)`` in nats."""
-        with self.reduced():
-            return self._estimate().standard_error
+        """Standard error over queries, ``(d, d)`` in nats; infinite for one query, 0 in bins, which draw nothing."""
+        if self._bins is None:
+            return self._of_queries().standard_error
+        size = len(self._compared())
+        return torch.zeros(size, size, dtype=torch.float64, device=self.device)
 
-    def latents(self) -> Tensor:
+    @readout
+    def compared_latents(self) -> Tensor:
         """The latents that are compared, in the order of the result, ``(d,)`` integers."""
-        if self.chosen is not None:
-            return torch.tensor(self.chosen)
-        with self.reduced():
-            kl = self.latent_kl()
-        return torch.arange(len(kl)) if self.top_k is None else rank_latents(kl)[: self.top_k].cpu()
+        return self._compared()
 
-    def _estimate(self) -> Estimate:
-        latents = self.latents().to(self.device)
-        if int(latents.max()) >= self.mean.shape[1] or int(latents.min()) < 0:
-            raise ValueError(f"latents names {latents.tolist()}, but there are {self.mean.shape[1]} latents")
-        z, mean, log_variance = (
-            x[:, latents] for x in (self.queries(self.num_queries).z, self.mean, self.log_variance)
-        )
-        total = squares = torch.zeros((), dtype=torch.float64, device=self.device)
-        for queries in z.split(max(1, _MATRIX_NUMBERS // len(latents) ** 2)):
-            values = pairwise_information(queries, mean, log_variance)
-            total, squares = total + values.sum(0), squares + values.square().sum(0)
-        return mean_estimate(torch.tensor([len(z)], device=self.device), total, squares)
+    @readout
+    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
+        """Heatmap."""
+        value, names = self.compute() if val is None else val, self._compared().tolist()
+        return plot_independence(value.reshape(len(names), -1), names, ax=ax)
+
+    def _add_besides(self, mean: Tensor, log_variance: Tensor, index: Tensor | None) -> None:
+        if self._bins is not None:
+            self._bins.add(self, mean, log_variance)
+
+    def _compared(self) -> Tensor:
+        kl = self.latent_kl()
+        if self.latents is None:
+            return torch.arange(len(kl)) if self.top_k is None else rank_latents(kl)[: self.top_k].cpu()
+        if not all(0 <= latent < len(kl) for latent in self.latents):
+            raise ValueError(f"latents names {self.latents}, but there are {len(kl)} latents")
+        return torch.tensor(self.latents)
+
+    def _of_queries(self) -> Estimate:
+        posterior, latents = self._posterior(), self._compared().to(self.device)
+        request = ("pairs", self.num_queries, *latents.tolist())
+        if request not in posterior.derived:
+            z, mean, log_variance = (
+                x[:, latents] for x in (posterior.queries(self.num_queries).z, posterior.mean, posterior.log_variance)
+            )
+            total = squares = torch.zeros((), dtype=torch.float64, device=self.device)
+            for queries in z.split(max(1, _MATRIX_NUMBERS // len(latents) ** 2)):
+                values = pairwise_information(queries, mean, log_variance)
+                total, squares = total + values.sum(0), squares + values.square().sum(0)
+            count = torch.tensor([len(z)], device=self.device)
+            posterior.derived[request] = mean_estimate(count, total, squares)
+        return posterior.derived[request]

@@ -6,21 +6,24 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.gaussian import gaussian_log_density
-from torchdisentangle.functional.separation import (
+from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
+from torchdisentangle.functional.informativeness.separation import (
     LatentInformation,
     latent_information,
     mean_of_top,
     separability,
-    wsepin_influence,
+    weighted_influence,
 )
 from torchdisentangle.plots import plot_informativeness
+from torchdisentangle.statistics.base import MetricSettings
 from torchdisentangle.statistics.classes import standard_error
-from torchdisentangle.statistics.posterior import PosteriorSampleStatistic
+from torchdisentangle.statistics.posterior import PosteriorStatistic
+from torchdisentangle.statistics.readout import readout
 
 
-class Separability(PosteriorSampleStatistic):
+class Separability(PosteriorStatistic):
     r"""Separability of latents: what each tells about the data that the others do not tell.
 
     .. math:: \mathrm{SEP}_i = I(z_i; z_{\neq i}), \quad
@@ -45,8 +48,9 @@ class Separability(PosteriorSampleStatistic):
         num_queries: how many latents are drawn, ``S``; standard errors fall with its square root. The authors took
             10,000.
         top_k: ``k``.
-        kwargs: ``max_rows`` and ``seed`` of
-            :class:`~torchdisentangle.statistics.posterior.PosteriorSampleStatistic`.
+        max_rows: how many posteriors to keep at most.
+        seed: decides which are kept, and the noise of the latents.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Raises:
         ValueError: for numbers that are not positive.
@@ -63,18 +67,24 @@ class Separability(PosteriorSampleStatistic):
         tensor([0.6931, 0.6931], dtype=torch.float64)
     """
 
-    is_differentiable: bool = False
     higher_is_better: bool | None = None
 
-    def __init__(self, num_queries: int = 1024, top_k: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        num_queries: int = 1024,
+        top_k: int | None = None,
+        max_rows: int = 2**15,
+        seed: int = 0,
+        **settings: Unpack[MetricSettings],
+    ) -> None:
         if num_queries < 1 or (top_k is not None and top_k < 1):
             raise ValueError(f"num_queries and top_k must be at least 1, got {num_queries} and {top_k}")
-        super().__init__(**kwargs)
+        super().__init__(max_rows, seed, **settings)
         self.num_queries, self.top_k = num_queries, top_k
 
     def compute(self) -> dict[str, Tensor]:
         """The scores by name."""
-        information = self.of_queries().mean()
+        information = self._of_queries().mean()
         scores = separability(information)
         named = {"information": information.joint, "informativeness": information.single, **scores._asdict()}
         if self.top_k is not None:
@@ -82,30 +92,33 @@ class Separability(PosteriorSampleStatistic):
                 named[f"{name}_at_k"] = mean_of_top(named[name], information.single, self.top_k)
         return named
 
-    def standard_errors(self) -> dict[str, Tensor]:
-        """Standard errors of ``information``, ``informativeness``, ``sep``, ``sepin`` and ``wsepin``, over queries.
+    @readout
+    def standard_error(self) -> dict[str, Tensor]:
+        """Standard errors of the scores over queries, by the same names; infinite for a single query.
 
-        Infinite for a single query.
+        Shares and the choice of the ``k`` latents are those of the means: weighted scores are linearised.
         """
-        with self.reduced():
-            information = self.of_queries()
-        values = {
-            "information": information.joint,
-            "informativeness": information.single,
-            "sep": information.shared,
-            "sepin": information.joint[:, None] - information.rest,
-            "wsepin": wsepin_influence(information),
+        of_queries = self._of_queries()
+        scores = {
+            "sep": of_queries.shared,
+            "sepin": of_queries.joint[:, None] - of_queries.rest,
+            "indin": of_queries.single - of_queries.shared,
         }
-        count = torch.tensor(len(information.joint), device=information.joint.device)
+        values = {"information": of_queries.joint, "informativeness": of_queries.single, **scores}
+        values |= {f"w{name}": weighted_influence(of_queries.single, score) for name, score in scores.items()}
+        if self.top_k is not None:
+            for name in ("sepin", "indin"):
+                values[f"{name}_at_k"] = mean_of_top(scores[name], of_queries.single.mean(0), self.top_k)
+        count = torch.tensor(len(of_queries.joint), device=of_queries.joint.device)
         return {name: standard_error(value.var(0, correction=0), count) for name, value in values.items()}
-
-    def of_queries(self) -> LatentInformation:
-        """Information in latents at each query; a collective while the states are reduced over processes."""
-        z, mean, log_variance, _ = self.queries(self.num_queries)
-        sums = self.log_sums(self.num_queries, leave_one_out=True)
-        return latent_information(gaussian_log_density(z, mean, log_variance), sums)
 
     def plot(self, val: dict[str, Tensor] | None = None, ax: Any = None) -> Any:
         """Informativeness as bars, split into what a latent alone tells and what it shares."""
         value = self.compute() if val is None else val
         return plot_informativeness(value["informativeness"], value["sep"], ax=ax)
+
+    def _of_queries(self) -> LatentInformation:
+        """Information in latents at each query."""
+        posterior = self._posterior()
+        sums = posterior.log_sums(self.num_queries, leave_one_out=True)
+        return latent_information(gaussian_log_density(*posterior.queries(self.num_queries)), sums)

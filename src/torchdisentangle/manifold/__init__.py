@@ -1,9 +1,10 @@
-"""Manifold entropic metrics: read-outs of one statistic of decoder Jacobians.
+"""Manifold entropic metrics: read-outs of the same sums over decoder Jacobians.
 
-All take ``update(jacobian, labels=None, log_det=None)``: decoder Jacobians ``(N, D, d)`` from
+All take ``update(jacobian, *, labels=None, log_det=None)``: decoder Jacobians ``(N, D, d)`` from
 :func:`~torchdisentangle.functional.decoder_jacobian`, optionally the class of each sample, and for flows the model's
 own log-determinant. With labels every quantity is computed per class and the classes are averaged with equal weight.
-All are in nats, report ``standard_error()`` and ``per_class()``, and those with the same settings share one state.
+All are in nats, report ``standard_error()``, ``per_class()`` and ``estimate()`` (value and standard error), and those
+with the same settings share one state.
 
 With ``estimator="probes", num_probes=m`` they take random projections ``(N, m, d)`` in the Jacobians' place, from
 :func:`~torchdisentangle.functional.probed_jacobian`: ``m`` products a sample instead of ``d``, for values that are
@@ -12,7 +13,7 @@ unbiased and have a standard error that holds the projections' noise too.
 Reference: Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025.
 """
 
-from torchdisentangle.manifold.collection import manifold_metrics
+from torchdisentangle.manifold.collection import ManifoldMetrics, manifold_metrics
 from torchdisentangle.manifold.entropy import (
     ManifoldEntropy,
     ManifoldEntropySpectrum,
@@ -29,6 +30,7 @@ __all__ = [
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",
+    "ManifoldMetrics",
     "ManifoldMutualInformation",
     "ManifoldPairwiseMutualInformation",
     "ManifoldSummary",

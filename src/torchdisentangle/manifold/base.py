@@ -1,67 +1,221 @@
-"""What all manifold metrics have in common."""
+"""What all manifold metrics have in common: the sums over Jacobians, and how they are read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+from torchmetrics.utilities import rank_zero_warn
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.manifold import STANDARD_NORMAL_ENTROPY, prior_entropies
-from torchdisentangle.statistics.classes import Estimate
-from torchdisentangle.statistics.jacobian import DecoderJacobianStatistic
+from torchdisentangle.functional.device import float64_device
+from torchdisentangle.functional.manifold.entropy import (
+    STANDARD_NORMAL_ENTROPY,
+    PriorEntropy,
+    check_index_set,
+    prior_entropies,
+)
+from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
+from torchdisentangle.statistics import MetricSettings
+from torchdisentangle.statistics.classes import ClassMeanStatistic, Estimate, mean_estimate, standard_error
+from torchdisentangle.statistics.jacobian import DataScale, Estimator, check_jacobian, check_scale, probes_of
+from torchdisentangle.statistics.jacobian_sums import JacobianSums, pairs_of
 
 
-class ManifoldMetric(DecoderJacobianStatistic):
-    """Base of the read-outs of :class:`~torchdisentangle.statistics.jacobian.DecoderJacobianStatistic`.
+class ManifoldSettings(MetricSettings, total=False):
+    """Settings that every manifold metric takes; see :class:`ManifoldMetric`."""
 
-    Subclasses say what their estimate per class is.
+    index_sets: Sequence[Sequence[int]]
+    prior_entropy: PriorEntropy
+    normalize: bool
+    num_classes: int | None
+    data_std: DataScale
+    mean_jacobian: bool
+    estimator: Estimator
+    num_probes: int
+
+
+class ManifoldMetric(ClassMeanStatistic):
+    r"""Base of the manifold metrics of one decoder, and home of their states.
+
+    For every sample a vector of *readings* is formed: :math:`\log \lVert J_i \rVert` of each latent,
+    :math:`\log |J|` of all, :math:`\log |J_S|` of further index sets, and the mean off-diagonal MPMI. The state holds,
+    for each class, their sum and the sum of their outer products, so that every linear combination (any entropy, mutual
+    information or total correlation) has an exact mean and standard error; beside them the sums of the MPMI of all
+    pairs, of its square, and of the Jacobian itself.
+
+    With ``estimator="probes"`` the same sums are made of unbiased estimates from random projections of the Jacobians.
+    Their standard errors hold what the latents and the probes contribute. The volume of all latents is then known where
+    ``d <= num_probes`` or a flow gives its log-determinant; otherwise values that need it are NaN, and a warning says
+    so.
+
+    A subclass defines ``_estimate``, which returns an :class:`~torchdisentangle.statistics.classes.Estimate` for each
+    class. It is made of ``_entropy_estimate``, ``_pairwise_estimate``, or ``_linear_estimate`` of weights over the
+    readings (``_volume_weights``, ``_spectrum_weights``).
 
     Args:
-        index_sets: sets of latents to follow; see the statistic. A metric adds those it needs itself.
+        index_sets: sets of latents whose volume is followed beside the single latents and the whole. A metric adds
+            those it needs itself. Metrics with the same sets (and other settings) share one compute group.
         prior_entropy: :math:`H(p_i)` of the prior's dimensions in nats: a number, ``(d,)``, or ``(C, d)`` per class;
             by default that of a standard normal.
         normalize: whether to normalise the value; each metric says how.
-        kwargs: settings of the statistic (``num_classes``, ``data_std``, ``mean_jacobian``, ``estimator``,
-            ``num_probes``) and of :class:`torchmetrics.Metric`.
+        num_classes: number of classes; by default as many as the labels show.
+        data_std: standard deviation by which the data were divided before the model saw them, a number or ``(D,)``:
+            results are then in the data's own unit. Projections cannot be rescaled, so give it to
+            :func:`~torchdisentangle.functional.probed_jacobian` too.
+        mean_jacobian: whether to keep the ``(C, D, d)`` sum of Jacobians; off saves memory for large data. Never kept
+            with probes.
+        estimator: ``"exact"``: ``update`` takes Jacobians; ``"probes"``: it takes projections of them.
+        num_probes: number of projections ``m``, at least 2 and better 8; the exact estimator ignores it.
+        settings: as for :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: for wrong settings.
+        TypeError: for unknown settings.
     """
 
-    is_differentiable: bool = True
-    higher_is_better: bool | None = None
+    is_differentiable: bool | None = True
+
+    readings: Tensor
+    readings_outer: Tensor
+    pairwise: Tensor
+    pairwise_squared: Tensor
+    jacobian_sum: Tensor
+    num_dead: Tensor
+    num_saturated: Tensor
+    num_singular: Tensor
+    num_without_volume: Tensor
 
     def __init__(
         self,
         index_sets: Sequence[Sequence[int]] = (),
-        prior_entropy: Tensor | Sequence[float] | float = STANDARD_NORMAL_ENTROPY,
+        prior_entropy: PriorEntropy = STANDARD_NORMAL_ENTROPY,
         normalize: bool = False,
-        **kwargs: Any,
+        num_classes: int | None = None,
+        data_std: DataScale = None,
+        mean_jacobian: bool = True,
+        estimator: Estimator = "exact",
+        num_probes: int = DEFAULT_NUM_PROBES,
+        **settings: Unpack[MetricSettings],
     ) -> None:
-        super().__init__(index_sets=index_sets, **kwargs)
-        self.prior_entropy = torch.as_tensor(prior_entropy, dtype=torch.float64)
-        self.normalize = normalize
+        followed = {tuple(sorted(int(index) for index in index_set)) for index_set in index_sets}
+        sets = tuple(sorted((s for s in followed if len(s) > 1), key=lambda s: (len(s), s)))
+        scale = check_scale(data_std)
+        probes = probes_of(estimator, num_probes)
+        keeps_jacobian = mean_jacobian and probes is None
+        configuration = ("Jacobians", sets, None if scale is None else scale.tolist(), keeps_jacobian, probes)
+        super().__init__(num_classes, configuration=configuration, **settings)
+        self.index_sets, self.prior_entropy, self.normalize, self.data_std = sets, prior_entropy, normalize, data_std
+        self.mean_jacobian, self.estimator, self.num_probes = mean_jacobian, estimator, num_probes
+        self._probes = probes
+        self._sums = JacobianSums(sets, scale, probes, keeps_jacobian)
+        for name in ("readings", "readings_outer", "pairwise", "pairwise_squared", "jacobian_sum"):
+            self.add_sum(name)
+        for name in ("num_dead", "num_saturated", "num_singular", "num_without_volume"):
+            self.add_sum(name, dtype=torch.int64)
 
-    def entropy_estimate(self, index_set: Sequence[int] | None) -> Estimate:
+    def update(self, jacobian: Tensor, *, labels: Tensor | None = None, log_det: Tensor | None = None) -> None:
+        """Add samples.
+
+        Args:
+            jacobian: decoder Jacobians, ``(N, D, d)``, or with probes their projections, ``(N, m, d)``. Samples with
+                NaN or infinite entries are left out, counted in ``num_nonfinite``, and warned of.
+            labels: class of each sample, ``(N,)`` integers.
+            log_det: the model's own log-determinant of its decoder, ``(N,)`` in nats, used for the volume of all
+                latents instead of the Gram determinant (flows: ``D = d``).
+
+        Raises:
+            TypeError: if a tensor is of the wrong kind.
+            ValueError: if shapes, labels or index sets do not fit.
+        """
+        jacobian = check_jacobian(jacobian, self._probes)
+        self._check(jacobian, log_det)
+        device = float64_device(jacobian.device)
+        self._sums = self._sums.on(device)
+        sums, num_lost = self._sums(jacobian, self._classes(labels, len(jacobian), device), log_det)
+        self.accumulate(**sums)
+        self.leave_out(num_lost, "Jacobians")
+
+    def _check(self, jacobian: Tensor, log_det: Tensor | None) -> None:
+        num_samples, num_rows, num_latents = jacobian.shape
+        for index_set in self.index_sets:
+            check_index_set(index_set, num_latents)
+        if self.num_dead.ndim and self._num_latents != num_latents:
+            raise ValueError(f"updates so far had {self._num_latents} latents, this one has {num_latents}")
+        if log_det is not None and log_det.shape != (num_samples,):
+            raise ValueError(f"log_det must have shape ({num_samples},), got {tuple(log_det.shape)}")
+        if self._probes is not None:
+            self._check_probes(self._probes, num_latents, log_det)
+        elif log_det is not None and num_rows != num_latents:
+            raise ValueError(f"a log-determinant belongs to a square Jacobian, got {num_rows} x {num_latents}")
+
+    def _check_probes(self, num_probes: int, num_latents: int, log_det: Tensor | None) -> None:
+        for index_set in self.index_sets:
+            if num_probes < len(index_set) < num_latents:
+                raise ValueError(f"{len(index_set)} latents need at least as many probes, got {num_probes}")
+        if log_det is None and num_latents > num_probes:
+            rank_zero_warn(
+                f"the volume of all {num_latents} latents needs at least as many probes (here {num_probes}), or a "
+                "flow's log_det: total entropy and total correlation are not known and left out (NaN)",
+                UserWarning,
+            )
+
+    @property
+    def _num_latents(self) -> int:
+        """Latent dimension ``d``, known after the first update."""
+        return self.num_dead.shape[-1]
+
+    def _linear_estimate(self, weights: Tensor, offset: Tensor | float = 0.0) -> Estimate:
+        """Mean and standard error, per class, of linear combinations of the readings.
+
+        Args:
+            weights: ``(k, m)`` over the ``m`` readings.
+            offset: added to the value, broadcast to ``(C, k)``.
+
+        Returns:
+            Values and standard errors, ``(C, k)``: NaN for a class without samples and for what needs the volume of all
+            latents where that is unknown, and an infinite standard error for a class with a single sample.
+        """
+        count = self.num_samples[:, None]
+        mean = self.readings / count
+        covariance = self.readings_outer / count[..., None] - mean[:, :, None] * mean[:, None, :]
+        weights = weights.to(mean)
+        variance = ((weights @ covariance) * weights).sum(-1)
+        unknown = (weights[:, self._num_latents] != 0) & (self.num_without_volume > 0)
+        value, error = mean @ weights.mT + offset, standard_error(variance, count)
+        return Estimate(value.masked_fill(unknown, torch.nan), error.masked_fill(unknown, torch.nan))
+
+    def _pairwise_estimate(self) -> Estimate:
+        """Mean and standard error, per class, of the MPMI matrix, ``(C, d, d)``."""
+        of_pairs = mean_estimate(self.num_samples, self.pairwise, self.pairwise_squared)
+        return Estimate(*(_symmetric(values, self._num_latents) for values in of_pairs))
+
+    def _entropy_estimate(self, index_set: Sequence[int] | None) -> Estimate:
         """Manifold entropy of an index set (``None``: all latents) per class, ``(C,)``, in nats."""
-        index = list(range(self.num_latents)) if index_set is None else list(index_set)
-        value, error = self.linear_estimate(self.volume_weights(index_set)[None], self.prior[:, index].sum(-1, True))
+        index = list(range(self._num_latents)) if index_set is None else list(index_set)
+        value, error = self._linear_estimate(self._volume_weights(index_set)[None], self._prior[:, index].sum(-1, True))
         return Estimate(value[:, 0], error[:, 0])
 
-    def volume_weights(self, index_set: Sequence[int] | None) -> Tensor:
-        """Weights over the readings, ``(m,)``, that read the log-volume of an index set."""
-        weights = self.readings.new_zeros(self.num_readings)
-        weights[self.reading_index(index_set)] = 1.0
+    def _volume_weights(self, index_set: Sequence[int] | None) -> Tensor:
+        """Weights over the readings, ``(m,)``, that read the log-volume of an index set (``None``: of all latents)."""
+        d = self._num_latents
+        index = check_index_set(range(d) if index_set is None else index_set, d)
+        weights = self.readings.new_zeros(self.readings.shape[-1])
+        followed = [tuple(range(d)), *self.index_sets]  # their readings come after those of the single latents
+        weights[index[0] if len(index) == 1 else d + followed.index(index)] = 1.0
         return weights
 
     @property
-    def spectrum_weights(self) -> Tensor:
+    def _spectrum_weights(self) -> Tensor:
         """Weights over the readings, ``(d, m)``, that read the log-length of every tangent vector."""
-        return torch.eye(self.num_latents, self.num_readings, dtype=torch.float64, device=self.readings.device)
+        return torch.eye(self._num_latents, self.readings.shape[-1]).to(self.readings)
 
     @property
-    def prior(self) -> Tensor:
+    def _prior(self) -> Tensor:
         """Entropies of the prior's dimensions, ``(1, d)`` or ``(C, d)``."""
-        return prior_entropies(self.prior_entropy, self.readings[:, : self.num_latents]).view(-1, self.num_latents)
+        entropies = torch.as_tensor(self.prior_entropy, dtype=torch.float64)
+        return prior_entropies(entropies, self.readings[:, : self._num_latents]).view(-1, self._num_latents)
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:
@@ -80,3 +234,10 @@ def linfoot(estimate: Estimate) -> Estimate:
     away = (1 - (-2 * error).exp()).sqrt()
     slope = (-2 * value.clamp(min=0)).exp() / torch.maximum(coefficient, away).clamp(min=1e-8)
     return Estimate(coefficient, torch.where(error == 0, error, slope * error))
+
+
+def _symmetric(of_pairs: Tensor, num_latents: int) -> Tensor:
+    """Matrices ``(C, d, d)`` with zeros on the diagonal from their pairs ``(C, d (d - 1) / 2)``."""
+    flat = of_pairs.new_zeros(len(of_pairs), num_latents**2)
+    upper = flat.index_copy(1, pairs_of(num_latents, flat.device), of_pairs).unflatten(1, (num_latents, num_latents))
+    return upper + upper.mT

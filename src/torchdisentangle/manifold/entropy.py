@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.manifold import EntropicDecomposition, check_partition
-from torchdisentangle.manifold.base import ManifoldMetric, scaled
+from torchdisentangle.functional.manifold.entropy import EntropicDecomposition, check_partition
+from torchdisentangle.manifold.base import ManifoldMetric, ManifoldSettings, scaled
 from torchdisentangle.plots import plot_decomposition, plot_scalar, plot_spectrum
+from torchdisentangle.statistics import readout
 from torchdisentangle.statistics.classes import Estimate, over_classes
 
 
@@ -27,7 +29,7 @@ class ManifoldEntropySpectrum(ManifoldMetric):
     ``log_det`` ``(N,)``; ``compute`` returns ``(d,)`` in nats.
 
     Args:
-        kwargs: settings of :class:`ManifoldMetric`.
+        settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
         Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025, Section 3.
@@ -39,18 +41,21 @@ class ManifoldEntropySpectrum(ManifoldMetric):
         tensor([2.1121, 1.4189], dtype=torch.float64)
     """
 
-    def estimate(self) -> Estimate:
+    def _estimate(self) -> Estimate:
         """Entropies and their standard errors per class, ``(C, d)``."""
-        return self.linear_estimate(self.spectrum_weights, self.prior)
+        return self._linear_estimate(self._spectrum_weights, self._prior)
 
     def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
-        """Spectrum in latent order and sorted, with two standard errors."""
+        """Plot the spectrum in latent order and sorted, with two standard errors."""
         if val is not None:
             return plot_spectrum(val, ax=ax)
-        with self.reduced():
-            value, error = self.over_classes()
-            per_class = self.per_class() if len(self.num_samples) > 1 else None
+        (value, error), per_class = self._with_classes()
         return plot_spectrum(value, error, ax=ax, per_class=per_class)
+
+    @readout
+    def _with_classes(self) -> tuple[Estimate, Tensor | None]:
+        """The estimate, and the values of the classes if there are several."""
+        return self._over_classes(), self.per_class() if len(self.num_samples) > 1 else None
 
 
 class ManifoldEntropy(ManifoldMetric):
@@ -66,7 +71,7 @@ class ManifoldEntropy(ManifoldMetric):
 
     Args:
         index_set: the latents ``S``; ``None``: all.
-        kwargs: settings of :class:`ManifoldMetric`.
+        settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
         Galperin & Köthe, AISTATS 2025, Section 3.
@@ -78,19 +83,20 @@ class ManifoldEntropy(ManifoldMetric):
         tensor(1.4189, dtype=torch.float64)
     """
 
-    def __init__(self, index_set: Sequence[int] | None = None, **kwargs: Any) -> None:
+    def __init__(self, index_set: Sequence[int] | None = None, **settings: Unpack[ManifoldSettings]) -> None:
         own = [] if index_set is None else [tuple(sorted(index_set))]
-        super().__init__(index_sets=[*own, *kwargs.pop("index_sets", ())], **kwargs)
+        settings["index_sets"] = [*own, *settings.get("index_sets", ())]
+        super().__init__(**settings)
         self.index_set = own[0] if own else None
 
-    def estimate(self) -> Estimate:
+    def _estimate(self) -> Estimate:
         """Entropy and its standard error per class, ``(C,)``."""
-        size = self.num_latents if self.index_set is None else len(self.index_set)
-        return scaled(self.entropy_estimate(self.index_set), 1 / size if self.normalize else 1)
+        size = self._num_latents if self.index_set is None else len(self.index_set)
+        return scaled(self._entropy_estimate(self.index_set), 1 / size if self.normalize else 1)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """The value with its standard error, or a list of values over steps."""
-        return plot_value(self, val, ax, "manifold entropy (nats)")
+        """Plot the value with its standard error, or a list of values over steps."""
+        return _plot_value(self, val, ax, "manifold entropy (nats)")
 
 
 class ManifoldTotalCorrelation(ManifoldMetric):
@@ -106,7 +112,7 @@ class ManifoldTotalCorrelation(ManifoldMetric):
 
     Args:
         partition: disjoint index sets that cover all latents; ``None``: all singletons.
-        kwargs: settings of :class:`ManifoldMetric`.
+        settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
         Galperin & Köthe, AISTATS 2025, Section 3.
@@ -121,37 +127,41 @@ class ManifoldTotalCorrelation(ManifoldMetric):
     higher_is_better = False
     plot_lower_bound: float = 0.0
 
-    def __init__(self, partition: Sequence[Sequence[int]] | None = None, **kwargs: Any) -> None:
+    def __init__(self, partition: Sequence[Sequence[int]] | None = None, **settings: Unpack[ManifoldSettings]) -> None:
         own = [tuple(sorted(part)) for part in partition or ()]
-        super().__init__(index_sets=[*own, *kwargs.pop("index_sets", ())], **kwargs)
+        settings["index_sets"] = [*own, *settings.get("index_sets", ())]
+        super().__init__(**settings)
         self.partition = None if partition is None else own
 
-    def estimate(self) -> Estimate:
+    def _estimate(self) -> Estimate:
         """Total correlation and its standard error per class, ``(C,)``."""
-        parts = check_partition(self.partition, self.num_latents)
-        weights = sum(self.volume_weights(part) for part in parts) - self.volume_weights(None)
-        value, error = self.linear_estimate(weights[None])
-        return scaled(Estimate(value[:, 0], error[:, 0]), 1 / self.num_latents if self.normalize else 1)
+        parts = check_partition(self.partition, self._num_latents)
+        weights = sum(self._volume_weights(part) for part in parts) - self._volume_weights(None)
+        value, error = self._linear_estimate(weights[None])
+        return scaled(Estimate(value[:, 0], error[:, 0]), 1 / self._num_latents if self.normalize else 1)
 
+    @readout
     def decomposition(self) -> EntropicDecomposition:
-        """Entropy of each part ``(P,)``, of the whole, and what they share: ``total == parts.sum() - shared``."""
-        with self.reduced():
-            self.require_samples()
-            parts = check_partition(self.partition, self.num_latents)
-            entropies = [over_classes(self.entropy_estimate(part), self.num_samples).value for part in [*parts, None]]
+        """Return the entropy of each part ``(P,)``, of the whole, and what they share.
+
+        The total is the sum of the parts minus what they share.
+        """
+        self._require_samples()
+        parts = check_partition(self.partition, self._num_latents)
+        entropies = [over_classes(self._entropy_estimate(part), self.num_samples).value for part in [*parts, None]]
         of_parts, total = torch.stack(entropies[:-1]), entropies[-1]
         return EntropicDecomposition(of_parts, total, of_parts.sum() - total)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """The entropic decomposition as bars, or given values over steps."""
+        """Plot the entropic decomposition as bars, or given values over steps."""
         if val is not None:
-            return plot_value(self, val, ax, "manifold total correlation (nats)")
+            return _plot_value(self, val, ax, "manifold total correlation (nats)")
         return plot_decomposition(*self.decomposition(), labels=self.part_names, ax=ax)
 
     @property
     def part_names(self) -> list[str] | None:
-        """What to call the parts in a figure: the latents they hold."""
-        return None if self.partition is None else [name_of(part) for part in self.partition]
+        """Names of the parts in a figure, from the latents that they hold."""
+        return None if self.partition is None else [_name_of(part) for part in self.partition]
 
 
 class ManifoldMutualInformation(ManifoldMetric):
@@ -168,7 +178,7 @@ class ManifoldMutualInformation(ManifoldMetric):
     Args:
         index_set_a: the latents ``S``.
         index_set_b: the latents ``T``, none of them in ``S``.
-        kwargs: settings of :class:`ManifoldMetric`.
+        settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
         Galperin & Köthe, AISTATS 2025, Section 3.
@@ -183,43 +193,46 @@ class ManifoldMutualInformation(ManifoldMetric):
     higher_is_better = False
     plot_lower_bound: float = 0.0
 
-    def __init__(self, index_set_a: Sequence[int], index_set_b: Sequence[int], **kwargs: Any) -> None:
+    def __init__(
+        self, index_set_a: Sequence[int], index_set_b: Sequence[int], **settings: Unpack[ManifoldSettings]
+    ) -> None:
         sets = tuple(sorted(index_set_a)), tuple(sorted(index_set_b))
         if not all(sets) or set(sets[0]) & set(sets[1]):
             raise ValueError(f"two disjoint, non-empty index sets are needed, got {list(sets)}")
         union = tuple(sorted(sets[0] + sets[1]))
         own = [*sets, union] if len(union) > 2 else []  # pairs are in the MPMI matrix, which every statistic holds
-        super().__init__(index_sets=[*own, *kwargs.pop("index_sets", ())], **kwargs)
-        self.sets, self.union = sets, union
+        settings["index_sets"] = [*own, *settings.get("index_sets", ())]
+        super().__init__(**settings)
+        self.index_set_a, self.index_set_b = sets
+        self._sets = (*sets, union)
 
-    def estimate(self) -> Estimate:
+    def _estimate(self) -> Estimate:
         """Mutual information and its standard error per class, ``(C,)``."""
-        if len(self.union) == 2:
-            value, error = (of_pairs[:, self.union[0], self.union[1]] for of_pairs in self.pairwise_estimate())
+        union = self._sets[-1]
+        if len(union) == 2:
+            value, error = (of_pairs[:, union[0], union[1]] for of_pairs in self._pairwise_estimate())
         else:
-            first, second, both = (self.volume_weights(index_set) for index_set in (*self.sets, self.union))
-            value, error = (column[:, 0] for column in self.linear_estimate((first + second - both)[None]))
-        return scaled(Estimate(value, error), 1 / min(map(len, self.sets)) if self.normalize else 1)
+            first, second, both = (self._volume_weights(index_set) for index_set in self._sets)
+            value, error = (column[:, 0] for column in self._linear_estimate((first + second - both)[None]))
+        return scaled(Estimate(value, error), 1 / min(map(len, self._sets[:2])) if self.normalize else 1)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """The value with its standard error, or a list of values over steps."""
-        return plot_value(self, val, ax, "manifold mutual information (nats)")
+        """Plot the value with its standard error, or a list of values over steps."""
+        return _plot_value(self, val, ax, "manifold mutual information (nats)")
 
 
-def plot_value(metric: ManifoldMetric, val: Any, ax: Any, label: str) -> Any:
+def _plot_value(metric: ManifoldMetric, val: Any, ax: Any, label: str) -> Any:
     """A metric's value with its standard error, or given values over steps."""
     if val is not None:
         return plot_scalar(val, ax=ax, label=label)
-    with metric.reduced():
-        value, error = metric.over_classes()
-    return plot_scalar(value, error, ax=ax, label=label)
+    return plot_scalar(*metric.estimate(), ax=ax, label=label)
 
 
-def name_of(index_set: Sequence[int]) -> str:
+def _name_of(index_set: Sequence[int]) -> str:
     """A short name for a set of latents: ``3``, ``0, 1`` or ``0-15``.
 
     Example:
-        >>> name_of([0, 1, 2, 3]), name_of([0, 2])
+        >>> _name_of([0, 1, 2, 3]), _name_of([0, 2])
         ('0-3', '0, 2')
     """
     first, last = index_set[0], index_set[-1]

@@ -6,12 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.manifold_pairs import match_latents
+from torchdisentangle.functional.device import float64_device
+from torchdisentangle.functional.manifold.pairs import match_latents
+from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
 from torchdisentangle.manifold.base import ManifoldMetric, linfoot
 from torchdisentangle.plots import plot_pairwise
-from torchdisentangle.statistics.classes import Estimate, mean_estimate
-from torchdisentangle.statistics.jacobian import CrossJacobianStatistic
+from torchdisentangle.statistics import MetricSettings
+from torchdisentangle.statistics.classes import ClassMeanStatistic, Estimate, mean_estimate
+from torchdisentangle.statistics.jacobian import DataScale, Estimator, check_jacobian, check_scale, probes_of
+from torchdisentangle.statistics.jacobian_sums import cross_jacobian_sums
 
 
 class ManifoldPairwiseMutualInformation(ManifoldMetric):
@@ -29,7 +34,7 @@ class ManifoldPairwiseMutualInformation(ManifoldMetric):
     ``log_det`` ``(N,)``; ``compute`` returns ``(d, d)`` in nats.
 
     Args:
-        kwargs: settings of :class:`ManifoldMetric`.
+        settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
         Galperin & Köthe, AISTATS 2025, Section 3; Linfoot, *An informational measure of correlation*, 1957.
@@ -44,22 +49,22 @@ class ManifoldPairwiseMutualInformation(ManifoldMetric):
 
     higher_is_better = False
 
-    def estimate(self) -> Estimate:
+    def _estimate(self) -> Estimate:
         """MPMI and its standard error per class, ``(C, d, d)``."""
-        return self.pairwise_estimate()
+        return self._pairwise_estimate()
 
-    def transform(self, estimate: Estimate) -> Estimate:
+    def _transform(self, estimate: Estimate) -> Estimate:
         """Linfoot's coefficient, if asked for."""
         return linfoot(estimate) if self.normalize else estimate
 
     def plot(self, val: Tensor | None = None, ax: Any = None, order: Tensor | None = None) -> Any:
-        """Heatmap, in latent order or in a given one."""
+        """Plot a heatmap, in latent order or in a given one."""
         return plot_pairwise(
             self.compute() if val is None else val, order=order, ax=ax, label=_label("MPMI", self.normalize)
         )
 
 
-class ManifoldCrossPairwiseMutualInformation(CrossJacobianStatistic):
+class ManifoldCrossPairwiseMutualInformation(ClassMeanStatistic):
     r"""Manifold cross-pairwise mutual information (MCPMI) between the latents of two models.
 
     .. math:: \mathrm{MCPMI}_{ij} = -\tfrac12 \, \mathbb{E}_x \log (1 - \rho_{ij}^2), \quad
@@ -74,9 +79,13 @@ class ManifoldCrossPairwiseMutualInformation(CrossJacobianStatistic):
 
     Args:
         normalize: whether to return Linfoot's coefficient.
-        kwargs: ``num_classes``, ``data_std``, ``estimator`` and ``num_probes`` of
-            :class:`~torchdisentangle.statistics.jacobian.CrossJacobianStatistic`, and settings of
-            :class:`torchmetrics.Metric`.
+        num_classes: number of classes; by default as many as the labels show.
+        data_std: standard deviation by which the data were divided before the models saw them, a number or ``(D,)``;
+            with probes give it to :func:`~torchdisentangle.functional.probed_jacobian` too.
+        estimator: ``"exact"``: ``update`` takes Jacobians; ``"probes"``: it takes projections of them, made with the
+            same probes for both models.
+        num_probes: number of projections ``m``, at least 2 and better 8; the exact estimator ignores it.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Reference:
         Galperin & Köthe, AISTATS 2025, Section 3.
@@ -89,23 +98,67 @@ class ManifoldCrossPairwiseMutualInformation(CrossJacobianStatistic):
                 [0.5108, 0.2231]], dtype=torch.float64)
     """
 
-    is_differentiable: bool = True
-    higher_is_better: bool | None = None
+    is_differentiable: bool | None = True
 
-    def __init__(self, normalize: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.normalize = normalize
+    pairwise: Tensor
+    pairwise_squared: Tensor
+    num_saturated: Tensor
 
-    def estimate(self) -> Estimate:
+    def __init__(
+        self,
+        normalize: bool = False,
+        num_classes: int | None = None,
+        data_std: DataScale = None,
+        estimator: Estimator = "exact",
+        num_probes: int = DEFAULT_NUM_PROBES,
+        **settings: Unpack[MetricSettings],
+    ) -> None:
+        scale, probes = check_scale(data_std), probes_of(estimator, num_probes)
+        configuration = ("cross Jacobians", None if scale is None else scale.tolist(), probes)
+        super().__init__(num_classes, configuration=configuration, **settings)
+        self.normalize, self.data_std, self.estimator, self.num_probes = normalize, data_std, estimator, num_probes
+        self._scale, self._probes = scale, probes
+        self.add_sum("pairwise")
+        self.add_sum("pairwise_squared")
+        self.add_sum("num_saturated", dtype=torch.int64)
+
+    def update(self, jacobian_a: Tensor, jacobian_b: Tensor, *, labels: Tensor | None = None) -> None:
+        """Add data points.
+
+        Args:
+            jacobian_a: ``(N, D, d_a)`` of the first model, or with probes ``(N, m, d_a)``. Points where either Jacobian
+                is NaN or infinite are left out, counted in ``num_nonfinite``, and warned of.
+            jacobian_b: ``(N, D, d_b)`` of the second model.
+            labels: class of each point, ``(N,)`` integers.
+
+        Raises:
+            TypeError: if a tensor is of the wrong kind.
+            ValueError: if shapes or labels do not fit.
+        """
+        jacobian_a = check_jacobian(jacobian_a, self._probes, name="jacobian_a")
+        jacobian_b = check_jacobian(jacobian_b, self._probes, name="jacobian_b")
+        if jacobian_a.shape[:2] != jacobian_b.shape[:2]:
+            raise ValueError(
+                "both Jacobians must be taken at the same data points: "
+                f"(N, D) is {tuple(jacobian_a.shape[:2])} and {tuple(jacobian_b.shape[:2])}"
+            )
+        device = float64_device(jacobian_a.device)
+        self._scale = None if self._scale is None else self._scale.to(device)
+        classes = self._classes(labels, len(jacobian_a), device)
+        sums, num_lost = cross_jacobian_sums(jacobian_a, jacobian_b, classes, self._scale, self._probes)
+        self.accumulate(**sums)
+        self.leave_out(num_lost, "Jacobians")
+
+    def _estimate(self) -> Estimate:
         """MCPMI and its standard error per class, ``(C, d_a, d_b)``."""
         return mean_estimate(self.num_samples, self.pairwise, self.pairwise_squared)
 
-    def transform(self, estimate: Estimate) -> Estimate:
+    def _transform(self, estimate: Estimate) -> Estimate:
         """Linfoot's coefficient, if asked for."""
         return linfoot(estimate) if self.normalize else estimate
 
     def plot(self, val: Tensor | None = None, ax: Any = None, match: bool = True) -> Any:
-        """Heatmap, with the second model's latents in the order that matches the first's unless told otherwise."""
+        """Plot a heatmap, with the second model's latents in the order that matches the first's by default."""
         value = self.compute() if val is None else val
         columns = match_latents(value) if match else torch.arange(value.shape[1])
         return plot_pairwise(

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.spectrum import active_latents, effective_dimension
-from torchdisentangle.manifold.base import ManifoldMetric
+from torchdisentangle.functional.manifold.spectrum import active_latents, effective_dimension
+from torchdisentangle.manifold.base import ManifoldMetric, ManifoldSettings
 from torchdisentangle.plots import plot_jacobian_columns
 from torchdisentangle.statistics.classes import Estimate, over_classes
 
@@ -21,7 +22,8 @@ class ManifoldSummary(ManifoldMetric):
     ideal 0) in nats, ``mpmi_mean`` and ``mpmi_max`` off the diagonal (ideal 0, nats), ``active_latents`` (a count),
     ``active_mpmi_mean`` of the pairs of these (0 if there is none) and ``effective_dimension`` of the spectrum (between
     1 and ``d``; low is aligned). ``normalize=True`` divides the two totals by ``d``. As input it accepts what all
-    manifold metrics accept.
+    manifold metrics accept. ``standard_error()``, ``per_class()`` and ``estimate()`` return dictionaries too, of the
+    first three, which are means over samples.
 
     With probes ``mpmi_max``, the largest of many noisy values, is biased upwards, by some standard errors of a single
     pair; and the two totals are NaN where the volume of all latents is unknown (``d > num_probes`` and no ``log_det``).
@@ -30,7 +32,7 @@ class ManifoldSummary(ManifoldMetric):
         active_threshold: a latent is active if its extent ``exp(H_i)`` is at least this fraction of the largest.
         active_reference: entropy in nats whose extent takes the place of the largest; see
             :func:`~torchdisentangle.functional.active_latents`.
-        kwargs: settings of :class:`ManifoldMetric`.
+        settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
         Galperin & Köthe, AISTATS 2025; Roy & Vetterli, *The effective rank*, EUSIPCO 2007.
@@ -45,33 +47,38 @@ class ManifoldSummary(ManifoldMetric):
     """
 
     mean_names = ("total_entropy", "total_correlation", "mpmi_mean")
-    """Scalars that are means over samples, in the order of ``standard_error()``."""
+    """Scalars that are means over samples: those that have a standard error."""
 
     scalar_names = (*mean_names, "mpmi_max", "active_latents", "active_mpmi_mean", "effective_dimension")
     """All scalars."""
 
-    def __init__(self, active_threshold: float = 0.1, active_reference: float | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        active_threshold: float = 0.1,
+        active_reference: float | None = None,
+        **settings: Unpack[ManifoldSettings],
+    ) -> None:
+        super().__init__(**settings)
         self.active_threshold, self.active_reference = active_threshold, active_reference
 
-    def estimate(self) -> Estimate:
+    def _estimate(self) -> Estimate:
         """Total entropy, total correlation and mean MPMI with their standard errors per class, ``(C, 3)``."""
-        whole = self.volume_weights(None)
+        whole = self._volume_weights(None)
         mean_pairwise = torch.zeros_like(whole)
         mean_pairwise[-1] = 1.0
-        share = 1 / self.num_latents if self.normalize else 1.0
-        total_correlation = self.spectrum_weights.sum(0) - whole
-        offset = self.prior.sum(-1, keepdim=True) * share
-        return self.linear_estimate(
+        share = 1 / self._num_latents if self.normalize else 1.0
+        total_correlation = self._spectrum_weights.sum(0) - whole
+        offset = self._prior.sum(-1, keepdim=True) * share
+        return self._linear_estimate(
             torch.stack([whole * share, total_correlation * share, mean_pairwise]),
             torch.cat([offset, torch.zeros_like(offset), torch.zeros_like(offset)], dim=1),
         )
 
     def compute(self) -> dict[str, Tensor]:
-        """The scalars by name, averaged over classes."""
-        total_entropy, total_correlation, mpmi_mean = self.over_classes().value
-        spectrum = over_classes(self.linear_estimate(self.spectrum_weights, self.prior), self.num_samples).value
-        pairwise = over_classes(self.pairwise_estimate(), self.num_samples).value
+        """Return the scalars by name, averaged over classes."""
+        total_entropy, total_correlation, mpmi_mean = self._over_classes().value
+        spectrum = over_classes(self._linear_estimate(self._spectrum_weights, self._prior), self.num_samples).value
+        pairwise = over_classes(self._pairwise_estimate(), self.num_samples).value
         active = active_latents(spectrum, self.active_threshold, self._mean_prior, self.active_reference)
         num_active = active.sum().double()
         num_pairs = (num_active * (num_active - 1)).clamp(min=1)
@@ -85,11 +92,15 @@ class ManifoldSummary(ManifoldMetric):
             "effective_dimension": effective_dimension(spectrum),
         }
 
+    def _presented(self, values: Tensor) -> dict[str, Tensor]:
+        """The scalars that are means over samples, by name."""
+        return dict(zip(self.mean_names, values.unbind(-1), strict=True))
+
     @property
     def _mean_prior(self) -> Tensor:
         """The prior's entropies averaged over classes as the spectrum is, ``(d,)``."""
         seen = self.num_samples > 0
-        return self.prior.expand(len(seen), -1)[seen].mean(0)
+        return self._prior.expand(len(seen), -1)[seen].mean(0)
 
 
 class MeanDecoderJacobian(ManifoldMetric):
@@ -103,7 +114,7 @@ class MeanDecoderJacobian(ManifoldMetric):
     Projections do not hold the average Jacobian, so it needs ``estimator="exact"``.
 
     Args:
-        kwargs: settings of :class:`ManifoldMetric`.
+        settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
         Galperin & Köthe, AISTATS 2025, Section 4.
@@ -116,17 +127,17 @@ class MeanDecoderJacobian(ManifoldMetric):
                 [0., 2.]], dtype=torch.float64)
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        if not kwargs.get("mean_jacobian", True) or kwargs.get("estimator", "exact") != "exact":
+    def __init__(self, **settings: Unpack[ManifoldSettings]) -> None:
+        if not settings.get("mean_jacobian", True) or settings.get("estimator", "exact") != "exact":
             raise ValueError("MeanDecoderJacobian needs mean_jacobian=True and estimator='exact'")
-        super().__init__(**kwargs)
+        super().__init__(**settings)
 
-    def estimate(self) -> Estimate:
+    def _estimate(self) -> Estimate:
         """Mean Jacobian per class, ``(C, D, d)``, without standard error."""
         value = self.jacobian_sum / self.num_samples[:, None, None]
         return Estimate(value, torch.full_like(value, torch.nan))
 
-    def transform(self, estimate: Estimate) -> Estimate:
+    def _transform(self, estimate: Estimate) -> Estimate:
         """Columns of length 1, if asked for."""
         value, error = estimate
         return Estimate(torch.nn.functional.normalize(value, dim=-2) if self.normalize else value, error)
@@ -134,5 +145,5 @@ class MeanDecoderJacobian(ManifoldMetric):
     def plot(
         self, val: Tensor | None = None, ax: Any = None, image_shape: Sequence[int] = (), order: Tensor | None = None
     ) -> Any:
-        """Columns as images of ``image_shape``."""
+        """Plot the columns as images of ``image_shape``."""
         return plot_jacobian_columns(self.compute() if val is None else val, image_shape, order=order, ax=ax)

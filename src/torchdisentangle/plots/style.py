@@ -84,7 +84,7 @@ def as_vector(values: Any, name: str) -> NDArray:
 
 
 def thinned(count: int) -> list[int]:
-    """Positions of ticks: all, or every so many that at most a dozen remain."""
+    """Positions of ticks: all, or evenly spaced ones of which at most a dozen remain."""
     return list(range(0, count, next(_step for _step in _steps() if count <= _step * MAX_TICKS)))
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from torchdisentangle.functional.coclustering import CoClustering
+from torchdisentangle.functional.topology.coclustering import CoClustering
 from torchdisentangle.plots.style import BLUE, Plot, Values, as_array, figure_of, styled, thinned
 
 
@@ -19,7 +19,7 @@ from torchdisentangle.plots.style import BLUE, Plot, Values, as_array, figure_of
 def plot_living_times(
     living_times: Values, *, labels: Sequence[Any] | None = None, floor: float = 0.01, ax: Axes | None = None
 ) -> Plot:
-    """Mean relative living times: for how much of the filtration so many holes are open.
+    """Mean relative living times: for how much of the filtration each number of holes is open.
 
     Args:
         living_times: ``(n, H + 1)``, a row for each latent or cloud.
@@ -71,7 +71,7 @@ def plot_coclustering(
 
     Args:
         distances: ``(n, m)``.
-        clusters: from :func:`~torchdisentangle.functional.coclustering.co_cluster`.
+        clusters: from :func:`~torchdisentangle.functional.topology.coclustering.co_cluster`.
         column_labels: names of the columns, where these are factors; by default latent numbers.
         ax: where to draw; ``None``: a new figure.
 
@@ -80,7 +80,7 @@ def plot_coclustering(
 
     Example:
         >>> import torch
-        >>> from torchdisentangle.functional.coclustering import co_cluster
+        >>> from torchdisentangle.functional.topology.coclustering import co_cluster
         >>> labels = torch.tensor([0, 1, 0, 1])
         >>> distances = torch.where(labels[:, None] == labels, 0.0, 0.1)
         >>> figure, ax = plot_coclustering(distances, co_cluster(distances))

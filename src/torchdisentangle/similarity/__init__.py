@@ -1,7 +1,7 @@
 """Similarity of representation spaces: what channels tell about the data, and what they share.
 
-Metric classes take ``update(mean, log_variance, index=None, labels=None)``: diagonal Gaussian posteriors of data
-points, and share one state, the posteriors of a fixed set of points. Its fingerprint can be saved, compared with those
+Metric classes take ``update(mean, log_variance, *, index=None, labels=None)``: diagonal Gaussian posteriors of data
+points. They share one state, the posteriors of a fixed set of points. Its fingerprint can be saved, compared with those
 of other models, clustered into hot spots, and fused with others into one space.
 
 Reference: Murphy, Dillavou & Bassett, *Comparing the information content of probabilistic representation spaces*,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.channels import ChannelComparison, compare_posteriors, compare_with_labels
+from torchdisentangle.functional.similarity.comparison import ChannelComparison, compare_posteriors, compare_with_labels
 from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints
 
 

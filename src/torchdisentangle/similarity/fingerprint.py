@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.bhattacharyya import bhattacharyya_coefficients, check_posteriors
-from torchdisentangle.functional.channels import channel_information
+from torchdisentangle.archive import read_arrays
+from torchdisentangle.functional.similarity.bhattacharyya import bhattacharyya_coefficients, check_posteriors
+from torchdisentangle.functional.similarity.channels import channel_information
 from torchdisentangle.plots import plot_coefficients
 
 _FORMAT = 1
+_LARGEST = 2**30  # bytes of all arrays; a fingerprint of 1000 points and 1000 channels takes 16 MB
 _ARRAYS = ("mean", "log_variance", "index")
 
 
@@ -86,7 +87,7 @@ class Fingerprint:
         """Matrices of coefficients, the most informative channel first; points in the order of that channel's means.
 
         Args:
-            max_points: the first so many points are drawn.
+            max_points: draw at most this many points, the first ones.
             ax: where to draw the first channel alone; ``None``: a new figure.
 
         Returns:
@@ -158,12 +159,15 @@ class Fingerprint:
             ValueError: if the file holds no fingerprint.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-        except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
-            raise ValueError(f"{path} is no fingerprint: {error}") from error
+            arrays = read_arrays(path, max_bytes=_LARGEST)
+            return cls._of(arrays)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{os.fspath(path)} is no fingerprint: {error}") from error
+
+    @classmethod
+    def _of(cls, arrays: dict[str, np.ndarray]) -> Fingerprint:
         if int(arrays.get("format", np.array(0))) != _FORMAT or not all(name in arrays for name in _ARRAYS):
-            raise ValueError(f"{path} is no fingerprint of format {_FORMAT}: it has {sorted(arrays)}")
+            raise ValueError(f"it is not of format {_FORMAT}, it has {sorted(arrays)}")
         step = int(arrays["step"]) if "step" in arrays else None
         tensors = {name: torch.from_numpy(arrays[name]) for name in (*_ARRAYS, "labels") if name in arrays}
         return cls(**tensors, step=step)

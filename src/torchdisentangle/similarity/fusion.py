@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.bhattacharyya import space_coefficients
-from torchdisentangle.functional.channels import ChannelComparison, channel_information, joint_information
+from torchdisentangle.functional.similarity.bhattacharyya import space_coefficients
+from torchdisentangle.functional.similarity.channels import channel_information, joint_information
+from torchdisentangle.functional.similarity.comparison import ChannelComparison
 
 Objective = Literal["nmi", "vi", "mi"]
 

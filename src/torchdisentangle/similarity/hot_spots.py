@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.channels import INFORMATIVE, ChannelComparison
+from torchdisentangle.functional.similarity.channels import INFORMATIVE
+from torchdisentangle.functional.similarity.comparison import ChannelComparison
 from torchdisentangle.similarity.measure import Measure, check_measure
 
 _SMALLEST_NMI = 1e-4

@@ -6,7 +6,8 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from torchdisentangle.functional.channels import NATS_PER_BIT, ChannelComparison
+from torchdisentangle.functional.similarity.channels import NATS_PER_BIT
+from torchdisentangle.functional.similarity.comparison import ChannelComparison
 
 Measure = Literal["nmi", "vi"]
 Unit = Literal["nats", "bits"]

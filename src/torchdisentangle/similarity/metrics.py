@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from torchmetrics.utilities import rank_zero_warn
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.channels import (
+from torchdisentangle.functional.similarity.comparison import (
     ChannelComparison,
     compare_posteriors,
     compare_with_labels,
 )
 from torchdisentangle.plots import plot_channel_information, plot_similarity
+from torchdisentangle.similarity.base import FingerprintMetric, FingerprintSettings
 from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints
 from torchdisentangle.similarity.measure import (
     Measure,
@@ -23,40 +24,7 @@ from torchdisentangle.similarity.measure import (
     measure_label,
     similarity_matrix,
 )
-from torchdisentangle.statistics.fingerprint import FingerprintStatistic
-
-
-class FingerprintMetric(FingerprintStatistic):
-    """Base of the read-outs of :class:`~torchdisentangle.statistics.fingerprint.FingerprintStatistic`.
-
-    Args:
-        num_points: how many data points to keep, ``F``.
-        seed: of the choice of points.
-        kwargs: as for :class:`torchmetrics.Metric`.
-    """
-
-    is_differentiable: bool = False
-    higher_is_better: bool | None = None
-    _warned = False
-
-    def fingerprint(self) -> Fingerprint:
-        """The posteriors kept so far, of all processes inside ``compute``.
-
-        Raises:
-            ValueError: if there are none.
-        """
-        if len(self.keys) == 0:
-            lost = f" ({int(self.num_nonfinite)} were NaN or infinite)" if self.num_nonfinite else ""
-            raise ValueError(f"{type(self).__name__} has no data points{lost}")
-        if len(self.keys) < self.num_points and not self._warned:
-            self._warned = True
-            rank_zero_warn(
-                f"the fingerprint has {len(self.keys)} data points, {self.num_points} were asked for: no channel's "
-                f"information can exceed the logarithm of their number",
-                UserWarning,
-            )
-        labels = self.labels.long() if self.labels.shape[1] else None
-        return Fingerprint(self.mean, self.log_variance, self.position[:, 0].long(), labels)
+from torchdisentangle.statistics.readout import readout
 
 
 class BhattacharyyaFingerprint(FingerprintMetric):
@@ -75,7 +43,7 @@ class BhattacharyyaFingerprint(FingerprintMetric):
     Args:
         num_points: how many data points, ``F``; with fewer all are kept, and a warning is given once.
         seed: of the choice of points. The same seed and data set give the same points in the same order.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Reference:
         Murphy, Dillavou & Bassett, *Comparing the information content of probabilistic representation spaces*,
@@ -90,7 +58,7 @@ class BhattacharyyaFingerprint(FingerprintMetric):
     """
 
     def compute(self) -> Fingerprint:
-        """The fingerprint over all processes."""
+        """The fingerprint: an object that can be saved and compared, not a score."""
         return self.fingerprint()
 
     def plot(self, val: Fingerprint | None = None, ax: Any = None) -> Any:
@@ -113,7 +81,7 @@ class ChannelInformation(FingerprintMetric):
         unit: ``"nats"`` or ``"bits"``.
         num_points: how many data points, ``F``; the cost is ``d F^2``.
         seed: of the choice of points.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Raises:
         ValueError: for an unknown unit.
@@ -130,8 +98,8 @@ class ChannelInformation(FingerprintMetric):
         tensor([2., 0.], dtype=torch.float64)
     """
 
-    def __init__(self, unit: Unit = "nats", num_points: int = 1000, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(num_points, seed, **kwargs)
+    def __init__(self, unit: Unit = "nats", **settings: Unpack[FingerprintSettings]) -> None:
+        super().__init__(**settings)
         self.unit = check_unit(unit)
 
     def compute(self) -> Tensor:
@@ -168,7 +136,7 @@ class ChannelSimilarity(FingerprintMetric):
         unit: of VI, ``"nats"`` or ``"bits"``.
         num_points: how many data points, ``F``; the cost is ``d F^2`` exponentials and ``F d^2 F`` multiplications.
         seed: of the choice of points.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Raises:
         ValueError: for an unknown measure or unit; in ``compute``, if the reference is of other data points.
@@ -193,14 +161,13 @@ class ChannelSimilarity(FingerprintMetric):
         measure: Measure = "nmi",
         reference: Fingerprint | None = None,
         unit: Unit = "nats",
-        num_points: int = 1000,
-        seed: int = 0,
-        **kwargs: Any,
+        **settings: Unpack[FingerprintSettings],
     ) -> None:
-        super().__init__(num_points, seed, **kwargs)
+        super().__init__(**settings)
         self.measure, self.unit = check_measure(measure), check_unit(unit)
         self.reference = reference
 
+    @readout
     def compare(self) -> ChannelComparison:
         """The channels with each other, or with those of the reference."""
         own = self.fingerprint()
@@ -233,7 +200,7 @@ class LabelSimilarity(ChannelSimilarity):
         unit: of VI, ``"nats"`` or ``"bits"``.
         num_points: how many data points, ``F``.
         seed: of the choice of points.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Raises:
         ValueError: for an unknown measure or unit; in ``compute``, if there are no labels.
@@ -251,11 +218,10 @@ class LabelSimilarity(ChannelSimilarity):
         tensor([[1., 0.]], dtype=torch.float64)
     """
 
-    def __init__(
-        self, measure: Measure = "nmi", unit: Unit = "nats", num_points: int = 1000, seed: int = 0, **kwargs: Any
-    ) -> None:
-        super().__init__(measure, None, unit, num_points, seed, **kwargs)
+    def __init__(self, measure: Measure = "nmi", unit: Unit = "nats", **settings: Unpack[FingerprintSettings]) -> None:
+        super().__init__(measure, None, unit, **settings)
 
+    @readout
     def compare(self) -> ChannelComparison:
         """The channels with the labels."""
         fingerprint = self.fingerprint()

@@ -1,14 +1,111 @@
-"""The aggregate posterior's log-sums, with the rows shared out over processes."""
+"""The aggregate posterior of a sample of rows, whose log-sums are shared out over processes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from torchdisentangle.functional.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.elbo.aggregate import AggregateLogSums, aggregate_log_sums
+from torchdisentangle.functional.row_hash import hashed_normal
+from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.sample import RowSample
+
+
+class PosteriorQueries(NamedTuple):
+    """Latents drawn from posteriors, one for each of ``S`` rows.
+
+    Args:
+        z: the latents, ``(S, d)``.
+        mean: of the posterior that each was drawn from, ``(S, d)``.
+        log_variance: likewise.
+    """
+
+    z: Tensor
+    mean: Tensor
+    log_variance: Tensor
+
+
+class AggregatePosterior:
+    r"""The mixture :math:`q(z) = \frac1N \sum_n q(z \mid x_n)` of the posteriors that a statistic has sampled.
+
+    With no more rows than the sample's capacity it is exact. Beyond, it is that of a uniform subsample, under which no
+    index-code mutual information can exceed :math:`\log N` (10.4 nats for 32,768 rows), and which is more confident
+    about its own rows than the whole mixture is.
+
+    Args:
+        statistic: whose rows these are.
+        sample: of the rows, with the columns ``mean`` and ``log_variance``.
+        mean: name of the column of means.
+        factors: name of the column of factors, if there is one.
+
+    Example:
+        >>> class Posteriors(Statistic):
+        ...     def __init__(self):
+        ...         super().__init__("posteriors")
+        ...         self.sample = RowSample(["mean", "log_variance"], capacity=100)
+        ...         self.add_state_of(self.sample)
+        ...     def update(self, mean, log_variance):
+        ...         self.sample.add(self, {"mean": mean, "log_variance": log_variance})
+        ...     def compute(self):
+        ...         return AggregatePosterior(self, self.sample).log_sums(4)
+        >>> posteriors = Posteriors()
+        >>> posteriors.update(torch.randn(8, 2), torch.zeros(8, 2))
+        >>> posteriors.compute().marginal.shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(self, statistic: Statistic, sample: RowSample, mean: str = "mean", factors: str | None = None) -> None:
+        rows = sample.read(statistic)
+        self.mean, self.log_variance = rows[mean], rows["log_variance"]
+        self.factors = None if factors is None else rows[factors].to(torch.int64)
+        self.derived = rows.derived
+        self._keys, self._seed = rows.keys, sample.seed
+        self._shared, self._group = statistic.is_reduced, statistic.process_group
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def queries(self, num: int) -> PosteriorQueries:
+        """Latents drawn from the posteriors of a uniform subset of the rows, the same on every process.
+
+        Args:
+            num: how many, at least 1; at most as many are drawn as there are rows.
+
+        Returns:
+            The latents of the first rows, and what they were drawn from.
+        """
+        mean, log_variance = self.mean[:num], self.log_variance[:num]
+        noise = hashed_normal(self._keys[:num], mean.shape[1], self._seed)
+        return PosteriorQueries(mean + (0.5 * log_variance).exp() * noise, mean, log_variance)
+
+    def log_sums(self, num: int, *, leave_one_out: bool = False, matched: bool = False) -> AggregateLogSums:
+        """Log-sums over the rows at :meth:`queries`, computed once for all metrics of the sample.
+
+        While the states are reduced over processes this is a collective: each process computes a share of the rows.
+
+        Args:
+            num: how many queries.
+            leave_one_out: whether to include the log-sums of all dimensions but one.
+            matched: whether to include the log-sums over the rows that share the queries' factors.
+
+        Returns:
+            The log-sums.
+        """
+        request = ("log-sums", num, leave_one_out, matched)
+        if request not in self.derived:
+            settings: dict[str, Any] = {"leave_one_out": leave_one_out}
+            if matched and self.factors is not None:
+                settings |= {"factors": self.factors, "query_factors": self.factors[:num]}
+            z = self.queries(num).z
+            if self._shared and dist.get_world_size(self._group) > 1:
+                sums = shared_aggregate_log_sums(z, self.mean, self.log_variance, group=self._group, **settings)
+            else:
+                sums = aggregate_log_sums(z, self.mean, self.log_variance, **settings)
+            self.derived[request] = sums
+        return self.derived[request]
 
 
 def shared_aggregate_log_sums(

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics.utilities import rank_zero_warn
+from typing_extensions import Unpack
 
-from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.base import MetricSettings, Statistic
+from torchdisentangle.statistics.checks import check_labels
+from torchdisentangle.statistics.readout import readout
 
 
 class Estimate(NamedTuple):
@@ -18,84 +20,117 @@ class Estimate(NamedTuple):
     standard_error: Tensor
 
 
+class Classes:
+    """The class of each sample, and sums over the samples of each class.
+
+    Args:
+        labels: ``(n,)`` integers from 0; ``None``: all samples belong to class 0.
+        number: of classes, ``C``.
+
+    Example:
+        >>> Classes(torch.tensor([0, 1, 1]), 2).sums(torch.tensor([1.0, 2.0, 3.0]))
+        tensor([1., 5.])
+    """
+
+    def __init__(self, labels: Tensor | None, number: int) -> None:
+        self.labels, self.number = labels, number
+
+    def __getitem__(self, rows: slice | Tensor) -> Classes:
+        """The classes of some samples."""
+        return self if self.labels is None else Classes(self.labels[rows], self.number)
+
+    def sums(self, values: Tensor) -> Tensor:
+        """Sum of values ``(n, ...)`` over the samples of each class, ``(C, ...)``."""
+        if self.number == 1:
+            return values.sum(0, keepdim=True)
+        return values.new_zeros(self.number, *values.shape[1:]).index_add(0, self._labels(values), values)
+
+    def moments(self, values: Tensor) -> Tensor:
+        """Sum of the outer products of values ``(n, m)`` with themselves, ``(C, m, m)``."""
+        if self.number == 1:
+            return (values.mT @ values)[None]
+        classes = torch.arange(self.number, device=values.device)
+        in_class = (self._labels(values) == classes[:, None]).to(values.dtype)
+        return (in_class[..., None] * values).mT @ values
+
+    def _labels(self, values: Tensor) -> Tensor:
+        if self.labels is None:
+            return torch.zeros(len(values), dtype=torch.int64, device=values.device)
+        return self.labels
+
+
 class ClassMeanStatistic(Statistic):
     """Base of metrics that are means over samples: counts, and the read-outs that follow from an estimate per class.
 
-    Subclasses add to ``num_samples`` in ``update`` and define :meth:`estimate`. A sample without a label belongs to
+    A subclass adds to ``num_samples`` in ``update``, and defines ``_estimate``. A sample without a label belongs to
     class 0. Classes without samples are left out of the average.
 
     Args:
         num_classes: number of classes; by default as many as the labels show.
         configuration: as for :class:`~torchdisentangle.statistics.Statistic`.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        settings: as for :class:`torchmetrics.Metric`.
     """
 
     num_samples: Tensor
-    num_nonfinite: Tensor
 
-    def __init__(self, num_classes: int | None = None, configuration: object = None, **kwargs: Any) -> None:
+    def __init__(
+        self, num_classes: int | None = None, configuration: object = None, **settings: Unpack[MetricSettings]
+    ) -> None:
         if num_classes is not None and num_classes < 1:
             raise ValueError(f"num_classes must be positive, got {num_classes}")
-        super().__init__(configuration=(configuration, num_classes), **kwargs)
+        super().__init__(configuration=(configuration, num_classes), **settings)
         self.num_classes = num_classes
         self.add_sum("num_samples", dtype=torch.int64)
-        self.add_sum("num_nonfinite", dtype=torch.int64)
 
-    def estimate(self) -> Estimate:
-        """Value and standard error for each class, ``(C, ...)``."""
+    def _estimate(self) -> Estimate:
+        """Value and standard error for each class, ``(C, ...)``. Every subclass defines this."""
         raise NotImplementedError
 
-    def transform(self, estimate: Estimate) -> Estimate:
-        """What is done to an estimate last, after classes are averaged: nothing, unless a subclass normalises."""
+    def _transform(self, estimate: Estimate) -> Estimate:
+        """What is done to an estimate last, after classes are averaged. A subclass may define this."""
         return estimate
 
+    def _presented(self, values: Tensor) -> Any:
+        """The shape in which values and standard errors are returned. A subclass of several values names them."""
+        return values
+
     def compute(self) -> Any:
-        """The value, averaged over classes with equal weight."""
-        return self.over_classes().value
+        """Return the value, averaged over classes with equal weight."""
+        return self._presented(self._over_classes().value)
 
-    def standard_error(self) -> Tensor:
-        """Standard error of the value over samples; infinite if a class has only one."""
-        with self.reduced():
-            return self.over_classes().standard_error
+    @readout
+    def estimate(self) -> Estimate:
+        """Return value and standard error, averaged over classes with equal weight."""
+        return Estimate(*map(self._presented, self._over_classes()))
 
-    def per_class(self) -> Tensor:
-        """The value for each class, ``(C, ...)``; NaN for a class without samples."""
-        with self.reduced():
-            self.require_samples()
-            return self.transform(self.estimate()).value
+    @readout
+    def standard_error(self) -> Any:
+        """Return the standard error of the value over samples; infinite if a class has only one sample."""
+        return self._presented(self._over_classes().standard_error)
 
-    def over_classes(self) -> Estimate:
-        """The estimate averaged over classes."""
-        self.require_samples()
-        return self.transform(over_classes(self.estimate(), self.num_samples))
+    @readout
+    def per_class(self) -> Any:
+        """Return the value for each class, ``(C, ...)``; NaN for a class without samples."""
+        self._require_samples()
+        return self._presented(self._transform(self._estimate()).value)
 
-    def require_samples(self) -> None:
-        """Refuse to read a state without samples."""
-        if not self.num_samples.sum() > 0:
-            lost = f" ({int(self.num_nonfinite)} were NaN or infinite)" if self.num_nonfinite else ""
-            raise ValueError(f"{type(self).__name__} has no samples{lost}")
+    def _over_classes(self) -> Estimate:
+        self._require_samples()
+        return self._transform(over_classes(self._estimate(), self.num_samples))
 
-    def check_labels(self, labels: Tensor | None, num_samples: int, device: torch.device) -> tuple[Tensor, int]:
-        """Labels (zeros if there are none) and the number of classes they span."""
+    def _require_samples(self) -> None:
+        self.require_samples(self.num_samples.sum(), "samples")
+
+    def _classes(self, labels: Any, num_samples: int, device: torch.device) -> Classes:
+        """The classes of samples, from their labels, for sums on a device."""
         if labels is None:
-            return torch.zeros(num_samples, dtype=torch.int64, device=device), self.num_classes or 1
-        if labels.shape != (num_samples,) or labels.is_floating_point():
-            raise ValueError(
-                f"labels must be integers of shape ({num_samples},), got {tuple(labels.shape)} of {labels.dtype}"
-            )
-        low, high = (int(labels.min()), int(labels.max())) if num_samples else (0, 0)
+            return Classes(None, self.num_classes or 1)
+        labels = check_labels(labels, num_samples)
+        low, high = torch.stack(labels.aminmax()).cpu().tolist() if num_samples else (0, 0)
         if low < 0 or (self.num_classes is not None and high >= self.num_classes):
             limit = "" if self.num_classes is None else f" and less than {self.num_classes}"
             raise ValueError(f"labels must be at least 0{limit}, got {low} to {high}")
-        return labels.to(device), self.num_classes or high + 1
-
-    def warn_nonfinite(self, count: int) -> None:
-        """Say that samples are left out; repeated messages are shown once by Python's default filter."""
-        rank_zero_warn(
-            "Jacobians with NaN or infinite entries are left out of the manifold metrics; their number is in "
-            f"num_nonfinite ({count} in this batch)",
-            UserWarning,
-        )
+        return Classes(labels.to(device), self.num_classes or high + 1)
 
 
 def mean_estimate(count: Tensor, total: Tensor, total_of_squares: Tensor) -> Estimate:

@@ -9,9 +9,7 @@ from typing import Any
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.classes import ClassMeanStatistic
-from torchdisentangle.statistics.reduction import reduce_states
+from torchdisentangle.statistics.base import Statistic, reduce_states
 
 
 class StatisticCollection(MetricCollection):
@@ -54,13 +52,18 @@ class StatisticCollection(MetricCollection):
             return super().compute()
 
     def standard_errors(self) -> dict[str, Tensor]:
-        """Standard errors of the metrics that have one, over all processes, after one reduction."""
+        """Standard errors of the metrics that have one, over all processes, after one reduction.
+
+        Their names are those of the values: a metric of several values gives each of its standard errors by itself.
+        """
+        errors: dict[str, Tensor] = {}
         with self.reduced():
-            return {
-                name: metric.standard_error()
-                for name, metric in self.items(copy_state=False)
-                if isinstance(metric, ClassMeanStatistic)
-            }
+            for name, metric in self.items(copy_state=False):
+                standard_error: Any = getattr(metric, "standard_error", None)
+                if callable(standard_error):
+                    error = standard_error()
+                    errors |= error if isinstance(error, dict) else {str(name): error}
+        return errors
 
     @contextmanager
     def reduced(self) -> Iterator[None]:
@@ -69,6 +72,7 @@ class StatisticCollection(MetricCollection):
         statistics = [metric for metric in leaders if isinstance(metric, Statistic) and metric._to_sync]
         available = statistics and statistics[0].distributed_available_fn
         if not available or not available():
+            self._share_states()
             yield
             return
         local = [{name: getattr(metric, name) for name in metric.state_names} for metric in statistics]

@@ -1,45 +1,35 @@
-"""Joint counts of code bins and factor values: everything the information-based supervised scores need."""
+"""Joint counts of code bins and factor values, which the information-based supervised scores are read from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.functional.binning import (
-    assign_bins,
-    assign_equal_bins,
-    density_bins,
-    equal_width_edges,
-    normal_quantile_edges,
-    soft_bins,
-)
-from torchdisentangle.functional.blocks import row_blocks
-from torchdisentangle.functional.counts import joint_counts, joint_weights
-from torchdisentangle.statistics.sample import SampleStatistic
-
-Ends = tuple[Tensor | Sequence[float] | float, Tensor | Sequence[float] | float]
-"""Lower and upper end of a range, numbers or one for each dimension."""
-
-_LARGEST_STATE = 2**27  # counts, 1 GiB
-_BLOCK = 2**18  # numbers held at a time, about what fits a cache
+from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.bin_counter import BinCounter, Binning, Edges, Range
+from torchdisentangle.statistics.checks import Continuous
+from torchdisentangle.statistics.code_factor_state import CodeFactorState
+from torchdisentangle.statistics.groups import NUM_GROUPS, group_sizes, groups_of_keys, row_groups
+from torchdisentangle.statistics.rows import CodeFactorRows
+from torchdisentangle.statistics.sample import SampledRows
 
 
-class JointCountStatistic(SampleStatistic):
-    r"""How often each bin of each code met each value of each factor.
+class JointCounts(CodeFactorState):
+    r"""How often each bin of each code met each value of each factor: states of a statistic, and how they are read.
 
     .. math:: C_{fkbv} = \sum_n Q_{nkb} \, 1[y_{nf} = v]
 
     where :math:`Q_{nkb}` is 1 for the bin that code ``k`` of row ``n`` falls into, or, with ``binning="soft"``, the
-    probability of the bin under the row's posterior. Where the bins come from decides what is kept:
+    probability of the bin under the row's posterior. The edges of the bins decide what is kept:
 
     - ``edges="data"``: bins of equal width between each code's smallest and largest value, the published protocol. It
       suits codes of any scale. The edges are known only at the end, so rows are kept: all of them up to ``max_rows``,
-      beyond that a uniform sample of that size, the same for any number of processes.
-    - ``edges="prior"``: the ``1 / B`` quantiles of a standard normal. For codes that follow such a prior, as those of a
+      beyond that a uniform sample of that size, the same for any number of processes. It is the sample of all metrics
+      with the same :class:`~torchdisentangle.statistics.rows.CodeFactorRows`.
+    - ``edges="prior"``: the ``1 / B`` quantiles of a standard normal, for codes that follow such a prior, as those of a
       VAE. Robust against outliers; all rows are counted and none is kept.
     - ``edges=(low, high)``: bins of equal width in a range that is known before, numbers or ``(d,)``, for instance from
       :class:`~torchdisentangle.statistics.range.DataRange` over a first pass. All rows are counted, none is kept.
@@ -49,250 +39,155 @@ class JointCountStatistic(SampleStatistic):
     Args:
         num_bins: number of bins ``B`` of a code.
         edges: where the bins are, as above.
-        binning: ``"hard"`` counts codes; ``"soft"`` posteriors, by the probability of each bin; ``"density"``
-            posteriors, by the density at the bins' centres as in the reference implementation (``edges=(low, high)``
-            only, two numbers).
+        binning: ``"hard"`` counts codes; ``"soft"`` counts posteriors, by the probability of each bin.
+        mode: ``"exact"``; or, for soft bins, ``"reference"``: the density at the bins' centres in place of their
+            probability, as in the reference implementation (``edges=(low, high)`` only, two numbers).
         continuous: columns of the factors that are real numbers, which are binned too; ``True``: all.
-        factor_range: range of the continuous factors, two numbers or two with one for each of them. With
+        factor_edges: range of the continuous factors, two numbers or two with one for each of them. With
             ``edges="data"`` it may be left out and is then that of the rows.
         num_factor_bins: number of bins of a continuous factor, by default ``num_bins``.
         max_rows: how many rows to keep at most with ``edges="data"``.
         seed: decides which rows are kept.
-        configuration: as for :class:`~torchdisentangle.statistics.Statistic`.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        intervals: whether to keep the counts of twenty groups of rows, in twenty times the memory, so that scores have
+            intervals; with ``edges="data"`` they have them anyway.
 
     Raises:
         ValueError: for settings that do not fit together.
     """
 
-    counts: Tensor
-    num_nonfinite: Tensor
-    codes: Tensor
-    factors: Tensor
-    log_variance: Tensor
-
     def __init__(
         self,
         num_bins: int = 20,
-        edges: Literal["data", "prior"] | Ends = "data",
-        binning: Literal["hard", "soft", "density"] = "hard",
-        continuous: bool | Sequence[int] = False,
-        factor_range: Ends | None = None,
+        edges: Edges = "data",
+        binning: Binning = "hard",
+        mode: Literal["exact", "reference"] = "exact",
+        continuous: Continuous = False,
+        factor_edges: Range | None = None,
         num_factor_bins: int | None = None,
-        max_rows: int = 2**16,
+        max_rows: int = 10_000,
         seed: int = 0,
-        configuration: object = None,
-        **kwargs: Any,
+        intervals: bool = True,
     ) -> None:
-        if num_bins < 1 or (num_factor_bins or 1) < 1:
-            raise ValueError(f"at least one bin is needed, got {num_bins} for codes, {num_factor_bins} for factors")
-        if binning not in ("hard", "soft", "density"):
-            raise ValueError(f"binning must be 'hard', 'soft' or 'density', got {binning!r}")
-        given = None if isinstance(edges, str) else as_ends(edges, "edges")
-        if given is None and edges not in ("data", "prior"):
-            raise ValueError(f"edges must be 'data', 'prior' or two ends of a range, got {edges!r}")
-        if binning == "density" and (given is None or given[0].ndim):
-            raise ValueError("binning='density' needs edges=(low, high), two numbers")
-        of_factors = None if factor_range is None else as_ends(factor_range, "factor_range")
-        columns = continuous if isinstance(continuous, bool) else tuple(continuous)
-        if columns and of_factors is None and edges != "data":
-            raise ValueError("continuous factors need factor_range=(low, high) unless edges='data'")
-        ends = [None if pair is None else [end.tolist() for end in pair] for pair in (given, of_factors)]
-        named = edges if given is None else None
-        settings = ("joint counts", num_bins, named, binning, columns, num_factor_bins, *ends, configuration)
-        super().__init__(["codes", "factors", "log_variance"], max_rows, seed, configuration=settings, **kwargs)
-        self.num_bins, self.edges, self.code_range, self.binning = num_bins, named, given, binning
-        self.continuous, self.factor_range = columns, of_factors
-        self.num_factor_bins = num_factor_bins or num_bins
-        self.add_sum("counts", dtype=torch.int64 if binning == "hard" else torch.float64)
-        self.add_sum("num_nonfinite", dtype=torch.int64)
+        self.bins = BinCounter(num_bins, edges, binning, mode, continuous, factor_edges, num_factor_bins)
+        self.rows = CodeFactorRows(max_rows, continuous, seed, log_variance=binning == "soft")
+        self.of_rows = self.bins.of_data
+        self.num_groups = NUM_GROUPS if intervals and not self.of_rows else 1
+        self._how = ("joint counts", *self.bins.configuration)
+        self.configuration = self.rows.configuration if self.of_rows else (*self._how, self.num_groups, seed)
+        self.needs = self.rows.needs
 
-    @property
-    def keeps_rows(self) -> bool:
-        """Whether rows are kept until the edges are known."""
-        return self.edges == "data"
+    def add_states_to(self, statistic: Statistic) -> None:
+        """Add the states: rows, or the sums ``counts`` ``(V, G F, d, B)`` and ``num_counted`` ``(G,)``."""
+        if self.of_rows:
+            self.rows.add_states_to(statistic)
+        else:
+            statistic.add_sum("counts", dtype=torch.float64 if self.bins.soft else torch.int64)
+            statistic.add_sum("num_counted", dtype=torch.int64)
+            statistic.add_sum("num_unnumbered", dtype=torch.int64)
 
-    @property
-    def num_samples(self) -> int:
-        """Rows that the counts are of."""
-        return len(self.keys) if self.keeps_rows else int(self.num_seen - self.num_nonfinite)
+    def widths(self, statistic: Any) -> tuple[int, int] | None:
+        """How many codes and factors the rows so far had; ``None`` without rows."""
+        if self.of_rows:
+            return self.rows.widths(statistic)
+        _, num_tables, num_codes, _ = statistic.counts.shape if statistic.counts.ndim else (0, 0, 0, 0)
+        return (num_codes, num_tables // len(statistic.num_counted)) if num_codes else None
 
-    def update(
-        self, codes: Tensor, factors: Tensor, log_variance: Tensor | None = None, index: Tensor | None = None
+    def num_rows(self, statistic: Any) -> int:
+        """Number of rows that the counts are of."""
+        return self.rows.num_rows(statistic) if self.of_rows else int(statistic.num_counted.sum())
+
+    def add_codes(
+        self,
+        statistic: Any,
+        codes: Tensor,
+        factors: Tensor,
+        log_variance: Tensor | None = None,
+        index: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> None:
-        """Add rows.
+        """Add rows that were checked.
 
         Args:
-            codes: codes or posterior means, ``(n, d)``. Rows with NaN or infinite entries, here or in the other
-                arguments, are left out, counted in ``num_nonfinite``, and warned of.
-            factors: ``(n, F)``, or ``(n,)`` for one: values of discrete factors, integers from 0, also as whole floats;
-                real numbers in ``continuous`` columns.
-            log_variance: logarithms of the posteriors' variances, ``(n, d)``; needed by soft binning, else ignored.
-            index: global positions of the rows, ``(n,)``, see
-                :meth:`~torchdisentangle.statistics.sample.SampleStatistic.add_rows`; ignored where no rows are kept.
+            statistic: whose states these are.
+            codes: codes or posterior means, ``(n, d)``.
+            factors: ``(n, F)``.
+            log_variance: of the posteriors, ``(n, d)``; for soft bins.
+            index: global positions of the rows, ``(n,)``; used where rows are kept.
+            kept: which rows to count, ``(n,)`` booleans; by default all.
 
         Raises:
-            ValueError: if shapes or values do not fit.
+            ValueError: if values of discrete factors cannot be counted, or ranges do not fit the codes.
         """
-        codes, factors = codes.detach(), factors.detach()[:, None] if factors.ndim == 1 else factors.detach()
-        self._check(codes, factors, log_variance, index)
-        index = self._number(len(codes)) if index is None and self.keeps_rows else index
-        posterior = None if log_variance is None or self.binning == "hard" else log_variance.detach()
-        lost = 0
-        if not all(_all_finite(x) for x in (codes, factors, posterior)):
-            finite = codes.isfinite().all(1) & factors.isfinite().all(1).to(codes.device)
-            finite = finite if posterior is None else finite & posterior.isfinite().all(1)
-            lost = int((~finite).sum())
-            codes, factors = codes[finite], factors[finite.to(factors.device)]
-            posterior = None if posterior is None else posterior[finite]
-            index = None if index is None else index[finite.to(index.device)]
-        self._check_values(factors, codes.shape[1])
-        self._leave_out(lost)
-        if self.keeps_rows:
-            rows = {"codes": codes, "factors": factors}
-            self.add_rows(rows if posterior is None else {**rows, "log_variance": posterior}, index)
-        else:
-            table = self._count(codes, factors, posterior).permute(3, 0, 1, 2)  # a new value is a new row at the end
-            self.accumulate(counts=table, num_seen=torch.tensor(len(codes)))
-
-    def joint_counts(self) -> Tensor:
-        """The counts ``(F, d, B, V)``, integers for hard binning, over the rows seen so far.
-
-        Raises:
-            ValueError: if there are no rows.
-        """
-        if self.num_samples == 0:
-            lost = f" ({int(self.num_nonfinite)} were NaN or infinite)" if self.num_nonfinite else ""
-            raise ValueError(f"{type(self).__name__} has no samples{lost}")
-        if self.keeps_rows:
-            return self._count(self.codes, self.factors, self.log_variance if self.binning != "hard" else None)
-        table = self.counts.permute(1, 2, 3, 0)
-        self._warn_of_outer_bins(table[0].sum(-1))
-        return table
-
-    def reduce_others(self, group: Any | None) -> None:
-        """Gather the rows, if any are kept."""
-        if self.keeps_rows:
-            super().reduce_others(group)
-
-    def _count(self, codes: Tensor, factors: Tensor, log_variance: Tensor | None) -> Tensor:
-        codes, values = codes.to(self.device), self._factor_values(factors.to(self.device))
-        (_, d), (_, num_factors) = codes.shape, values.shape
-        num_values = int(values.max()) + 1 if len(values) else 1
-        table = self.counts.new_zeros(num_factors, d, self.num_bins, num_values)
-        ends = self.code_range or ((codes.amin(0), codes.amax(0)) if len(codes) else (0.0, 0.0))
-        for rows in row_blocks(len(codes), d * (num_factors if log_variance is None else self.num_bins), _BLOCK):
-            if log_variance is None:
-                table += joint_counts(self._hard(codes[rows], *ends), values[rows], self.num_bins, num_values)
-            else:
-                soft = self._soft(codes[rows].double(), log_variance[rows].to(self.device, torch.float64), *ends)
-                table += joint_weights(soft, values[rows], num_values)
-        return table
-
-    def _hard(self, codes: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-        if self.edges == "prior":
-            return assign_bins(codes, normal_quantile_edges(self.num_bins).to(codes.device))
-        return assign_equal_bins(codes, low, high, self.num_bins)
-
-    def _soft(self, mean: Tensor, log_variance: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-        if self.binning == "density":
-            return density_bins(mean, log_variance, low, high, self.num_bins)
-        prior = self.edges == "prior"
-        edges = normal_quantile_edges(self.num_bins) if prior else equal_width_edges(low, high, self.num_bins)
-        return soft_bins(mean, log_variance, edges.to(mean.device))
-
-    def _factor_values(self, factors: Tensor) -> Tensor:
-        """Values as integers, those of continuous factors binned."""
-        columns = self._continuous_columns(factors.shape[1])
-        if not columns:
-            return factors.to(torch.int64)
-        real = factors[:, columns].double()
-        if self.factor_range is not None:
-            low, high = (end.to(real.device) for end in self.factor_range)
-        else:
-            low, high = (real.amin(0), real.amax(0)) if len(real) else (real.new_zeros(()), real.new_ones(()))
-        values = factors.double().clone()
-        values[:, columns] = assign_bins(real, equal_width_edges(low, high, self.num_factor_bins)).double()
-        return values.to(torch.int64)
-
-    def _continuous_columns(self, num_factors: int) -> list[int]:
-        if isinstance(self.continuous, bool):
-            return list(range(num_factors)) if self.continuous else []
-        return sorted({column % num_factors for column in self.continuous})
-
-    def _check(self, codes: Tensor, factors: Tensor, log_variance: Tensor | None, index: Tensor | None) -> None:
-        rows = len(codes)
-        if codes.ndim != 2 or factors.ndim != 2 or len(factors) != rows or 0 in (codes.shape[1], factors.shape[1]):
-            raise ValueError(
-                "codes must have shape (n, d) and factors (n, F) with the same n, "
-                f"got {tuple(codes.shape)} and {tuple(factors.shape)}"
-            )
-        if self.binning != "hard" and (log_variance is None or log_variance.shape != codes.shape):
-            got = "nothing" if log_variance is None else tuple(log_variance.shape)
-            raise ValueError(
-                f"binning={self.binning!r} needs log_variance of the codes' shape {tuple(codes.shape)}, got {got}; "
-                "binning='hard' counts codes without a posterior"
-            )
-        if index is not None and (index.shape != (rows,) or index.is_floating_point()):
-            raise ValueError(f"index must be integers of shape ({rows},), got {tuple(index.shape)} of {index.dtype}")
-        seen = (self.counts.shape[2], self.counts.shape[1]) if self.counts.ndim else None
-        if seen and seen != (codes.shape[1], factors.shape[1]):
-            raise ValueError(
-                f"updates so far had {seen[0]} codes and {seen[1]} factors, "
-                f"this one has {codes.shape[1]} and {factors.shape[1]}"
-            )
-        if self.code_range is not None and not {end.numel() for end in self.code_range} <= {1, codes.shape[1]}:
-            raise ValueError(f"edges must be numbers or one for each of {codes.shape[1]} codes")
-        if not isinstance(self.continuous, bool) and any(
-            not -factors.shape[1] <= column < factors.shape[1] for column in self.continuous
-        ):
-            raise ValueError(f"continuous names the columns {list(self.continuous)} of {factors.shape[1]} factors")
-
-    def _check_values(self, factors: Tensor, num_codes: int) -> None:
-        columns = self._continuous_columns(factors.shape[1])
-        others = [column for column in range(factors.shape[1]) if column not in columns]
-        discrete = factors[:, others] if columns else factors
-        if discrete.is_floating_point() and not torch.equal(discrete, discrete.round()):
-            raise ValueError("discrete factors must be whole numbers; name real ones in continuous")
-        if discrete.numel() == 0:
+        if self.of_rows:
+            self.rows.add_codes(statistic, codes, factors, log_variance, index, kept)
             return
-        low, high = (int(end) for end in discrete.aminmax())
-        if low < 0 or (high + 1) * factors.shape[1] * num_codes * self.num_bins > _LARGEST_STATE:
-            raise ValueError(
-                f"values of discrete factors must be numbered from 0 without large gaps, got {low} to {high}; "
-                "name real ones in continuous"
-            )
+        codes, factors = codes.to(statistic.device), factors.to(statistic.device)
+        groups = row_groups([codes, factors], index, self.rows.seed) if self.num_groups > 1 else None
+        if kept is not None:
+            kept = kept.to(statistic.device)
+            codes, factors = codes[kept], factors[kept]
+            groups = None if groups is None else groups[kept]
+            log_variance = None if log_variance is None else log_variance.to(statistic.device)[kept]
+        tables = self.bins.count(codes, factors, log_variance, groups)
+        statistic.accumulate(
+            counts=tables.permute(4, 0, 1, 2, 3).flatten(1, 2),  # a new value is a new row
+            num_counted=torch.tensor([len(codes)]) if groups is None else group_sizes(groups),
+            num_unnumbered=len(codes) if index is None else 0,
+        )
 
-    def _leave_out(self, count: int) -> None:
-        self.accumulate(num_nonfinite=torch.tensor(count), num_seen=torch.tensor(count))
-        if count:
-            rank_zero_warn(
-                "rows with NaN or infinite codes, variances or factors are left out of the counts; their number is in "
-                f"num_nonfinite ({count} in this batch)",
-                UserWarning,
-            )
+    def read(self, statistic: Any) -> Tensor:
+        """The counts ``(F, d, B, V)``, integers for hard bins.
 
-    def _warn_of_outer_bins(self, histogram: Tensor) -> None:
-        outer = (histogram[:, 0] + histogram[:, -1]) / histogram.sum(-1)
-        outside = (outer > 0.5).nonzero()[:, 0].tolist()
-        if outside and self.num_bins > 4:
-            rank_zero_warn(
-                f"most values of the codes {outside} lie in the outermost of the bins given by edges: these codes are "
-                "on another scale; use edges='data' or the codes' range",
-                UserWarning,
-            )
+        With ``edges="data"``, values of discrete factors that are negative or far apart are numbered first, in
+        ascending order.
+        """
+        if not self.of_rows:
+            table = self._by_group(statistic).sum(1).permute(1, 2, 3, 0)
+            self.bins.warn_of_outer_bins(table[0].sum(-1))
+            return table
+        rows = self.rows.read(statistic)
+        if self._how not in rows.derived:
+            rows.derived[self._how] = self._count_rows(statistic, rows, None)[0]
+        return rows.derived[self._how]
 
+    def group_sizes(self, statistic: Any) -> Tensor:
+        """Number of rows of each group, ``(20,)``.
 
-def _all_finite(values: Tensor | None) -> bool:
-    """Whether all are certainly finite, or there are none: in one pass, for one that is not makes their sum so."""
-    return values is None or not values.is_floating_point() or bool(values.sum().isfinite())
+        Raises:
+            ValueError: if no groups are kept.
+        """
+        if self.of_rows:
+            return self.rows.group_sizes(statistic)
+        if self.num_groups == 1:
+            raise ValueError("counts keep no groups of rows: use intervals=True")
+        return statistic.num_counted
 
+    def without_groups(self, statistic: Any) -> Iterator[Any]:
+        """Copies of the statistic, each without one of the groups that has rows; bins are those of all rows."""
+        present = self.group_sizes(statistic).nonzero()[:, 0].tolist()
+        if not self.of_rows:
+            counts = self._by_group(statistic)
+            total, num_rows = counts.sum(1), statistic.num_counted.sum()
+            for group in present:
+                rest = (num_rows - statistic.num_counted[group])[None]
+                yield statistic.copy_with(counts=total - counts[:, group], num_counted=rest)
+            return
+        rows, of_groups = self.rows.read(statistic), ("of groups", self._how)
+        if of_groups not in rows.derived:
+            rows.derived[of_groups] = self._count_rows(statistic, rows, groups_of_keys(rows.keys)).contiguous()
+        tables = rows.derived[of_groups]
+        total = tables.sum(0)
+        for group, fewer in zip(present, self.rows.without_groups(statistic, with_columns=False), strict=True):
+            derived = self.rows.read(fewer).derived
+            if self._how not in derived:
+                derived[self._how] = (total - tables[group]).clamp(min=0)
+            yield fewer
 
-def as_ends(ends: Ends, name: str) -> tuple[Tensor, Tensor]:
-    """A range as two float64 tensors, refused if it is none."""
-    if len(ends) != 2:
-        raise ValueError(f"{name} must be (low, high), got {ends!r}")
-    low, high = (torch.as_tensor(end, dtype=torch.float64).detach().cpu() for end in ends)
-    if low.ndim > 1 or high.ndim > 1 or not (low.isfinite().all() and high.isfinite().all() and (low <= high).all()):
-        raise ValueError(f"{name} must be a finite ascending range (low, high), got {ends!r}")
-    return low, high
+    def _by_group(self, statistic: Any) -> Tensor:
+        """Counts of the groups, ``(V, G, F, d, B)``."""
+        return statistic.counts.unflatten(1, (len(statistic.num_counted), -1))
+
+    def _count_rows(self, statistic: Any, rows: SampledRows, groups: Tensor | None) -> Tensor:
+        codes, factors = (rows[name].to(statistic.device) for name in ("codes", "factors"))
+        factors = self.bins.numbered(factors, codes.shape[1] * (1 if groups is None else NUM_GROUPS))
+        return self.bins.count(codes, factors, rows["log_variance"] if self.bins.soft else None, groups)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.living_times import quantile_function
-from torchdisentangle.functional.witness import living_times_of_draws
-from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.functional.topology.living_times import quantile_function
+from torchdisentangle.functional.topology.witness import living_times_of_draws
+from torchdisentangle.statistics.base import MetricSettings, Statistic
+from torchdisentangle.statistics.checks import as_tensor
+from torchdisentangle.statistics.readout import readout
 
 Mode = Literal["wasserstein", "reference"]
 
@@ -29,13 +32,13 @@ class LivingTimesStatistic(Statistic):
         num_draws: draws of landmarks for each cloud.
         num_landmarks: landmarks of each draw.
         gamma: end of the filtration as a share of the largest distance.
-        max_holes: ``H``; more holes count as so many.
+        max_holes: ``H``; larger numbers of holes count as this one.
         num_levels: levels of the quantile functions.
         mode: ``"wasserstein"``: exact barycentres and distances; ``"reference"``: as the published code computes them
             (landmarks with replacement, counts of ``max_holes`` and more dropped, every draw kept).
         seed: of the landmarks.
         num_threads: threads over draws.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        settings: as for :class:`torchmetrics.Metric`.
 
     Raises:
         ValueError: if a count is not positive or the mode is unknown.
@@ -62,15 +65,14 @@ class LivingTimesStatistic(Statistic):
         mode: Mode = "wasserstein",
         seed: int = 0,
         num_threads: int = 2,
-        **kwargs: Any,
+        **settings: Unpack[MetricSettings],
     ) -> None:
         counts = (num_latents, num_values, num_draws, num_landmarks, max_holes, num_levels, *num_factor_values)
         if min(counts) < 1 or gamma <= 0:
             raise ValueError(f"counts and gamma must be positive, got {counts} and {gamma}")
         if mode not in ("wasserstein", "reference"):
             raise ValueError(f"mode must be 'wasserstein' or 'reference', got {mode!r}")
-        settings = ("living times", counts, gamma, mode, seed)
-        super().__init__(configuration=settings, **kwargs)
+        super().__init__(configuration=("living times", counts, gamma, mode, seed), **settings)
         self.num_latents, self.num_values = num_latents, num_values
         self.num_factor_values = tuple(num_factor_values)
         self.num_draws, self.num_landmarks, self.gamma, self.max_holes = num_draws, num_landmarks, gamma, max_holes
@@ -83,6 +85,7 @@ class LivingTimesStatistic(Statistic):
     def update(
         self,
         points: Tensor,
+        *,
         latent: int | None = None,
         factor: int | None = None,
         value: int = 0,
@@ -91,7 +94,7 @@ class LivingTimesStatistic(Statistic):
         """Add the cloud of one submanifold.
 
         Args:
-            points: ``(N, *data_shape)``, flattened; fewer points than landmarks are all landmarks.
+            points: ``(N, *data_shape)`` numbers, flattened; fewer points than landmarks are all landmarks.
             latent: which latent was held; give this or ``factor``.
             factor: which factor was held.
             value: number of the value at which it was held.
@@ -99,8 +102,10 @@ class LivingTimesStatistic(Statistic):
 
         Raises:
             ImportError: without gudhi.
+            TypeError: if the points are no tensor.
             ValueError: if the latent, factor, value or a draw does not exist, or the points are not finite.
         """
+        points = check_points(points)
         kind, index, sizes = self._which(latent, factor)
         if not 0 <= index < len(sizes) or not 0 <= value < sizes[index]:
             raise ValueError(f"{kind} {index} with value {value} does not exist: numbers of values are {list(sizes)}")
@@ -109,7 +114,7 @@ class LivingTimesStatistic(Statistic):
             raise ValueError(f"draws must be among {self.num_draws}, got {chosen}")
         reference = self.mode == "reference"
         times = living_times_of_draws(
-            points.detach().flatten(1),
+            points,
             chosen,
             num_landmarks=self.num_landmarks,
             gamma=self.gamma,
@@ -131,6 +136,7 @@ class LivingTimesStatistic(Statistic):
             quantiles[index, value] = quantile_function(times, self.num_levels).sum(0)
         self.accumulate(**{f"{kind}_quantiles": quantiles, f"{kind}_living_times": sums, f"{kind}_draws": counts})
 
+    @readout
     def mean_living_times(self, kind: Literal["latent", "factor"] = "latent") -> Tensor:
         """Mean relative living times of every submanifold, ``(d, V, H + 1)``; NaN where there was none."""
         return getattr(self, f"{kind}_living_times") / getattr(self, f"{kind}_draws")[..., None]
@@ -145,3 +151,24 @@ class LivingTimesStatistic(Statistic):
     def _share(self) -> Iterable[int]:
         rank, world_size = self.rank_and_world_size()
         return range(rank, self.num_draws, world_size)
+
+
+def check_points(points: Tensor) -> Tensor:
+    """A cloud of points as a matrix of floats.
+
+    Args:
+        points: ``(N, *data_shape)`` numbers.
+
+    Returns:
+        ``(N, D)``; integers become float64.
+
+    Raises:
+        TypeError: if they are no tensor of real numbers.
+        ValueError: if there is no dimension of data.
+    """
+    points = as_tensor(points, "points")
+    if points.is_complex():
+        raise TypeError(f"points must be real numbers, got {points.dtype}")
+    if points.ndim < 2 or 0 in points.shape[1:]:
+        raise ValueError(f"points must have shape (N, *data_shape), got {tuple(points.shape)}")
+    return points.flatten(1) if points.is_floating_point() else points.flatten(1).double()

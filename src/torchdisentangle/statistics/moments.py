@@ -1,112 +1,157 @@
-"""Means and covariances of codes and factors, merged without loss of digits."""
+"""Means and covariances of rows, merged without loss of digits."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.factors import checked_rows
+from torchdisentangle.statistics.base import MergedState, Statistic
+from torchdisentangle.statistics.reduction import ReductionError, agree_on_sizes
 
 
-class CodeFactorMomentStatistic(Statistic):
-    r"""Base of metrics that need no more than first and second moments of codes and factors, one after the other.
-
-    Kept are the number of rows, the mean :math:`\bar x`, and :math:`\sum (x - \bar x)(x - \bar x)^\top`, in float64.
-    Two such triples merge exactly, and unlike plain sums of squares they keep their digits where means are large beside
-    standard deviations.
-
-    Args:
-        configuration: as for :class:`~torchdisentangle.statistics.Statistic`.
-        kwargs: as for :class:`torchmetrics.Metric`.
-
-    Reference:
-        Chan, Golub & LeVeque, *Algorithms for computing the sample variance*, The American Statistician 1983.
-    """
+class Moments(NamedTuple):
+    """Number of rows, their mean ``(width,)``, and their centred products ``(width, width)``."""
 
     num_rows: Tensor
     mean: Tensor
     products: Tensor
-    num_codes: Tensor
-    num_nonfinite: Tensor
-
-    def __init__(self, configuration: object = None, **kwargs: Any) -> None:
-        super().__init__(configuration=("moments", configuration), **kwargs)
-        self.add_state("num_rows", torch.zeros((), dtype=torch.int64), dist_reduce_fx=None)
-        self.add_state("num_codes", torch.zeros((), dtype=torch.int64), dist_reduce_fx=None)
-        self.add_state("mean", torch.zeros(0, dtype=torch.float64), dist_reduce_fx=None)
-        self.add_state("products", torch.zeros(0, 0, dtype=torch.float64), dist_reduce_fx=None)
-        self.add_sum("num_nonfinite", dtype=torch.int64)
-
-    def update(self, codes: Tensor, factors: Tensor) -> None:
-        """Add rows.
-
-        Args:
-            codes: ``(n, D)`` floats. Rows with a NaN or infinite entry are left out, counted in ``num_nonfinite``, and
-                warned of.
-            factors: ``(n, F)`` integers or floats, or ``(n,)`` for one.
-
-        Raises:
-            ValueError: if shapes or types do not fit.
-        """
-        codes, factors, finite = checked_rows(codes, factors, continuous=True)
-        rows = torch.cat([x.to(self.device, torch.float64) for x in (codes, factors)], dim=1)
-        self.accumulate(num_nonfinite=(~finite).sum())
-        if self.num_rows and (int(self.num_codes), len(self.mean)) != (codes.shape[1], rows.shape[1]):
-            raise ValueError(
-                f"before came {int(self.num_codes)} codes and {len(self.mean) - int(self.num_codes)} factors, "
-                f"now {codes.shape[1]} and {factors.shape[1]}"
-            )
-        if len(rows):
-            mean = rows.mean(0)
-            centred = rows - mean
-            self._merge(len(rows), codes.shape[1], mean, centred.T @ centred)
 
     @property
     def covariance(self) -> Tensor:
-        """Unbiased covariance of codes and factors, ``(D + F, D + F)``."""
-        return self.products / (self.num_rows - 1)
+        """Unbiased covariance, ``(width, width)``; zero for a single row."""
+        return self.products / (self.num_rows - 1).clamp(min=1)
 
-    def merge_others(self, incoming_state: dict[str, Any]) -> None:
+
+class RowMoments(MergedState):
+    r"""Number of rows, mean and centred products, in float64: states of a statistic.
+
+    .. math:: n, \quad \bar x = \frac1n \sum x, \quad \sum (x - \bar x)(x - \bar x)^\top
+
+    Two such triples merge exactly, and unlike plain sums of squares they keep their digits where means are large beside
+    standard deviations. A row may consist of several parts side by side, such as codes and factors, whose widths are
+    the state ``row_widths``. There is one triple for each group of rows.
+
+    Args:
+        num_parts: how many parts a row consists of.
+        num_groups: how many groups of rows there are.
+
+    Reference:
+        Chan, Golub & LeVeque, *Algorithms for computing the sample variance*, The American Statistician 1983.
+
+    Example:
+        >>> class Covariance(Statistic):
+        ...     def __init__(self):
+        ...         super().__init__(configuration="moments")
+        ...         self.moments = RowMoments(num_parts=2)
+        ...         self.add_state_of(self.moments)
+        ...     def update(self, codes, factors):
+        ...         self.moments.add(self, codes, factors)
+        ...     def compute(self):
+        ...         return self.moments.total(self).covariance
+        >>> metric = Covariance()
+        >>> metric.update(torch.tensor([[0.0], [2.0]]), torch.tensor([[1], [5]]))
+        >>> metric.compute(), metric.row_widths.tolist()
+        (tensor([[2., 4.],
+                [4., 8.]], dtype=torch.float64), [1, 1])
+    """
+
+    names: tuple[str, ...] = ("num_rows", "row_widths", "row_mean", "row_products")
+
+    def __init__(self, num_parts: int = 1, num_groups: int = 1) -> None:
+        self.num_parts, self.num_groups = num_parts, num_groups
+
+    def register(self, statistic: Statistic) -> None:
+        """Add the states."""
+        zeros = torch.zeros(self.num_groups, dtype=torch.int64)
+        statistic.add_state("num_rows", zeros, dist_reduce_fx=None)
+        statistic.add_state("row_widths", torch.zeros(self.num_parts, dtype=torch.int64), dist_reduce_fx=None)
+        statistic.add_state("row_mean", zeros.double()[:, None][:, :0], dist_reduce_fx=None)
+        statistic.add_state("row_products", zeros.double()[:, None, None][:, :0, :0], dist_reduce_fx=None)
+
+    def add(self, statistic: Any, *parts: Tensor, groups: Tensor | None = None) -> None:
+        """Add rows.
+
+        Args:
+            statistic: whose states these are.
+            parts: of the rows, each ``(n, width)``.
+            groups: of the rows, ``(n,)`` integers; may be left out if there is one group.
+
+        Raises:
+            ValueError: if the widths are not those of the rows before.
+        """
+        if len(parts[0]):
+            rows = torch.cat([part.to(statistic.device, torch.float64) for part in parts], dim=1)
+            moments = _moments_of_groups(rows, groups, self.num_groups)
+            self._merge(statistic, [part.shape[1] for part in parts], moments)
+
+    def total(self, statistic: Any) -> Moments:
+        """The moments of all rows."""
+        counts, means, products = statistic.num_rows, statistic.row_mean, statistic.row_products
+        if len(counts) == 1:
+            return Moments(counts[0], means[0], products[0])
+        num_rows = counts.sum()
+        mean = (counts[:, None] * means).sum(0) / num_rows.clamp(min=1)
+        step = (means - mean) * counts.double().sqrt()[:, None]
+        return Moments(num_rows, mean, products.sum(0) + step.mT @ step)
+
+    def merge(self, statistic: Any, incoming: Mapping[str, Tensor]) -> None:
         """Merge means and products."""
-        if incoming_state["num_rows"]:
-            names = ("num_rows", "num_codes", "mean", "products")
-            count, num_codes, mean, products = (incoming_state[name].to(self.device) for name in names)
-            self._merge(int(count), int(num_codes), mean, products)
+        if incoming["num_rows"].any():
+            moments = (incoming[name].to(statistic.device) for name in ("num_rows", "row_mean", "row_products"))
+            self._merge(statistic, incoming["row_widths"].tolist(), Moments(*moments))
 
-    def reduce_others(self, group: Any | None) -> None:
+    def reduce(self, statistic: Any, group: Any | None) -> None:
         """Merge means and products of all processes, after one gather."""
-        own = (int(self.num_codes), len(self.mean)) if self.num_rows else (-1, -1)
-        header = torch.tensor([*own, *(-size if size >= 0 else -(2**31) for size in own)], device=self.device)
-        dist.all_reduce(header, op=dist.ReduceOp.MAX, group=group)
-        num_codes, width, *smallest = header.tolist()
-        if width < 0:
+        has_rows = bool(statistic.num_rows.any())
+        own = statistic.row_widths.tolist() if has_rows else [-1] * self.num_parts
+        agreed = agree_on_sizes(own, statistic.device, group)
+        if agreed is None:
+            raise ReductionError(f"the processes hold moments of different widths; this one has {own}")
+        if min(agreed) < 0:
             return
-        if [num_codes, width] != [-size for size in smallest]:
-            raise RuntimeError(f"the processes hold different numbers of codes and factors; this one has {own}")
-        packed = torch.zeros(1 + width + width * width, dtype=torch.float64, device=self.device)
-        if self.num_rows:
-            packed = torch.cat([self.num_rows.double()[None], self.mean, self.products.flatten()])
+        width = sum(agreed)
+        packed = torch.zeros(self.num_groups, 1 + width + width * width, dtype=torch.float64, device=statistic.device)
+        if has_rows:
+            parts = [statistic.num_rows.double()[:, None], statistic.row_mean, statistic.row_products.flatten(1)]
+            packed = torch.cat(parts, dim=1)
         gathered = [torch.empty_like(packed) for _ in range(dist.get_world_size(group))]
         dist.all_gather(gathered, packed, group=group)
-        self.num_rows = torch.zeros_like(self.num_rows)
+        statistic.num_rows = torch.zeros_like(statistic.num_rows)
         for part in gathered:  # in the order of ranks, so that all processes round alike
-            if part[0]:
-                mean, products = part[1 : 1 + width], part[1 + width :].view(width, width)
-                self._merge(int(part[0]), num_codes, mean, products)
+            if part[:, 0].any():
+                products = part[:, 1 + width :].unflatten(1, (width, width))
+                self._merge(statistic, list(agreed), Moments(part[:, 0].long(), part[:, 1 : 1 + width], products))
 
-    def _merge(self, count: int, num_codes: int, mean: Tensor, products: Tensor) -> None:
-        before = int(self.num_rows)
-        if before:
-            if (num_codes, len(mean)) != (int(self.num_codes), len(self.mean)):
-                raise ValueError("moments of different numbers of codes or factors do not belong together")
-            step = mean - self.mean
-            share = count / (before + count)
-            mean = self.mean + share * step
-            products = self.products + products + before * share * torch.outer(step, step)
-        self.num_rows = torch.full_like(self.num_rows, before + count)
-        self.num_codes = torch.full_like(self.num_codes, num_codes)
-        self.mean, self.products = mean, products
+    def _merge(self, statistic: Any, widths: list[int], incoming: Moments) -> None:
+        before, (count, mean, products) = statistic.num_rows, incoming
+        if before.any():
+            if widths != statistic.row_widths.tolist():
+                raise ValueError(f"rows so far had {statistic.row_widths.tolist()} columns, these have {widths}")
+            step = mean - statistic.row_mean
+            share = (count.double() / (before + count).clamp(min=1))[:, None]
+            mean = statistic.row_mean + share * step
+            scatter = step[:, :, None] * step[:, None, :] * (before[:, None] * share)[..., None]
+            products = statistic.row_products + products + scatter
+        statistic.num_rows = before + count
+        statistic.row_widths = torch.tensor(widths, device=statistic.device)
+        statistic.row_mean, statistic.row_products = mean, products
+
+
+def _moments_of_groups(rows: Tensor, groups: Tensor | None, num_groups: int) -> Moments:
+    """The moments of each group, with one batched product of rows that are padded to the largest group."""
+    if groups is None:
+        counts, padded = torch.tensor([len(rows)], device=rows.device), rows[None]
+    else:
+        groups, order = groups.to(rows.device).sort(stable=True)
+        counts = torch.bincount(groups, minlength=num_groups)
+        place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[groups]
+        padded = rows.new_zeros(num_groups, int(counts.max()), rows.shape[1])
+        padded[groups, place] = rows[order]
+    mean = padded.sum(1) / counts.clamp(min=1)[:, None]
+    present = torch.arange(padded.shape[1], device=rows.device) < counts[:, None]
+    centred = (padded - mean[:, None]) * present[..., None]
+    return Moments(counts, mean, centred.mT @ centred)

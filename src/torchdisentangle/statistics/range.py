@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.base import MergedState, MetricSettings, Statistic
+from torchdisentangle.statistics.checks import check_codes, finite_rows
+from torchdisentangle.statistics.reduction import ReductionError, agree_on_sizes
+
+
+class RowRange(MergedState):
+    """Smallest and largest value of every column: states of a statistic."""
+
+    names = ("low", "high")
+
+    def register(self, statistic: Statistic) -> None:
+        """Add the states."""
+        statistic.add_state("low", torch.tensor(torch.inf, dtype=torch.float64), dist_reduce_fx=None)
+        statistic.add_state("high", torch.tensor(-torch.inf, dtype=torch.float64), dist_reduce_fx=None)
+
+    def merge(self, statistic: Any, incoming: Mapping[str, Tensor]) -> None:
+        """The wider of both ranges."""
+        statistic.low = torch.minimum(statistic.low, incoming["low"].to(statistic.low))
+        statistic.high = torch.maximum(statistic.high, incoming["high"].to(statistic.high))
+
+    def reduce(self, statistic: Any, group: Any | None) -> None:
+        """The range over all processes, of which some may have no data."""
+        own = len(statistic.low) if statistic.low.ndim else -1
+        agreed = agree_on_sizes([own], statistic.device, group)
+        if agreed is None:
+            raise ReductionError(f"the processes hold ranges of different widths; this one has {own}")
+        if agreed[0] < 0:
+            return
+        ends = torch.stack([-statistic.low.expand(agreed[0]), statistic.high.expand(agreed[0])])
+        dist.all_reduce(ends, op=dist.ReduceOp.MAX, group=group)
+        statistic.low, statistic.high = -ends[0], ends[1]
 
 
 class DataRange(Statistic):
@@ -32,50 +64,31 @@ class DataRange(Statistic):
 
     low: Tensor
     high: Tensor
-    is_differentiable: bool = False
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[MetricSettings]) -> None:
         super().__init__(configuration="range", **kwargs)
-        self.add_state("low", torch.tensor(torch.inf, dtype=torch.float64), dist_reduce_fx=None)
-        self.add_state("high", torch.tensor(-torch.inf, dtype=torch.float64), dist_reduce_fx=None)
+        self.add_state_of(RowRange())
 
     def update(self, values: Tensor) -> None:
         """Add rows.
 
+        Args:
+            values: ``(n, d)`` floats.
+
         Raises:
-            ValueError: if the values are no matrix, or as wide as no other before.
+            TypeError: if the values are no floating-point tensor.
+            ValueError: if the values are no matrix, or not as wide as those before.
         """
-        if values.ndim != 2 or (self.low.ndim and values.shape[1:] != self.low.shape):
-            wanted = f"(n, {len(self.low)})" if self.low.ndim else "(n, d)"
-            raise ValueError(f"values must have shape {wanted}, got {tuple(values.shape)}")
-        values = values.detach()
-        if not values.sum().isfinite():  # one that is not makes the sum so
-            values = values[values.isfinite().all(1)]
+        values = check_codes(values, name="values", width=len(self.low) if self.low.ndim else None)
+        finite = finite_rows(values)
+        num_lost = int((~finite).sum())
+        self.leave_out(num_lost, "rows")
+        values = values[finite] if num_lost else values
         if len(values):
             self.low = torch.minimum(self.low, values.amin(0).to(self.low))
             self.high = torch.maximum(self.high, values.amax(0).to(self.high))
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """The two ends of the range."""
-        if not self.low.ndim:
-            raise ValueError("DataRange has no samples")
+        self.require_samples(self.low.ndim, "rows")
         return self.low, self.high
-
-    def merge_others(self, incoming_state: dict[str, Any]) -> None:
-        """The wider of both ranges."""
-        self.low = torch.minimum(self.low, incoming_state["low"].to(self.low))
-        self.high = torch.maximum(self.high, incoming_state["high"].to(self.high))
-
-    def reduce_others(self, group: Any | None) -> None:
-        """The range over all processes, of which some may have no data."""
-        width = len(self.low) if self.low.ndim else 0
-        sizes = torch.tensor([width, -width if width else -(2**31)], device=self.device)
-        dist.all_reduce(sizes, op=dist.ReduceOp.MAX, group=group)
-        largest, smallest = sizes.tolist()
-        if largest == 0:
-            return
-        if largest != -smallest:
-            raise RuntimeError(f"the processes hold ranges of different widths; this one has {width}")
-        ends = torch.stack([-self.low.expand(largest), self.high.expand(largest)])
-        dist.all_reduce(ends, op=dist.ReduceOp.MAX, group=group)
-        self.low, self.high = -ends[0], ends[1]

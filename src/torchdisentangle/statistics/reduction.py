@@ -1,54 +1,42 @@
-"""One reduction for all sums: what crosses the network is a short header and one all-reduce for each dtype.
+"""Collectives that several processes must enter together: sums of tensors, and agreement on sizes.
 
-It succeeds on a process with the totals of all, or raises and leaves the process's own states as they were. If a
-process fails, is late, or does something else, the others raise a :class:`ReductionError` within the group's time-out.
+Each succeeds on a process with the result of all, or raises a :class:`ReductionError`. If a process fails, is late, or
+does something else, the others raise within the group's time-out.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from torchdisentangle.statistics.base import Statistic
-
 _MAX_NDIM = 4
 _ABSENT = -1  # stands for the size of a dimension in the header of a process that has no data yet
+_SMALLEST = torch.iinfo(torch.int64).min
 
 
 class ReductionError(RuntimeError):
     """The states of the processes could not be brought together; the message names the metrics."""
 
 
-def reduce_states(statistics: Sequence[Statistic], group: Any | None = None) -> None:
-    """Replace the states of statistics by those over all processes, or raise and leave them as they were.
+@contextmanager
+def explained(names: str, group: Any | None = None) -> Iterator[None]:
+    """Turn what a backend raises when a process is missing into a :class:`ReductionError` that names the metrics.
 
     Args:
-        statistics: the same list on every process.
+        names: of the metrics.
         group: the process group; ``None``: all processes.
-
-    Raises:
-        ReductionError: on every process, if they hold different metrics or states of different shapes; and on the
-            processes that are left, if one has failed, has not arrived within the group's time-out, or takes part in
-            another communication instead.
     """
-    before = [{name: getattr(statistic, name) for name in statistic.state_names} for statistic in statistics]
     try:
-        all_reduce_sums(statistics, group)
-        for statistic in statistics:
-            statistic.reduce_others(group)
-    except BaseException as error:
-        for statistic, states in zip(statistics, before, strict=True):
-            for name, state in states.items():
-                setattr(statistic, name, state)
-        if not isinstance(error, RuntimeError) or isinstance(error, ReductionError):
-            raise
-        names = ", ".join(dict.fromkeys(type(statistic).__name__ for statistic in statistics))
+        yield
+    except ReductionError:
+        raise
+    except RuntimeError as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise ReductionError(
             f"{names}: process {dist.get_rank(group)} could not reduce with the other {dist.get_world_size(group) - 1}"
@@ -56,44 +44,81 @@ def reduce_states(statistics: Sequence[Statistic], group: Any | None = None) -> 
         ) from error
 
 
-def all_reduce_sums(statistics: Sequence[Statistic], group: Any | None = None) -> None:
-    """Replace the sums of statistics by their totals over all processes.
-
-    Three kinds of collectives, whatever the number of metrics: one that makes sure that all processes came with the
-    same metrics, one that agrees on the shapes (a process without data has none yet), and one for each dtype. Bytes do
-    not depend on the number of samples.
+def agree_on_content(description: str, device: torch.device, group: Any | None = None) -> int:
+    """Make sure that all processes come with the same metrics.
 
     Args:
-        statistics: the same list on every process.
+        description: of the metrics and their settings.
+        device: of the message.
         group: the process group; ``None``: all processes.
 
+    Returns:
+        A number that stands for the description, to sign further messages with.
+
     Raises:
-        ReductionError: on every process, if the processes hold different metrics or sums of different shapes; and
-            where a message came from something else than this reduction.
+        ReductionError: on every process, if the descriptions differ.
     """
-    device = statistics[0].device
-    sums = [(statistic, name) for statistic in statistics for name in statistic.sum_names]
-    signature = _agree_on_metrics(statistics, device, group)
-    shapes = _agree_on_shapes([getattr(statistic, name) for statistic, name in sums], device, group)
-    totals: list[tuple[Statistic, str, Tensor]] = []
+    signature = int.from_bytes(hashlib.blake2b(description.encode(), digest_size=7).digest(), "big")
+    if agree_on_sizes([signature], device, group) is None:
+        raise ReductionError(f"the processes hold different metrics or settings; this one has {description}")
+    return signature
+
+
+def agree_on_sizes(sizes: Sequence[int], device: torch.device, group: Any | None = None) -> tuple[int, ...] | None:
+    """Find the sizes that all processes with data have in common, in one collective.
+
+    Args:
+        sizes: of this process's data, as many on every process; -1 where it has no data.
+        device: of the message.
+        group: the process group; ``None``: all processes.
+
+    Returns:
+        The sizes, -1 where no process has data; ``None`` if the processes disagree.
+    """
+    own = torch.tensor(sizes, dtype=torch.int64)
+    both = torch.stack([own, torch.where(own >= 0, -own, _SMALLEST)]).to(device)
+    dist.all_reduce(both, op=dist.ReduceOp.MAX, group=group)  # the maximum of x and of -x
+    largest, smallest = both.cpu().unbind()
+    if bool(((largest >= 0) & (largest != -smallest)).any()):
+        return None
+    return tuple(largest.tolist())
+
+
+def sum_over_processes(
+    states: Sequence[Tensor], signature: int, device: torch.device, group: Any | None = None
+) -> list[Tensor]:
+    """Totals of tensors over all processes: one collective to agree on shapes, and one for each dtype.
+
+    A scalar adds to anything, and missing rows at the end count as zeros (a process may have seen fewer classes). Bytes
+    do not depend on the number of samples.
+
+    Args:
+        states: as many on every process, float64 or int64.
+        signature: the same number on every process; it tells this message from any other of the same size.
+        device: of the messages.
+        group: the process group; ``None``: all processes.
+
+    Returns:
+        The totals, in the largest of the processes' shapes.
+
+    Raises:
+        ReductionError: on every process, if the shapes do not fit.
+        RuntimeError: if another process takes part with a different communication.
+    """
+    shapes = _agree_on_shapes(states, device, group)
+    totals: list[Tensor] = list(states)
     for dtype in (torch.float64, torch.int64):
-        packed = [
-            (statistic, name, shape)
-            for (statistic, name), shape in zip(sums, shapes, strict=True)
-            if getattr(statistic, name).dtype == dtype
-        ]
-        if not packed:
+        positions = [i for i, state in enumerate(states) if state.dtype == dtype]
+        if not positions:
             continue
-        flat = torch.cat([_padded(getattr(statistic, name), shape) for statistic, name, shape in packed])
-        parts = _sum_over_processes(flat, signature, group).split([shape.numel() for _, _, shape in packed])
-        totals += [
-            (statistic, name, total.view(shape)) for (statistic, name, shape), total in zip(packed, parts, strict=True)
-        ]
-    for statistic, name, total in totals:
-        setattr(statistic, name, total)
+        flat = torch.cat([_padded(states[i], shapes[i]) for i in positions])
+        parts = _signed_sum(flat, signature, group).split([shapes[i].numel() for i in positions])
+        for i, total in zip(positions, parts, strict=True):
+            totals[i] = total.view(shapes[i])
+    return totals
 
 
-def _sum_over_processes(flat: Tensor, signature: int, group: Any | None) -> Tensor:
+def _signed_sum(flat: Tensor, signature: int, group: Any | None) -> Tensor:
     """The sum, in one message that is signed: a backend adds up whatever has the right size, from any communication."""
     signed = torch.cat([flat, flat.new_full((1,), signature % 2**40)])  # its sum is exact also in float64
     dist.all_reduce(signed, group=group)
@@ -102,23 +127,12 @@ def _sum_over_processes(flat: Tensor, signature: int, group: Any | None) -> Tens
     return signed[:-1]
 
 
-def _agree_on_metrics(statistics: Sequence[Statistic], device: torch.device, group: Any | None) -> int:
-    described = repr([(type(s).__name__, s.state_names, s.configuration.tolist()) for s in statistics])
-    signature = int.from_bytes(hashlib.blake2b(described.encode(), digest_size=7).digest(), "big")
-    both = torch.tensor([signature, -signature], device=device)
-    dist.all_reduce(both, op=dist.ReduceOp.MAX, group=group)
-    if both[0] != -both[1]:
-        raise ReductionError(f"the processes hold different metrics or settings; this one has {described}")
-    return signature
-
-
 def _agree_on_shapes(states: Sequence[Tensor], device: torch.device, group: Any | None) -> list[torch.Size]:
     sizes = torch.full((len(states), 1 + _MAX_NDIM), _ABSENT, dtype=torch.int64)
     for row, state in zip(sizes, states, strict=True):
         row[: 1 + state.ndim] = torch.tensor([state.ndim, *state.shape])
     present = sizes[:, :1] > 0
-    smallest = torch.where(present, -sizes, torch.iinfo(torch.int64).min)  # the maximum of the negative, where present
-    bounds = torch.stack([sizes, smallest]).to(device)
+    bounds = torch.stack([sizes, torch.where(present, -sizes, _SMALLEST)]).to(device)
     dist.all_reduce(bounds, op=dist.ReduceOp.MAX, group=group)
     largest, smallest = bounds.cpu().unbind()
     disagree = (largest != -smallest) & (largest[:, :1] > 0)

@@ -2,79 +2,108 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from torchdisentangle.statistics.factors import Continuous, checked_rows
-from torchdisentangle.statistics.sample import SampleStatistic
+from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.checks import Continuous
+from torchdisentangle.statistics.code_factor_state import CodeFactorState
+from torchdisentangle.statistics.groups import group_sizes, groups_of_keys
+from torchdisentangle.statistics.sample import RowSample
+
+_LARGEST_SEED = 2**32 - 1  # what scikit-learn and NumPy accept
 
 
-class CodeFactorSampleStatistic(SampleStatistic):
-    """Base of metrics that need rows of codes and factors, for instance to fit a predictor to them.
+class CodeFactorRows(RowSample, CodeFactorState):
+    """Codes and factors of at most ``max_rows`` rows: states of a statistic.
 
-    Subclasses find the rows in ``self.codes``, ``(n, D)``, and ``self.factors``, ``(n, F)``, in the order of their
-    keys' hashes: so any cut through them is a random split, and the same one on every process.
+    All metrics with equal settings share one sample, because their states and their ``configuration`` are equal:
+    scores that fit predictors to rows, scores that find groups among them, and scores that count bins of their range.
 
     Args:
-        max_rows: how many rows to keep at most; with no more rows than that the metric is that of all data.
+        max_rows: how many rows to keep at most; with no more rows than that a metric is that of all data.
         continuous: columns of the factors that are real numbers, not numbers of discrete values; ``True``: all.
-        seed: of the sample, and of whatever a metric draws or fits.
-        configuration: as for :class:`~torchdisentangle.statistics.Statistic`.
-        kwargs: as for :class:`torchmetrics.Metric`.
+        seed: of the choice of rows, and of whatever a metric draws or fits.
+        log_variance: whether to keep the log-variances of the codes' posteriors too.
+
+    Raises:
+        ValueError: if ``max_rows`` is not positive, or the seed is not an integer that NumPy accepts.
+
+    Example:
+        >>> CodeFactorRows(max_rows=100).names
+        ('keys', 'codes', 'factors')
     """
 
-    codes: Tensor
-    factors: Tensor
-    num_nonfinite: Tensor
+    refits = True
 
     def __init__(
-        self,
-        max_rows: int = 10_000,
-        continuous: Continuous = False,
-        seed: int = 0,
-        configuration: object = None,
-        **kwargs: Any,
+        self, max_rows: int = 10_000, continuous: Continuous = False, seed: int = 0, log_variance: bool = False
     ) -> None:
-        if max_rows < 1:
-            raise ValueError(f"max_rows must be at least 1, got {max_rows}")
+        if not 0 <= seed <= _LARGEST_SEED:
+            raise ValueError(f"seed must be between 0 and {_LARGEST_SEED}, got {seed}")
+        super().__init__(("codes", "factors", "log_variance") if log_variance else ("codes", "factors"), max_rows, seed)
         columns = continuous if isinstance(continuous, bool) else tuple(continuous)
-        super().__init__(
-            ["codes", "factors"], capacity=max_rows, seed=seed, configuration=(columns, configuration), **kwargs
-        )
-        self.continuous: Continuous = columns
-        self.add_sum("num_nonfinite", dtype=torch.int64)
+        self.configuration = ("codes and factors", self.columns, max_rows, seed, columns)
+        self.needs = frozenset({"log_variance"} if log_variance else ())
 
-    def update(self, codes: Tensor, factors: Tensor, index: Tensor | None = None) -> None:
-        """Offer rows to the sample.
+    def add_states_to(self, statistic: Statistic) -> None:
+        """Add the states, and have them merged."""
+        statistic.add_state_of(self)
 
-        Args:
-            codes: ``(n, D)`` floats. Rows with a NaN or infinite entry are left out, counted in ``num_nonfinite``, and
-                warned of.
-            factors: ``(n, F)``, or ``(n,)`` for one; whole numbers but for the continuous columns.
-            index: global positions of the rows in the data set, ``(n,)`` integers; see
-                :meth:`~torchdisentangle.statistics.sample.SampleStatistic.add_rows`.
+    def widths(self, statistic: Any) -> tuple[int, int] | None:
+        """How many codes and factors the rows so far had; ``None`` without rows."""
+        return (statistic.codes.shape[1], statistic.factors.shape[1]) if len(statistic.keys) else None
 
-        Raises:
-            ValueError: if shapes or values do not fit.
-        """
-        codes, factors, finite = checked_rows(codes, factors, self.continuous)
-        index = self._number(len(finite)) if index is None else index
-        if index.shape != finite.shape:
-            raise ValueError(f"index must be integers of shape ({len(finite)},), got {tuple(index.shape)}")
-        self.add_rows({"codes": codes, "factors": factors}, index[finite.to(index.device)])
-        lost = (~finite).sum()
-        self.accumulate(num_seen=lost, num_nonfinite=lost)
+    def num_rows(self, statistic: Any) -> int:
+        """Number of rows that are kept."""
+        return len(statistic.keys)
 
-    def split(self, test_fraction: float) -> tuple[slice, slice]:
-        """Training and test rows: a random split, the same on every process.
+    def add_codes(
+        self,
+        statistic: Any,
+        codes: Tensor,
+        factors: Tensor,
+        log_variance: Tensor | None = None,
+        index: Tensor | None = None,
+        kept: Tensor | None = None,
+    ) -> None:
+        """Offer rows to the sample; log-variances only if it keeps them.
 
         Args:
-            test_fraction: share of the rows to be tested on.
-
-        Returns:
-            Two slices that cover all rows.
+            statistic: whose states these are.
+            codes: ``(n, d)``.
+            factors: ``(n, F)``.
+            log_variance: ``(n, d)``.
+            index: as for :meth:`~torchdisentangle.statistics.RowSample.add`.
+            kept: likewise.
         """
-        tested = round(test_fraction * len(self.keys))
-        return slice(tested, None), slice(None, tested)
+        given = {"codes": codes, "factors": factors, "log_variance": log_variance}
+        columns = {name: value for name, value in given.items() if name in self.columns and value is not None}
+        self.add(statistic, columns, index, kept)
+
+    def group_sizes(self, statistic: Any) -> Tensor:
+        """Number of kept rows of each group, ``(20,)``."""
+        return group_sizes(groups_of_keys(self.read(statistic).keys))
+
+    def without_groups(self, statistic: Any, with_columns: bool = True) -> Iterator[Any]:
+        """Copies of the statistic, each without one of the groups that has rows.
+
+        What is computed from the rows of a copy is shared by all metrics of the sample, as it is for all rows.
+
+        Args:
+            statistic: whose states these are.
+            with_columns: whether codes and factors are needed, and not only which rows there are.
+        """
+        rows = self.read(statistic)
+        if "without groups" not in rows.derived:
+            groups = groups_of_keys(rows.keys)
+            staying = [(groups != group).nonzero()[:, 0] for group in groups.unique().tolist()]
+            rows.derived["without groups"] = [(stays, rows.keys.index_select(0, stays)) for stays in staying]
+        for stays, keys in rows.derived["without groups"]:
+            needed = stays if with_columns else stays[:0]
+            columns = {name: column.index_select(0, needed) for name, column in rows.columns.items()}
+            in_order = torch.zeros_like(statistic.num_unnumbered)  # the rows need not be ordered again
+            yield statistic.copy_with(keys=keys, num_unnumbered=in_order, **columns)

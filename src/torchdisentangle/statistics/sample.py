@@ -3,33 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
-from torchdisentangle.functional.hashing import hash_index
-from torchdisentangle.statistics.base import Statistic
-from torchdisentangle.statistics.reduction import ReductionError
+from torchdisentangle.functional.row_hash import hash_content, hash_index
+from torchdisentangle.statistics.base import MergedState, Statistic
+from torchdisentangle.statistics.reduction import ReductionError, agree_on_sizes
+
+_DERIVED = (
+    WeakTensorKeyDictionary()
+)  # by the keys of the sample: what was computed from it, for all metrics that share it
 
 
-class SampleStatistic(Statistic):
-    """Base of metrics that need rows: keeps the ``capacity`` rows whose global index has the smallest hash.
+@dataclass(frozen=True)
+class SampledRows:
+    """Rows of a sample, in a random order that depends on the rows alone.
+
+    The first ``m`` rows are themselves a uniform sample, and any cut through them is a random split, the same on every
+    process.
+
+    Args:
+        keys: a random integer for each row, ``(n,)``; seeds of whatever belongs to a row, such as noise.
+        columns: float64 matrices ``(n, width)`` by name.
+        derived: results computed from these rows, by whatever tells them apart; shared by all metrics of one sample.
+    """
+
+    keys: Tensor
+    columns: dict[str, Tensor]
+    derived: dict[Any, Any]
+
+    def __getitem__(self, name: str) -> Tensor:
+        """A column by its name."""
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class RowSample(MergedState):
+    """The ``capacity`` rows whose global index has the smallest hash: states of a statistic.
 
     This is a uniform sample without replacement (bottom-k sampling). Which rows are kept depends only on their global
     indices, so any number of processes, with any batches in any order, keeps the same rows; a row that is seen twice
     under the same index is kept once. With no more rows than ``capacity`` nothing is lost.
 
-    Subclasses define ``update``, which calls :meth:`add_rows`, and find the rows in ``self.<column>``: float64 matrices
-    ``(n, width)``, ordered by hash, so that the first ``m`` rows are themselves a uniform sample.
+    Without an index, rows are numbered as they come, interleaved between processes as a
+    :class:`~torch.utils.data.DistributedSampler` deals them out; the number decides only which rows are kept beyond
+    the capacity. Every row is kept then, also where two objects merge that both number from 0, and the order in which
+    :meth:`read` gives rows depends on what they hold, not on their numbers.
 
     Args:
-        columns: names of the columns, which become states.
+        columns: names of the columns, which become states, float64 matrices ``(n, width)``.
         capacity: how many rows to keep at most.
         seed: of the hash; another seed keeps other rows.
-        configuration: as for :class:`~torchdisentangle.statistics.Statistic`.
-        kwargs: as for :class:`torchmetrics.Metric`.
 
     Raises:
         ValueError: if the capacity is not positive.
@@ -38,46 +69,52 @@ class SampleStatistic(Statistic):
         Cohen & Kaplan, *Summarizing data using bottom-k sketches*, PODC 2007.
 
     Example:
-        >>> class Rows(SampleStatistic):
+        >>> class Rows(Statistic):
         ...     def __init__(self, capacity):
-        ...         super().__init__(["codes"], capacity)
-        ...     def update(self, codes, index=None):
-        ...         self.add_rows({"codes": codes}, index)
+        ...         super().__init__(configuration=("rows", capacity))
+        ...         self.sample = RowSample(["codes"], capacity)
+        ...         self.add_state_of(self.sample)
+        ...     def update(self, codes, *, index=None):
+        ...         self.sample.add(self, {"codes": codes}, index)
         ...     def compute(self):
-        ...         return self.codes
+        ...         return self.sample.read(self)["codes"]
         >>> a, b = Rows(4), Rows(4)
-        >>> a.update(torch.arange(100.0)[:, None])
+        >>> a.update(torch.arange(100.0)[:, None], index=torch.arange(100))
         >>> for part in torch.arange(100).flip(0).split(7):
         ...     b.update(part.float()[:, None], index=part)
         >>> torch.equal(a.compute(), b.compute())
         True
     """
 
-    keys: Tensor
-    num_seen: Tensor
-
-    def __init__(
-        self, columns: Sequence[str], capacity: int, seed: int = 0, configuration: object = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, columns: Sequence[str], capacity: int, seed: int = 0) -> None:
         if capacity < 1:
-            raise ValueError(f"capacity must be at least 1, got {capacity}")
-        super().__init__(configuration=("rows", *columns, capacity, seed, configuration), **kwargs)
+            raise ValueError(f"max_rows must be at least 1, got {capacity}")
         self.columns, self.capacity, self.seed = tuple(columns), capacity, seed
-        self._seen_before = 0
-        self.add_sum("num_seen", dtype=torch.int64)
-        self.add_state("keys", torch.zeros(0, dtype=torch.int64), dist_reduce_fx=None)
-        for column in self.columns:
-            self.add_state(column, torch.zeros(0, 0, dtype=torch.float64), dist_reduce_fx=None)
+        self.names = ("keys", *self.columns)
 
-    def add_rows(self, rows: Mapping[str, Tensor], index: Tensor | None = None) -> None:
+    def register(self, statistic: Statistic) -> None:
+        """Add the states: ``keys``, the columns, and the sums ``num_seen`` and ``num_unnumbered``."""
+        statistic.add_sum("num_seen", dtype=torch.int64)
+        statistic.add_sum("num_unnumbered", dtype=torch.int64)
+        statistic.add_state("keys", torch.zeros(0, dtype=torch.int64), dist_reduce_fx=None)
+        for column in self.columns:
+            statistic.add_state(column, torch.zeros(0, 0, dtype=torch.float64), dist_reduce_fx=None)
+
+    def add(
+        self,
+        statistic: Any,
+        rows: Mapping[str, Tensor],
+        index: Tensor | None = None,
+        kept: Tensor | None = None,
+    ) -> None:
         """Offer rows to the sample.
 
         Args:
+            statistic: whose states these are.
             rows: for every column ``(n, width)``, or ``(n,)`` for a width of one; a column that is left out stays
                 empty, and then has to be left out always.
-            index: global positions of the rows in the data set, ``(n,)`` integers, on whatever process they are; by
-                default rows are numbered as they come, interleaved between processes as a
-                :class:`~torch.utils.data.DistributedSampler` deals them out.
+            index: global positions of the rows in the data set, ``(n,)`` integers, on whatever process they are.
+            kept: which rows may be kept, ``(n,)`` booleans; by default all. The others are numbered, but not kept.
 
         Raises:
             ValueError: if the columns' lengths or widths do not fit.
@@ -86,75 +123,96 @@ class SampleStatistic(Statistic):
         length = len(next(iter(given.values())))
         columns = {name: given.get(name, torch.zeros(length, 0)) for name in self.columns}
         for name, value in columns.items():
-            width = getattr(self, name).shape[1]
-            if value.ndim != 2 or len(value) != length or (len(self.keys) and value.shape[1] != width):
-                wanted = f"({length}, {width})" if len(self.keys) else f"({length}, width)"
+            width = getattr(statistic, name).shape[1]
+            if value.ndim != 2 or len(value) != length or (len(statistic.keys) and value.shape[1] != width):
+                wanted = f"({length}, {width})" if len(statistic.keys) else f"({length}, width)"
                 raise ValueError(f"{name} must have shape {wanted}, got {tuple(value.shape)}")
-        if index is None:
-            index = self._number(length)
-        elif index.shape != (length,) or index.is_floating_point():
-            raise ValueError(f"index must be integers of shape ({length},), got {tuple(index.shape)} of {index.dtype}")
-        self.num_seen = self.num_seen + length
-        keys = hash_index(index.to(self.device), self.seed)
-        if len(self.keys) == self.capacity:  # most rows of a long pass stop here
-            chosen = keys < self.keys[-1]
+        numbers = self.number(statistic, length) if index is None else index.to(statistic.device)
+        statistic.accumulate(num_seen=length, num_unnumbered=length if index is None else 0)
+        keys = hash_index(numbers, self.seed)
+        chosen = None if kept is None else kept.to(keys.device)
+        if len(statistic.keys) == self.capacity:  # most rows of a long pass stop here
+            below = keys < statistic.keys[-1]
+            chosen = below if chosen is None else chosen & below
+        if chosen is not None:
             keys, columns = keys[chosen], {name: value[chosen.to(value.device)] for name, value in columns.items()}
-        self._keep(keys, {name: value.to(self.device, torch.float64) for name, value in columns.items()})
+        self._keep(statistic, keys, {name: x.to(statistic.device, torch.float64) for name, x in columns.items()})
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Add a batch and return the value of this batch alone."""
-        self._seen_before = int(self.num_seen)  # the state is reset on the way, the numbering must go on
-        try:
-            return super().forward(*args, **kwargs)
-        finally:
-            self._seen_before = 0
+    def number(self, statistic: Any, length: int) -> Tensor:
+        """Numbers of the next rows where no index is given, interleaved between processes, ``(length,)`` integers."""
+        rank, world_size = statistic.rank_and_world_size()
+        start = statistic._num_before + int(statistic.num_seen)
+        return torch.arange(start, start + length, device=statistic.device) * world_size + rank
 
-    def merge_others(self, incoming_state: dict[str, Any]) -> None:
+    def wanted(self, statistic: Any, index: Tensor) -> Tensor:
+        """Which rows would enter the sample, so that the others need not be encoded.
+
+        Args:
+            statistic: whose states these are.
+            index: global positions of the rows, ``(n,)`` integers.
+
+        Returns:
+            Booleans, ``(n,)``.
+        """
+        keys = hash_index(index.to(statistic.device), self.seed)
+        full = len(statistic.keys) == self.capacity
+        return keys < statistic.keys[-1] if full else torch.ones_like(keys, dtype=torch.bool)
+
+    def read(self, statistic: Any) -> SampledRows:
+        """The rows kept so far, in a random order that depends on the rows alone."""
+        derived = _DERIVED.setdefault(statistic.keys, {})
+        columns = {name: getattr(statistic, name) for name in self.columns}
+        if not len(statistic.keys) or not statistic.num_unnumbered:
+            return SampledRows(statistic.keys, columns, derived)
+        if "by content" not in derived:
+            keys = hash_content(torch.cat(list(columns.values()), dim=1), self.seed)
+            keys, order = keys.sort(stable=True)
+            derived["by content"] = keys, {name: value[order] for name, value in columns.items()}
+        keys, columns = derived["by content"]
+        return SampledRows(keys, columns, derived)
+
+    def merge(self, statistic: Any, incoming: Mapping[str, Tensor]) -> None:
         """Keep the rows with the smallest hashes of both."""
-        if len(incoming_state["keys"]):
-            columns = {name: incoming_state[name].to(self.device) for name in self.columns}
-            self._keep(incoming_state["keys"].to(self.device), columns)
+        if len(incoming["keys"]):
+            moved = {name: incoming[name].to(statistic.device) for name in self.names}
+            self._keep(statistic, moved.pop("keys"), moved)
 
-    def reduce_others(self, group: Any | None) -> None:
+    def reduce(self, statistic: Any, group: Any | None) -> None:
         """Keep the rows with the smallest hashes of all processes, after one gather of at most ``capacity`` rows."""
-        widths = [getattr(self, name).shape[1] if len(self.keys) else -1 for name in self.columns]
-        header = torch.tensor([len(self.keys), *widths, *(-width if width >= 0 else -(2**31) for width in widths)])
-        header = header.to(self.device)
-        dist.all_reduce(header, op=dist.ReduceOp.MAX, group=group)
-        length, *both = header.tolist()
-        largest, smallest = both[: len(widths)], [-width for width in both[len(widths) :]]
-        if length == 0:
-            return
-        if largest != smallest:
+        own = len(statistic.keys)
+        widths = [getattr(statistic, name).shape[1] if own else -1 for name in self.columns]
+        agreed = agree_on_sizes(widths, statistic.device, group)
+        if agreed is None:
             raise ReductionError(f"the processes hold rows of different widths; this one has {widths}")
-        packed = torch.zeros(length, 2 + sum(largest), dtype=torch.float64, device=self.device)
-        if len(self.keys):
-            values = [getattr(self, name) for name in self.columns]
-            own = torch.cat([self.keys.view(torch.float64)[:, None], self.keys.new_ones(len(self.keys), 1), *values], 1)
-            packed[: len(own)] = own  # keys travel as the bits of float64 numbers
+        if min(agreed) < 0:
+            return
+        lengths = torch.tensor([own], device=statistic.device)
+        dist.all_reduce(lengths, op=dist.ReduceOp.MAX, group=group)
+        packed = torch.zeros(int(lengths), 2 + sum(agreed), dtype=torch.float64, device=statistic.device)
+        if own:
+            values = [getattr(statistic, name) for name in self.columns]
+            keys = statistic.keys
+            # keys travel as the bits of float64 numbers
+            packed[:own] = torch.cat([keys.view(torch.float64)[:, None], keys.new_ones(own, 1), *values], 1)
         gathered = [torch.empty_like(packed) for _ in range(dist.get_world_size(group))]
         dist.all_gather(gathered, packed, group=group)
         rows = torch.cat(gathered)
         rows = rows[rows[:, 1] == 1]
-        columns = dict(zip(self.columns, rows[:, 2:].split(largest, dim=1), strict=True))
-        self.keys = self.keys[:0]
-        self._keep(rows[:, 0].contiguous().view(torch.int64), columns)
+        columns = dict(zip(self.columns, rows[:, 2:].split(list(agreed), dim=1), strict=True))
+        statistic.keys = statistic.keys[:0]
+        self._keep(statistic, rows[:, 0].contiguous().view(torch.int64), columns)
 
-    def _number(self, length: int) -> Tensor:
-        rank, world_size = self.rank_and_world_size()
-        start = self._seen_before + int(self.num_seen)
-        return torch.arange(start, start + length, device=self.device) * world_size + rank
-
-    def _keep(self, keys: Tensor, columns: Mapping[str, Tensor]) -> None:
+    def _keep(self, statistic: Any, keys: Tensor, columns: Mapping[str, Tensor]) -> None:
         if len(keys) == 0:
             return
-        if len(self.keys):
-            keys = torch.cat([self.keys, keys])
-            columns = {name: torch.cat([getattr(self, name), value]) for name, value in columns.items()}
+        if len(statistic.keys):
+            keys = torch.cat([statistic.keys, keys])
+            columns = {name: torch.cat([getattr(statistic, name), value]) for name, value in columns.items()}
         keys, order = keys.sort(stable=True)
-        first = torch.ones_like(keys, dtype=torch.bool)
-        first[1:] = keys[1:] != keys[:-1]
-        order = order[first][: self.capacity]
-        self.keys = keys[first][: self.capacity]
+        if not statistic.num_unnumbered:  # equal keys are one row, seen twice
+            first = torch.ones_like(keys, dtype=torch.bool)
+            first[1:] = keys[1:] != keys[:-1]
+            keys, order = keys[first], order[first]
+        statistic.keys = keys[: self.capacity]
         for name, value in columns.items():
-            setattr(self, name, value[order])
+            setattr(statistic, name, value[order[: self.capacity]])

@@ -1,55 +1,84 @@
 """Scores of codes against known factors.
 
-All take ``update(codes, factors, index=None)``, codes ``(n, d)``, factors ``(n, F)``, and the rows' positions in the
-data set where they keep rows; but for the last group. Those of one group with equal settings share their state.
+All take ``update(codes, factors, *, log_variance=None, index=None)``: codes ``(n, d)``, factors ``(n, F)``, the
+log-variances of the codes' posteriors where a score is one of posteriors, and the rows' positions in the data set.
+Scores that keep the same of the rows share their state.
 
-- Joint counts of binned codes and factors: :class:`MutualInformationMatrix`, :class:`MutualInformationGap`,
-  :class:`MIGSup`, :class:`DCIMIG`, :class:`Modularity`, :class:`Minimality`, :class:`Sufficiency`; of binned
-  posteriors, with ``log_variance=``: :class:`RobustMIG`, :class:`JEMMIG`.
-- Moments of codes and factors: :class:`SAP`.
-- A uniform sample of rows, to fit a predictor to: :class:`DCI`, :class:`Explicitness`, :class:`DiscreteSAP`; to find
-  groups in that agree in a factor: :class:`IRS`, :class:`BetaVAEScore`, :class:`FactorVAEScore`, :class:`ZMax`; and
-  the rows themselves: :class:`CodeFactorSample`.
-- Posteriors without bins, ``update(mean, log_variance, factors, index=None)``: :class:`PosteriorMutualInformationGap`,
-  :class:`PosteriorMinimality`, :class:`PosteriorSufficiency`.
+- From mutual information, of counts of binned codes, or with ``estimator="posterior"`` of posteriors without bins:
+  :class:`MutualInformationMatrix`, :class:`MutualInformationGap`, :class:`MIGSup`, :class:`DCIMIG`,
+  :class:`Modularity`, :class:`Minimality`, :class:`Sufficiency`; from binned posteriors :class:`RobustMIG`,
+  :class:`JEMMIG` and :class:`Interpretability`, which is both.
+- From moments of codes and factors: :class:`SAP`.
+- From a uniform sample of rows, to which a predictor is fitted: :class:`DCI`, :class:`Explicitness`,
+  :class:`DiscreteSAP`; or in which groups agree in a factor: :class:`IRS`, :class:`BetaVAEScore`,
+  :class:`FactorVAEScore`, :class:`ZMax`. :class:`CodeFactorSample` is the rows themselves.
+
+:func:`supervised_metrics` makes them by their short names; :func:`registered_scores` lists these.
 """
 
-from torchdisentangle.supervised.code_gaps import DCIMIG, MIGSup
+from importlib import import_module
+from pkgutil import iter_modules
+
+from torchdisentangle.supervised.base import SupervisedScore
+from torchdisentangle.supervised.beta_vae import BetaVAEScore
+from torchdisentangle.supervised.cca import CCA
 from torchdisentangle.supervised.collection import supervised_metrics
 from torchdisentangle.supervised.dci import DCI
+from torchdisentangle.supervised.dcimig import DCIMIG
+from torchdisentangle.supervised.discrete_sap import DiscreteSAP
 from torchdisentangle.supervised.explicitness import Explicitness
-from torchdisentangle.supervised.information import MutualInformationMatrix
-from torchdisentangle.supervised.intervention import BetaVAEScore, FactorVAEScore, ZMax
+from torchdisentangle.supervised.factor_vae import FactorVAEScore
+from torchdisentangle.supervised.information import InformationScore, MutualInformationMatrix
+from torchdisentangle.supervised.intervals import Difference, Interval, paired_difference
+from torchdisentangle.supervised.irs import IRS
+from torchdisentangle.supervised.linear_r2 import LinearR2
+from torchdisentangle.supervised.mcc import MCC
 from torchdisentangle.supervised.mig import MutualInformationGap
-from torchdisentangle.supervised.minimality import Minimality, PosteriorMinimality, PosteriorSufficiency, Sufficiency
+from torchdisentangle.supervised.mig_sup import MIGSup
+from torchdisentangle.supervised.minimality import Minimality, Sufficiency
 from torchdisentangle.supervised.modularity import Modularity
-from torchdisentangle.supervised.posterior import PosteriorMutualInformationGap
-from torchdisentangle.supervised.robust import JEMMIG, RobustMIG
-from torchdisentangle.supervised.robustness import IRS
-from torchdisentangle.supervised.row_metric import CodeFactorSample
-from torchdisentangle.supervised.sap import SAP, DiscreteSAP
+from torchdisentangle.supervised.moment_score import MomentScore
+from torchdisentangle.supervised.registry import default_scores, registered_scores
+from torchdisentangle.supervised.row_score import CodeFactorSample, Rows, RowScore
+from torchdisentangle.supervised.sap import SAP
+from torchdisentangle.supervised.soft_gaps import JEMMIG, Interpretability, RobustMIG
+from torchdisentangle.supervised.z_max import ZMax
 
 __all__ = [
+    "CCA",
     "DCI",
     "DCIMIG",
     "IRS",
     "JEMMIG",
+    "MCC",
     "SAP",
     "BetaVAEScore",
     "CodeFactorSample",
+    "Difference",
     "DiscreteSAP",
     "Explicitness",
     "FactorVAEScore",
+    "InformationScore",
+    "Interpretability",
+    "Interval",
+    "LinearR2",
     "MIGSup",
     "Minimality",
     "Modularity",
+    "MomentScore",
     "MutualInformationGap",
     "MutualInformationMatrix",
-    "PosteriorMinimality",
-    "PosteriorMutualInformationGap",
-    "PosteriorSufficiency",
     "RobustMIG",
+    "RowScore",
+    "Rows",
     "Sufficiency",
+    "SupervisedScore",
     "ZMax",
+    "default_scores",
+    "paired_difference",
+    "registered_scores",
     "supervised_metrics",
 ]
+
+for _module in iter_modules(__path__):  # a score registers itself when its module is imported: no list to keep
+    import_module(f"{__name__}.{_module.name}")

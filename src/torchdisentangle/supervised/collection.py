@@ -1,105 +1,85 @@
-"""The supervised scores by their short names, and collections of them."""
+"""Collections of supervised scores, by their short names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from torchmetrics import Metric, MetricCollection
+from typing_extensions import Unpack
 
-from torchdisentangle.statistics.collection import StatisticCollection
-from torchdisentangle.statistics.counts import Ends
-from torchdisentangle.statistics.factors import Continuous
-from torchdisentangle.supervised.code_gaps import DCIMIG, MIGSup
-from torchdisentangle.supervised.dci import DCI
-from torchdisentangle.supervised.explicitness import Explicitness
-from torchdisentangle.supervised.information import MutualInformationMatrix
-from torchdisentangle.supervised.intervention import BetaVAEScore, FactorVAEScore, ZMax
-from torchdisentangle.supervised.mig import MutualInformationGap
-from torchdisentangle.supervised.modularity import Modularity
-from torchdisentangle.supervised.robust import JEMMIG
-from torchdisentangle.supervised.robustness import IRS
-from torchdisentangle.supervised.sap import SAP, DiscreteSAP
-
-COUNT_SCORES: dict[str, Any] = {
-    "mutual_information": MutualInformationMatrix,
-    "mig": MutualInformationGap,
-    "mig_sup": MIGSup,
-    "dcimig": DCIMIG,
-    "modularity": Modularity,
-    "jemmig": partial(JEMMIG, binning="hard", normalize=True),
-}
-MOMENT_SCORES: dict[str, Any] = {"sap": SAP}
-ROW_SCORES: dict[str, Any] = {
-    "irs": IRS,
-    "factor_vae": FactorVAEScore,
-    "z_max": ZMax,
-    "beta_vae": BetaVAEScore,
-    "dci": DCI,
-    "explicitness": Explicitness,
-    "discrete_sap": DiscreteSAP,
-}
-SCORES = (*COUNT_SCORES, *MOMENT_SCORES, *ROW_SCORES)
-"""The names of the scores, under which they are logged; but for the matrix, all are 1 at their ideal."""
-
-QUICK = (*COUNT_SCORES, *MOMENT_SCORES, "irs", "factor_vae")
-"""Those that take well under a second, and need no extra."""
-
-SLOW = ("dci", "explicitness", "discrete_sap", "beta_vae")
-"""Those that fit predictors of scikit-learn to the rows: seconds, or minutes for factors with many values."""
+from torchdisentangle.settings import settings_of
+from torchdisentangle.statistics import MetricSettings, StatisticCollection
+from torchdisentangle.statistics.bin_counter import Edges
+from torchdisentangle.statistics.checks import Continuous
+from torchdisentangle.supervised.registry import key_of, registered_scores
 
 
 def supervised_metrics(
-    names: Sequence[str] | None = None,
+    names: Sequence[str | Metric] | None = None,
     *,
     max_rows: int = 10_000,
     continuous: Continuous = False,
     factor_names: Sequence[str] | None = None,
-    num_bins: int = 20,
-    edges: Literal["data", "prior"] | Ends = "data",
+    num_bins: int | None = None,
+    edges: Edges | None = None,
     seed: int = 0,
-    **settings: Any,
+    **settings: Unpack[MetricSettings],
 ) -> StatisticCollection:
     """Supervised scores as a collection in which those of one state are updated and reduced once.
 
     Args:
-        names: which, of :data:`SCORES`; by default all.
+        names: short names of scores, see :func:`~torchdisentangle.supervised.registered_scores`, and metrics, which
+            join as they are; by default all scores that need no posteriors.
         max_rows: how many rows are kept, by the scores that need rows and those that bin codes by their own range.
         continuous: columns of the factors that are real numbers; ``True``: all.
         factor_names: for messages and figures.
-        num_bins: of a code, for the scores of counts.
-        edges: of the bins, as for :class:`~torchdisentangle.statistics.counts.JointCountStatistic`.
+        num_bins: of a code, for the scores of counts; by default each score's own.
+        edges: of the bins, as for :class:`~torchdisentangle.statistics.counts.JointCounts`; by default each score's
+            own.
         seed: of the sample of rows, and of what is drawn or fitted.
-        settings: further ones of all members, such as ``sync_on_compute``.
+        settings: further ones of all named scores, such as ``sync_on_compute``.
 
     Returns:
-        A collection with the names as members, in at most three compute groups: counts, moments, and rows.
+        A collection with the short names as members; the default scores are in two compute groups, rows and moments.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, or two metrics of one name.
         ImportError: if a score needs scikit-learn and it is missing.
 
     Example:
         >>> import torch
-        >>> metrics = supervised_metrics(["mig", "sap", "irs", "factor_vae"])
+        >>> from torchdisentangle import IRS
+        >>> metrics = supervised_metrics(["mig", "sap", IRS(quantile=1.0), "factor_vae"])
         >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(3)).repeat(20, 1)
         >>> metrics.update(1.0 * factors, factors)
         >>> {name: round(float(value), 3) for name, value in metrics.compute().items()}
         {'factor_vae': 1.0, 'irs': 1.0, 'mig': 1.0, 'sap': 1.0}
         >>> len(metrics.compute_groups)
-        3
+        2
     """
-    named = {"factor_names": factor_names, **settings}
-    kept = {"max_rows": max_rows, "continuous": continuous, "seed": seed, **named}
+    scores = registered_scores()
+    if names is None:
+        names = [name for name, entry in scores.items() if "log_variance" not in entry.needs]
+    common: dict[str, Any] = {
+        "max_rows": max_rows,
+        "continuous": continuous,
+        "factor_names": factor_names,
+        "seed": seed,
+        **{name: value for name, value in {"num_bins": num_bins, "edges": edges}.items() if value is not None},
+    }
     members: dict[str, Metric | MetricCollection] = {}
-    for name in SCORES if names is None else names:
-        if name not in SCORES:
-            raise ValueError(f"there is no score {name!r}; there are {', '.join(SCORES)}")
-        if name in MOMENT_SCORES:
-            members[name] = MOMENT_SCORES[name](**named)
-        elif name in COUNT_SCORES:
-            members[name] = COUNT_SCORES[name](num_bins=num_bins, edges=edges, **kept)
+    for named in names:
+        if isinstance(named, str) and named not in scores:
+            raise ValueError(f"there is no score {named!r}; there are {', '.join(sorted(scores))}")
+        key = named if isinstance(named, str) else key_of(named)
+        if key in members:
+            raise ValueError(f"two metrics would be called {key!r}")
+        if isinstance(named, str):
+            score: Any = scores[named].score  # each takes settings of its own
+            own = scores[named].settings
+            taken = {name: value for name, value in common.items() if name in settings_of(score)}
+            members[key] = score(**{**own, **taken, **settings})
         else:
-            members[name] = ROW_SCORES[name](**kept)
+            members[key] = named
     return StatisticCollection(members)

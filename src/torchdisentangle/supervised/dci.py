@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.importance import dci_completeness, dci_disentanglement
-from torchdisentangle.statistics.factors import continuous_columns
-from torchdisentangle.supervised.estimators import PREDICTORS, Predictor, make_predictor, require_sklearn
-from torchdisentangle.supervised.row_metric import RowMetric
+from torchdisentangle.functional.supervised.importance import dci_completeness, dci_disentanglement
+from torchdisentangle.functional.supervised.predictability import standardize
+from torchdisentangle.statistics import readout
+from torchdisentangle.statistics.checks import continuous_columns
+from torchdisentangle.supervised.predictors import LASSO_FOLDS, PREDICTORS, Predictor, make_predictor, require_sklearn
+from torchdisentangle.supervised.row_score import RowScore, RowSettings
 
 
-class DCI(RowMetric):
+class DCI(RowScore):
     r"""Disentanglement, completeness and informativeness (DCI).
 
     A predictor of every factor from all codes says how important each code is, :math:`R_{df}`; then
@@ -56,7 +59,7 @@ class DCI(RowMetric):
         num_trees: of the forest or of boosting; by default 20 and 100.
         weights: of factors in completeness, by ``"importance"`` or ``"uniform"``, as in
             :func:`~torchdisentangle.functional.dci_completeness`; only a lasso makes a difference between them.
-        kwargs: as for :class:`~torchdisentangle.supervised.row_metric.RowMetric`.
+        settings: of :class:`~torchdisentangle.supervised.row_score.RowScore`.
 
     Raises:
         ImportError: if scikit-learn is missing.
@@ -76,6 +79,9 @@ class DCI(RowMetric):
                 [0., 1.]], dtype=torch.float64)
     """
 
+    name = "dci"
+    cost = "slow"
+    needs = frozenset({"scikit-learn"})
     matrix_label = "importance"
 
     def __init__(
@@ -83,43 +89,46 @@ class DCI(RowMetric):
         predictor: Predictor = "random_forest",
         num_trees: int | None = None,
         weights: Literal["importance", "uniform"] = "importance",
-        **kwargs: Any,
+        **settings: Unpack[RowSettings],
     ) -> None:
         require_sklearn("DCI")
         if predictor not in PREDICTORS:
             raise ValueError(f"predictor must be one of {PREDICTORS}, got {predictor!r}")
         if weights not in ("importance", "uniform"):
             raise ValueError(f"weights must be 'importance' or 'uniform', got {weights!r}")
-        super().__init__(**kwargs)
-        self.predictor, self.weights = predictor, weights
-        self.num_trees = num_trees or (100 if predictor == "gradient_boosting" else 20)
+        if num_trees is not None and num_trees < 1:
+            raise ValueError(f"num_trees must be at least 1, got {num_trees}")
+        super().__init__(**settings)
+        self.predictor, self.num_trees, self.weights = predictor, num_trees, weights
 
     def compute(self) -> dict[str, Tensor]:
         """The three scores, over all processes."""
-        importance, informativeness = self.once(self._fit)
-        scored = self.scored(informativeness)
+        importance, informativeness = self._once(self._fit)
+        scored = self._require_scored(self._scored())
         return {
             "dci_disentanglement": dci_disentanglement(importance[:, scored]),
             "dci_completeness": dci_completeness(importance[:, scored], self.weights),
             "dci_informativeness": informativeness[scored].mean(),
         }
 
+    @readout
     def matrix(self) -> Tensor:
         """Importances ``(D, F)``, NaN for a factor that cannot be scored."""
-        with self.reduced():
-            return self.once(self._fit).importance
+        return self._once(self._fit).importance
 
+    @readout
     def informativeness(self) -> Tensor:
         """Accuracy, or coefficient of determination, of each factor, ``(F,)``."""
-        with self.reduced():
-            return self.once(self._fit).informativeness
+        return self._once(self._fit).informativeness
+
+    def _scored(self) -> Tensor:
+        return ~self._once(self._fit).informativeness.isnan()
 
     def _fit(self) -> Fit:
-        codes, factors = self.rows
-        train, test = self.train_and_test
-        scale = codes[train].std(0)
-        codes = (codes - codes[train].mean(0)) / scale.where(scale > 0, torch.ones_like(scale))
-        labels, real = self.labels(factors), continuous_columns(self.continuous, factors.shape[1])
+        codes, factors = self._rows()
+        train, test = self._train_and_test(len(codes))
+        codes = standardize(codes, train)
+        labels, real = self._values(factors), continuous_columns(self.continuous, factors.shape[1])
         fits = []
         for f, is_real in enumerate(real):
             regression = is_real or self.predictor == "lasso"
@@ -132,7 +141,10 @@ class DCI(RowMetric):
             return torch.full((x.shape[1],), torch.nan).double(), torch.tensor(torch.nan).double()
         if regression:
             y = (y - y[train].mean()) / y[train].std()
-        predictor = make_predictor(self.predictor, regression, self.num_trees, self.seed)
+        num_trees = self.num_trees or (100 if self.predictor == "gradient_boosting" else 20)
+        predictor = make_predictor(self.predictor, regression, num_trees, self.seed)
+        if self.predictor == "lasso":
+            self.require_samples(len(x[train]), "training rows", LASSO_FOLDS)
         predictor.fit(x[train].numpy(), y[train].numpy())
         weights = predictor.coef_ if self.predictor == "lasso" else predictor.feature_importances_
         predicted = torch.as_tensor(predictor.predict(x[test].numpy()))

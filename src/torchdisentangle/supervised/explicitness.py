@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.predictability import one_vs_rest_auc
-from torchdisentangle.supervised.estimators import make_logistic_regression, require_sklearn
-from torchdisentangle.supervised.row_metric import RowMetric
+from torchdisentangle.functional.supervised.predictability import one_vs_rest_auc, standardize
+from torchdisentangle.statistics import readout
+from torchdisentangle.supervised.base import Mode, check_mode
+from torchdisentangle.supervised.predictors import make_logistic_regression, require_sklearn
+from torchdisentangle.supervised.row_score import RowScore, RowSettings
 
 
-class Explicitness(RowMetric):
+class Explicitness(RowScore):
     r"""Explicitness: how well a linear classifier reads every factor from all codes.
 
     .. math:: E = \frac1F \sum_f \frac1{V_f} \sum_v 2 \left( \mathrm{AUC}_{fv} - \tfrac12 \right)
@@ -23,7 +24,8 @@ class Explicitness(RowMetric):
 
     Measured on 3,000 rows of five independent factors of ten values: perfect codes and their rotation 1.00, noise 0.00.
     Many values need large weights: perfect codes of factors with up to 40 values score 0.99 on 4,000 rows, and 0.93
-    with scikit-learn's own regularisation. Published numbers mostly are of ``inverse_regularization=1, rescale=False``.
+    with scikit-learn's own regularisation. Published numbers mostly are of ``mode="reference"``: the mean area itself,
+    0.5 at chance, with scikit-learn's regularisation.
 
     Constant codes do no harm. A class that the training or the test rows lack is left out; a factor with fewer than
     two classes is left out and named. Cost: one regression for each factor, together 2 s on one core for 4,000 rows of
@@ -35,13 +37,14 @@ class Explicitness(RowMetric):
     Args:
         rescale: whether chance is 0; ``False``: the mean area itself, 0.5 at chance.
         inverse_regularization: scikit-learn's ``C``.
-        kwargs: as for :class:`~torchdisentangle.supervised.row_metric.RowMetric`.
+        mode: ``"exact"``; ``"reference"``: as if ``rescale=False`` and ``inverse_regularization=1``, whatever they are.
+        settings: of :class:`~torchdisentangle.supervised.row_score.RowScore`.
 
     Raises:
         ImportError: if scikit-learn is missing.
 
     Reference:
-        Ridgeway & Mozer, *Learning Deep Disentangled Embeddings With the F-Statistic Loss*, NeurIPS 2018, Section 2.
+        Ridgeway & Mozer, *Learning Deep Disentangled Embeddings With the F-Statistic Loss*, NeurIPS 2018, Section 3.
 
     Example:
         >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(3)).repeat(20, 1)
@@ -51,35 +54,49 @@ class Explicitness(RowMetric):
         tensor(True)
     """
 
-    def __init__(self, rescale: bool = True, inverse_regularization: float = 100.0, **kwargs: Any) -> None:
+    name = "explicitness"
+    cost = "slow"
+    needs = frozenset({"scikit-learn"})
+
+    def __init__(
+        self,
+        rescale: bool = True,
+        inverse_regularization: float = 100.0,
+        mode: Mode = "exact",
+        **settings: Unpack[RowSettings],
+    ) -> None:
         require_sklearn("Explicitness")
         if inverse_regularization <= 0:
             raise ValueError(f"inverse_regularization must be positive, got {inverse_regularization}")
-        super().__init__(**kwargs)
-        self.rescale, self.inverse_regularization = rescale, inverse_regularization
+        check_mode(mode)
+        super().__init__(**settings)
+        self.rescale, self.inverse_regularization, self.mode = rescale, inverse_regularization, mode
 
     def compute(self) -> Tensor:
         """The score, over all processes."""
-        return self.mean_over_factors(self._per_factor())
+        return self._mean_over_factors(self._once(self._per_factor))
 
+    @readout
     def per_factor(self) -> Tensor:
         """The score of each factor, ``(F,)``, NaN for one that cannot be scored."""
-        with self.reduced():
-            return self._per_factor()
+        return self._once(self._per_factor)
+
+    def _scored(self) -> Tensor:
+        return ~self._once(self._per_factor).isnan()
 
     def _per_factor(self) -> Tensor:
-        codes, factors = self.rows
-        train, test = self.train_and_test
-        scale = codes[train].std(0)
-        codes = (codes - codes[train].mean(0)) / scale.where(scale > 0, torch.ones_like(scale))
-        scores = torch.stack([self._area(codes, labels, train, test) for labels in self.labels(factors).unbind(1)])
-        return 2 * (scores - 0.5) if self.rescale else scores
+        codes, factors = self._rows()
+        train, test = self._train_and_test(len(codes))
+        codes = standardize(codes, train)
+        scores = torch.stack([self._area(codes, values, train, test) for values in self._values(factors).unbind(1)])
+        return 2 * (scores - 0.5) if self.rescale and self.mode == "exact" else scores
 
-    def _area(self, codes: Tensor, labels: Tensor, train: slice, test: slice) -> Tensor:
-        classes, known = labels[train].unique(return_inverse=True)
+    def _area(self, codes: Tensor, values: Tensor, train: slice, test: slice) -> Tensor:
+        classes, known = values[train].unique(return_inverse=True)
         if len(classes) < 2:
             return torch.tensor(torch.nan, dtype=torch.float64)
-        fitted = make_logistic_regression(self.inverse_regularization).fit(codes[train].numpy(), known.numpy())
+        strength = self.inverse_regularization if self.mode == "exact" else 1.0
+        fitted = make_logistic_regression(strength).fit(codes[train].numpy(), known.numpy())
         probabilities = torch.as_tensor(fitted.predict_log_proba(codes[test].numpy()))
-        seen = torch.isin(labels[test], classes)
-        return one_vs_rest_auc(probabilities[seen], torch.searchsorted(classes, labels[test][seen])).nanmean()
+        seen = torch.isin(values[test], classes)
+        return one_vs_rest_auc(probabilities[seen], torch.searchsorted(classes, values[test][seen])).nanmean()

@@ -2,182 +2,221 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from torchdisentangle.functional.binning import assign_bins, equal_width_edges
-from torchdisentangle.functional.information import (
-    BiasCorrection,
-    entropy,
-    joint_entropy,
-    mutual_information,
-    plug_in_bias,
-)
-from torchdisentangle.plots import plot_factor_matrix, plot_scalar
-from torchdisentangle.statistics.counts import JointCountStatistic
+from torchdisentangle.functional.supervised.information import BiasCorrection
+from torchdisentangle.settings import settings_of
+from torchdisentangle.statistics import MetricSettings, readout
+from torchdisentangle.statistics.bin_counter import Binning, Edges, Range
+from torchdisentangle.statistics.checks import Continuous
+from torchdisentangle.statistics.counts import JointCounts
+from torchdisentangle.statistics.rows import CodeFactorRows
+from torchdisentangle.supervised.base import Mode, SupervisedScore, SupervisedSettings, check_mode
+from torchdisentangle.supervised.counted_information import CountedInformation
+from torchdisentangle.supervised.information_estimator import Information, InformationEstimator
+from torchdisentangle.supervised.posterior_information import PosteriorInformation
 
-
-class Information(NamedTuple):
-    """Information of ``d`` codes about ``F`` factors, in nats."""
-
-    mutual: Tensor
-    """Mutual information :math:`I(z_k; y_f)`, ``(d, F)``."""
-    joint_entropy: Tensor
-    """:math:`H(z_k, y_f)`, ``(d, F)``."""
-    factor_entropy: Tensor
-    """:math:`H(y_f)`, ``(F,)``."""
-    code_entropy: Tensor
-    """:math:`H(z_k)`, ``(d,)``."""
+Estimator = Literal["counts", "posterior"]
 
 
-def factor_labels(names: Sequence[str] | None, num_factors: int) -> list[str]:
-    """What to call factors: the given names, refused if there are not as many, or numbers."""
-    labels = [str(i) for i in range(num_factors)] if names is None else list(names)
-    if len(labels) != num_factors:
-        raise ValueError(f"factor_names must name {num_factors} factors, got {labels}")
-    return labels
+class CountSettings(SupervisedSettings, total=False):
+    """Settings of scores of counts, but for the bins of codes."""
+
+    mode: Mode
+    bias_correction: BiasCorrection | None
+    continuous: Continuous
+    factor_edges: Range | None
+    num_factor_bins: int | None
+    max_rows: int
+    seed: int
+    intervals: bool
 
 
-class InformationMetric(JointCountStatistic):
-    """Base of the scores that are read from the information of code bins about factor values.
+class InformationSettings(CountSettings, total=False):
+    """Settings of :class:`InformationScore`."""
 
-    Subclasses define :meth:`score`. A factor that was seen with a single value has no entropy: it is left out, and
-    named in :attr:`unscored_factors`.
+    num_bins: int
+    edges: Edges
+    binning: Binning
+    estimator: Estimator
+    num_queries: int
+
+
+class InformationScore(SupervisedScore):
+    """Base of the scores that are read from the information of codes about factors.
+
+    Subclasses define ``_score``, the value from the information about the factors that can be scored. Scores whose
+    settings agree in what is kept of the rows share one state, whatever their other settings.
 
     Args:
+        num_bins: number of bins ``B`` of a code.
+        edges: of the bins: ``"data"``, ``"prior"`` or ``(low, high)``, see
+            :class:`~torchdisentangle.statistics.counts.JointCounts`.
+        binning: ``"hard"`` counts codes; ``"soft"`` posteriors, by the probability of each bin.
+        mode: of soft bins: ``"exact"``, or ``"reference"`` for densities at the bins' centres.
         bias_correction: of the mutual information, ``"miller_madow"`` or ``"permutation"``, see
-            :func:`~torchdisentangle.functional.information.mutual_information`; for hard binning only.
+            :func:`~torchdisentangle.functional.supervised.information.mutual_information`; for hard bins only.
+        continuous: columns of the factors that are real numbers, which are binned; ``True``: all.
+        factor_edges: range of the continuous factors; needed unless ``edges="data"``.
+        num_factor_bins: number of bins of a continuous factor, by default ``num_bins``.
+        estimator: ``"counts"`` of bins, or ``"posterior"`` for densities of posteriors, without bins. The latter needs
+            ``log_variance`` and discrete factors, and of the settings above uses none; see
+            :class:`~torchdisentangle.supervised.posterior_information.PosteriorInformation`.
+        num_queries: latents at which ``estimator="posterior"`` compares densities.
+        max_rows: how many rows to keep at most, where rows are kept.
+        seed: of the choice of rows, and of the latents drawn.
+        intervals: whether counts are kept so that there is an :meth:`interval`, in twenty times the memory; without
+            effect where rows are kept.
         factor_names: what to call the factors; by default their numbers.
-        kwargs: settings of :class:`~torchdisentangle.statistics.counts.JointCountStatistic` (``num_bins``, ``edges``,
-            ``binning``, ``continuous``, ``factor_range``, ``num_factor_bins``, ``max_rows``, ``seed``) and of
-            :class:`torchmetrics.Metric`. Metrics in which these agree share one state, whatever their own settings.
+        settings: of :class:`torchmetrics.Metric`.
 
     Raises:
-        ValueError: for settings that do not fit together.
+        ValueError: for settings that do not fit together, or an estimator that the score cannot use.
     """
 
-    is_differentiable: bool = False
-    higher_is_better: bool | None = True
-    plot_lower_bound: float = 0.0
+    estimators: ClassVar[tuple[Estimator, ...]] = ("counts", "posterior")
+    """Which estimators the score can use."""
 
     def __init__(
         self,
+        *,
+        num_bins: int = 20,
+        edges: Edges = "data",
+        binning: Binning = "hard",
+        mode: Mode = "exact",
         bias_correction: BiasCorrection | None = None,
+        continuous: Continuous = False,
+        factor_edges: Range | None = None,
+        num_factor_bins: int | None = None,
+        estimator: Estimator = "counts",
+        num_queries: int = 2048,
+        max_rows: int = 10_000,
+        seed: int = 0,
+        intervals: bool = True,
         factor_names: Sequence[str] | None = None,
-        **kwargs: Any,
+        **settings: Unpack[MetricSettings],
     ) -> None:
-        super().__init__(**kwargs)
-        if bias_correction not in (None, "miller_madow", "permutation"):
-            raise ValueError(f"bias_correction must be None, 'miller_madow' or 'permutation', got {bias_correction!r}")
-        if bias_correction is not None and self.binning != "hard":
-            raise ValueError("a bias correction needs counts, binning='hard'; soft counts have a smaller bias")
-        self.bias_correction, self.factor_names = bias_correction, factor_names
+        check_mode(mode)
+        if estimator not in self.estimators:
+            raise ValueError(f"estimator of {type(self).__name__} must be one of {self.estimators}, got {estimator!r}")
+        source: InformationEstimator
+        if estimator == "posterior":
+            if continuous or bias_correction is not None:
+                raise ValueError("estimator='posterior' needs discrete factors and has no bias correction")
+            source = PosteriorInformation(CodeFactorRows(max_rows, False, seed, log_variance=True), num_queries)
+        else:
+            counts = JointCounts(
+                num_bins, edges, binning, mode, continuous, factor_edges, num_factor_bins, max_rows, seed, intervals
+            )
+            source = CountedInformation(counts, bias_correction)
+        super().__init__(source.state, factor_names=factor_names, **settings)
+        self._source = source
+        self.num_bins, self.edges, self.binning, self.mode = num_bins, edges, binning, mode
+        self.bias_correction, self.continuous, self.factor_edges = bias_correction, continuous, factor_edges
+        self.num_factor_bins, self.estimator, self.num_queries = num_factor_bins, estimator, num_queries
+        self.max_rows, self.seed, self.intervals = max_rows, seed, intervals
 
-    def score(self, information: Information) -> Tensor:
-        """The value from the information about the factors that can be scored."""
-        raise NotImplementedError
+    @classmethod
+    def _needs_of(cls, **settings: Any) -> frozenset[str]:
+        """``"log_variance"`` for soft bins and for posteriors, by the class's own defaults where not given."""
+        chosen = {name: parameter.default for name, parameter in settings_of(cls).items()} | settings
+        of_posteriors = chosen["estimator"] == "posterior" or chosen["binning"] == "soft"
+        return cls.needs | {"log_variance"} if of_posteriors else cls.needs
 
-    def compute(self) -> Tensor:
-        """The score, a scalar."""
-        return self.score(self.information())
-
-    def ceiling(self) -> Tensor:
-        """The score of perfect codes: what bins and factors seen so far allow.
-
-        Perfect codes are one for each factor, independent, and equal to it up to scale: evenly spaced over the bins'
-        range, or with ``edges="prior"`` the factor's normal scores. With fewer bins than values they cannot tell all
-        values apart. Where lower is better this is the lowest value.
-        """
-        with self.reduced():
-            return self.score(self._perfect_information())
-
-    def plug_in_bias(self) -> Tensor:
-        """What the mutual information of unrelated codes and factors would be, to first order: ``(d, F)`` in nats."""
-        with self.reduced():
-            return plug_in_bias(self.joint_counts()).mT
-
-    @property
-    def unscored_factors(self) -> list[str]:
-        """Names of the factors that were seen with a single value."""
-        with self.reduced():
-            scored = self._scored(self.joint_counts())
-            return [
-                name
-                for name, known in zip(factor_labels(self.factor_names, len(scored)), scored.tolist(), strict=True)
-                if not known
-            ]
-
+    @readout
     def information(self) -> Information:
         """Information about the factors that can be scored.
 
         Raises:
             ValueError: if there are no rows, or every factor was seen with a single value.
         """
-        joint = self.joint_counts()
-        joint = joint[self._scored(joint)]
-        if len(joint) == 0:
-            raise ValueError(f"{type(self).__name__} cannot score factors that were all seen with a single value")
-        miller_madow = self.bias_correction == "miller_madow"
-        return Information(
-            mutual_information(joint, self.bias_correction).mT,
-            joint_entropy(joint, miller_madow).mT,
-            entropy(joint[:, 0].sum(1), miller_madow),
-            entropy(joint[0].sum(2), miller_madow),
-        )
+        information = self._source.information(self)
+        return information.of_factors(self._require_scored(information.factor_entropy > 0))
 
-    def over_all_factors(self, scored: Tensor) -> Tensor:
-        """Values of the factors that can be scored, ``(..., F')``, with NaN for the others: ``(..., F)``."""
-        known = self._scored(self.joint_counts())
-        values = scored.new_full((*scored.shape[:-1], len(known)), torch.nan)
-        values[..., known] = scored
-        return values
+    @readout
+    def matrix(self) -> Tensor:
+        """Information of every code about every factor, ``(d, F)`` in nats; 0 for a factor with a single value."""
+        information = self._source.information(self)
+        return information.mutual * (information.factor_entropy > 0)
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """The value, or given values over steps."""
-        return plot_scalar(self.compute() if val is None else val, ax=ax, label=type(self).__name__)
+    @readout
+    def joint_counts(self) -> Tensor:
+        """How often each bin of each code met each value of each factor, ``(F, d, B, V)``.
 
-    def _scored(self, joint: Tensor) -> Tensor:
-        return (joint[:, 0].sum(1) > 0).sum(-1) > 1
+        Raises:
+            ValueError: if there are no rows, or the estimator does not count.
+        """
+        return self._counted().table(self)
 
-    def _perfect_information(self) -> Information:
-        joint = self.joint_counts()
-        by_value = joint[:, 0].sum(1)[self._scored(joint)].double()
-        of_codes = torch.stack([entropy(self._binned(count)) for count in by_value])
-        of_factors = entropy(by_value)
-        mutual = of_codes.diag()
-        return Information(mutual, of_codes[:, None] + of_factors - mutual, of_factors, of_codes)
+    @readout
+    def ceiling(self) -> Any:
+        """The score of perfect codes: what bins and factors seen so far allow.
 
-    def _binned(self, count: Tensor) -> Tensor:
-        """How often a perfect code of a factor with these counts is in each bin."""
-        values = count.nonzero()[:, 0].double()
-        count = count[count > 0]
-        if self.edges == "prior":  # equal quantiles of the normal are equal steps of the distribution function
-            values = (count.cumsum(0) - 0.5 * count) / count.sum()
-            edges = equal_width_edges(0.0, 1.0, self.num_bins)
-        else:
-            edges = equal_width_edges(values[0], values[-1], self.num_bins)
-        bins = assign_bins(values[:, None], edges.to(values.device))[:, 0]
-        return torch.zeros(self.num_bins).to(count).index_add(0, bins, count)
+        Perfect codes are one for each factor, independent, and equal to it up to scale: evenly spaced over the bins'
+        range, or with ``edges="prior"`` the factor's normal scores. With fewer bins than values they cannot tell all
+        values apart. Where lower is better this is the lowest value. It is that of exact frequencies, so without a
+        bias correction.
+
+        Raises:
+            ValueError: if there are no rows, or the estimator does not count.
+        """
+        information = self._counted().perfect_information(self)
+        scored = self._require_scored(information.factor_entropy > 0)
+        of_codes = information.code_information[scored]
+        joint = None if information.joint_entropy is None else information.joint_entropy[scored][:, scored]
+        mutual = information.mutual[scored][:, scored]
+        return self._score(Information(mutual, information.factor_entropy[scored], of_codes, joint))
+
+    @readout
+    def plug_in_bias(self) -> Tensor:
+        """What the mutual information of unrelated codes and factors is on average, to first order: ``(d, F)`` in nats.
+
+        Raises:
+            ValueError: if there are no rows, or the estimator does not count.
+        """
+        return self._counted().bias(self)
+
+    @abstractmethod
+    def _score(self, information: Information) -> Any:
+        """The value from the information about the factors that can be scored."""
+
+    def _scored(self) -> Tensor:
+        return self._source.information(self).factor_entropy > 0
+
+    def _over_all_factors(self, values: Callable[[Information], Tensor]) -> Tensor:
+        """Values of the factors that can be scored, with NaN for the others, ``(F,)``."""
+        information = self._source.information(self)
+        scored = self._require_scored(information.factor_entropy > 0)
+        of_scored = values(information.of_factors(scored))
+        return of_scored.new_full((*of_scored.shape[:-1], len(scored)), torch.nan).masked_scatter(scored, of_scored)
+
+    def _counted(self) -> CountedInformation:
+        if not isinstance(self._source, CountedInformation):
+            raise ValueError(f"{self!r} has no counts: use estimator='counts'")
+        return self._source
 
 
-class MutualInformationMatrix(InformationMetric):
+class MutualInformationMatrix(InformationScore):
     r"""Mutual information of every code with every factor.
 
     .. math:: I_{kf} = \sum_{bv} p_{bv} \log \frac{p_{bv}}{p_b \, p_v}
 
-    from counts of code bins and factor values. Ideal is one large entry, up to :math:`H(y_f)`, in every column and at
-    most one in every row. The plug-in estimate is too large by up to ``plug_in_bias()``, unless corrected. Cost of an
-    update: ``n d F`` counts.
+    from counts of code bins and factor values, or, with ``estimator="posterior"``, of posteriors. Ideal is one large
+    entry, up to :math:`H(y_f)`, in every column and at most one in every row. The plug-in estimate of codes and factors
+    that are unrelated is ``plug_in_bias()`` on average, unless corrected. Cost of an update: ``n d F`` counts.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)`` and ``factors`` ``(n, F)``;
     ``compute`` returns ``(d, F)`` in nats, with a column of zeros for a factor that was seen with a single value.
 
     Args:
         normalize: whether to divide each column by the factor's entropy, so that entries are in [0, 1].
-        kwargs: settings of :class:`InformationMetric`.
+        settings: of :class:`InformationScore`.
 
     Reference:
         Chen et al., *Isolating sources of disentanglement in variational autoencoders*, NeurIPS 2018.
@@ -191,22 +230,22 @@ class MutualInformationMatrix(InformationMetric):
                 [0.6931, 0.0000]], dtype=torch.float64)
     """
 
+    name = "mutual_information"
     higher_is_better = None
+    plot_upper_bound = None
 
-    def __init__(self, normalize: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, normalize: bool = False, **settings: Unpack[InformationSettings]) -> None:
+        super().__init__(**settings)
         self.normalize = normalize
+        self.matrix_label = "mutual information / H(factor)" if normalize else "mutual information (nats)"
 
     def compute(self) -> Tensor:
         """The matrix."""
-        return self.over_all_factors(self.score(self.information())).nan_to_num(0.0)
+        return self._over_all_factors(self._score).nan_to_num(0.0)
 
-    def score(self, information: Information) -> Tensor:
-        """The columns of the factors that can be scored, ``(d, F)``."""
-        return information.mutual / information.factor_entropy if self.normalize else information.mutual
-
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Heatmap of codes and factors."""
-        value = torch.atleast_2d(self.compute() if val is None else val)
-        label = "mutual information / H(factor)" if self.normalize else "mutual information (nats)"
-        return plot_factor_matrix(value, factor_labels(self.factor_names, value.shape[1]), ax=ax, label=label)
+        return super().plot(torch.atleast_2d(self.compute() if val is None else val), ax)
+
+    def _score(self, information: Information) -> Tensor:
+        return information.mutual / information.factor_entropy if self.normalize else information.mutual

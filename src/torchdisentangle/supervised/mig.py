@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
-from torchdisentangle.functional.information_gap import mutual_information_gap
-from torchdisentangle.supervised.information import Information, InformationMetric
-from torchdisentangle.supervised.posterior import PosteriorMutualInformationGap
+from torchdisentangle.functional.supervised.information_gap import mutual_information_gap
+from torchdisentangle.statistics import readout
+from torchdisentangle.supervised.base import Variants
+from torchdisentangle.supervised.information import InformationScore
+from torchdisentangle.supervised.information_estimator import Information
 
-Estimator = Literal["histogram", "posterior"]
 
-
-class MutualInformationGap(InformationMetric):
+class MutualInformationGap(InformationScore):
     r"""Mutual information gap (MIG): is every factor in one code only?
 
     .. math:: \mathrm{MIG} = \frac1F \sum_f \frac{I_{(1) f} - I_{(2) f}}{H(y_f)}
 
-    the gap between the code that knows most about a factor and the second, from counts of code bins and factor values.
-    Ideal 1, worst 0. It does not see whether the best code knows other factors too. With 20 bins of the data's range
-    the value is the published one of the disentanglement studies. Bins cap it: a factor of more values than bins
-    reaches about :math:`\log B / \log V`, see ``ceiling()``. The bias of the plug-in estimate cancels in part.
+    the gap between the code that knows most about a factor and the second. Ideal 1, worst 0. It does not see whether
+    the best code knows other factors too.
 
-    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)`` and ``factors`` ``(n, F)``;
-    ``compute`` returns a scalar. With a single code the second best is 0.
+    ``estimator="counts"`` bins codes. With 20 bins of the data's range the value is the published one of the
+    disentanglement studies. Bins cap it: a factor of more values than bins reaches about :math:`\log B / \log V`, see
+    ``ceiling()``. The bias of the plug-in estimate cancels in part. ``estimator="posterior"`` is MIG as first defined,
+    of Gaussian posteriors and without bins; it sees how wide they are.
+
+    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)`` and ``factors`` ``(n, F)``, and of
+    posteriors ``log_variance`` ``(n, d)``; ``compute`` returns a scalar. With a single code the second best is 0.
 
     Args:
-        estimator: ``"histogram"``; or ``"posterior"``, which makes a
-            :class:`~torchdisentangle.supervised.PosteriorMutualInformationGap`, of posteriors and without bins.
-        kwargs: settings of :class:`~torchdisentangle.supervised.information.InformationMetric`, or of the other class.
-
-    Raises:
-        ValueError: for an unknown estimator.
+        settings: of :class:`~torchdisentangle.supervised.information.InformationScore`.
 
     Reference:
         Chen et al., *Isolating sources of disentanglement in variational autoencoders*, NeurIPS 2018, Section 4; from
@@ -41,33 +39,31 @@ class MutualInformationGap(InformationMetric):
 
     Example:
         >>> import torch
-        >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(4))
+        >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(4)).repeat(20, 1)
         >>> mig = MutualInformationGap()
         >>> mig.update(factors.float(), factors)
         >>> mig.compute(), mig.per_factor()
         (tensor(1., dtype=torch.float64), tensor([1., 1.], dtype=torch.float64))
+        >>> of_posteriors = MutualInformationGap(estimator="posterior")
+        >>> of_posteriors.update(10.0 * factors, factors, log_variance=torch.full((160, 2), -4.0))
+        >>> of_posteriors.compute()
+        tensor(1., dtype=torch.float64)
     """
 
-    plot_upper_bound: float = 1.0
+    name = "mig"
+    variants: ClassVar[Variants] = {"mig": {}, "posterior_mig": {"estimator": "posterior"}}
 
-    def __new__(cls, *copied: Any, estimator: Estimator = "histogram", **kwargs: Any) -> Any:
-        if estimator == "posterior" and cls is MutualInformationGap:
-            return PosteriorMutualInformationGap(**kwargs)
-        return super().__new__(cls)
-
-    def __init__(self, *, estimator: Estimator = "histogram", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if estimator != "histogram":
-            raise ValueError(f"estimator must be 'histogram' or 'posterior', got {estimator!r}")
-
-    def score(self, information: Information) -> Tensor:
+    def compute(self) -> Tensor:
         """Mean gap over factors."""
-        return self._gaps(information).mean()
+        return self._score(self.information())
 
+    @readout
     def per_factor(self) -> Tensor:
         """The gap of every factor, ``(F,)``; NaN for one that was seen with a single value."""
-        with self.reduced():
-            return self.over_all_factors(self._gaps(self.information()))
+        return self._over_all_factors(self._gaps)
+
+    def _score(self, information: Information) -> Tensor:
+        return self._gaps(information).mean()
 
     def _gaps(self, information: Information) -> Tensor:
         return mutual_information_gap(information.mutual, information.factor_entropy)

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.coclustering import CoClustering, co_cluster
-from torchdisentangle.functional.living_times import entropic_barycenter
+from torchdisentangle.functional.topology.coclustering import CoClustering, co_cluster
+from torchdisentangle.functional.topology.living_times import entropic_barycenter
 from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
 from torchdisentangle.statistics.living_times import LivingTimesStatistic
+from torchdisentangle.statistics.readout import readout
 
 
 class ManifoldTopologyScore(LivingTimesStatistic):
@@ -30,12 +31,12 @@ class ManifoldTopologyScore(LivingTimesStatistic):
     hundred landmarks. ``mode="reference"`` computes barycentres, distances and blocks as the published code does: its
     distance ignores the order of hole counts, and its barycentre is blurred.
 
-    ``update`` accepts ``points`` ``(N, *data_shape)`` with ``latent`` and ``value``; ``compute`` returns a dictionary
-    of scalars: ``score`` and ``num_factors``, the number of blocks.
+    ``update`` accepts ``points`` ``(N, *data_shape)``, and by keyword ``latent`` and ``value``; ``compute`` returns a
+    dictionary of scalars: ``score`` and ``num_factors``, the number of blocks.
 
     Args:
         num_latents: ``d``.
-        kwargs: settings of :class:`~torchdisentangle.statistics.living_times.LivingTimesStatistic`.
+        settings: those of :class:`~torchdisentangle.statistics.living_times.LivingTimesStatistic`.
 
     Raises:
         ImportError: without gudhi and scikit-learn.
@@ -44,7 +45,7 @@ class ManifoldTopologyScore(LivingTimesStatistic):
         Zhou et al., *Evaluating the Disentanglement of Deep Generative Models through Manifold Topology*, ICLR 2021.
 
     Example:
-        >>> from torchdisentangle.functional.submanifold import conditional_latents
+        >>> from torchdisentangle.functional.topology.submanifold import conditional_latents
         >>> metric = ManifoldTopologyScore(2, num_values=2, num_draws=2, num_landmarks=16, gamma=1 / 8, max_holes=4)
         >>> base = torch.rand(200, 2, generator=torch.Generator().manual_seed(0))
         >>> for latent in range(2):
@@ -54,8 +55,8 @@ class ManifoldTopologyScore(LivingTimesStatistic):
         ['num_factors', 'score']
     """
 
-    is_differentiable = False
-    higher_is_better = True
+    is_differentiable: bool | None = False
+    higher_is_better: bool | None = True
 
     def compute(self) -> dict[str, Tensor]:
         """Score and number of factors."""
@@ -65,24 +66,24 @@ class ManifoldTopologyScore(LivingTimesStatistic):
             "num_factors": torch.tensor(float(found.num_clusters), dtype=torch.float64),
         }
 
+    @readout
     def clusters(self) -> CoClustering:
         """Blocks of latents (rows), of latents or factors (columns), and their score."""
-        with self.reduced():
-            return co_cluster(self._distances(), empty_blocks=self.mode == "reference")
+        return co_cluster(self._distances(), empty_blocks=self.mode == "reference")
 
+    @readout
     def distances(self) -> Tensor:
         """:math:`M`, between 0 and 1."""
-        with self.reduced():
-            return self._distances()
+        return self._distances()
 
+    @readout
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """The co-clustered matrix of distances."""
-        return plot_coclustering(self.distances(), self.clusters(), ax=ax)
+        return plot_coclustering(self._distances(), self.clusters(), ax=ax)
 
     def plot_living_times(self, ax: Any = None) -> Any:
         """Mean relative living times, a row for each latent."""
-        with self.reduced():
-            return plot_living_times(self.mean_living_times().nanmean(1), ax=ax)
+        return plot_living_times(self.mean_living_times().nanmean(1), ax=ax)
 
     def _distances(self) -> Tensor:
         return self._distances_between("latent", "latent")
@@ -117,7 +118,7 @@ class SupervisedManifoldTopologyScore(ManifoldTopologyScore):
         num_latents: ``d``.
         num_values: at how many values each latent is held.
         num_factor_values: number of values of each factor.
-        kwargs: settings of :class:`~torchdisentangle.statistics.living_times.LivingTimesStatistic`.
+        settings: those of :class:`~torchdisentangle.statistics.living_times.LivingTimesStatistic`.
 
     Reference:
         Zhou et al., ICLR 2021.

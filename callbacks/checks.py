@@ -1,0 +1,94 @@
+"""What is wrong with a trainer, said before it trains."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torchmetrics.utilities import rank_zero_warn
+
+from torchdisentangle.callbacks.monitors import Monitor
+
+_SHARDED = {"FSDPStrategy", "XLAFSDPStrategy", "ModelParallelStrategy"}
+
+
+def check_strategy(trainer: L.Trainer) -> None:
+    """Refuse strategies that split the parameters between processes.
+
+    Processes call the model different numbers of times in an evaluation, and each call waits for all of them.
+
+    Raises:
+        ValueError: for such a strategy.
+    """
+    strategy: Any = trainer.strategy
+    names = {base.__name__ for base in type(strategy).__mro__}
+    if names & _SHARDED or ("DeepSpeedStrategy" in names and strategy.zero_stage_3):
+        raise ValueError(
+            f"{type(strategy).__name__} splits the parameters between processes, which an evaluation in training does "
+            "not support: train with strategy='ddp', or evaluate a checkpoint with torchdisentangle.evaluate"
+        )
+
+
+def check_keys(key: str, others: Sequence[str], name: str) -> None:
+    """Refuse a second callback of the same keys, of which Lightning would log averages.
+
+    Raises:
+        ValueError: if the key is among the others.
+    """
+    if key in others:
+        raise ValueError(
+            f"two callbacks log {key}/...: give one of them another prefix, such as {name}(prefix='second')"
+        )
+
+
+def quieten_advice(trainer: L.Trainer, key: str) -> None:
+    """Filter Lightning's advice to set ``sync_dist=True``, for values that are reduced already.
+
+    Lightning gives it where it computes the values of an epoch, in a frame of its own, so the filter is the process's.
+    """
+    if trainer.world_size > 1:
+        warnings.filterwarnings("ignore", message=rf".*recommended to use `self\.log\('{key}/")
+
+
+def warn_of_silence(trainer: L.Trainer, name: str, every_n_epochs: int, monitors: Sequence[Monitor]) -> None:
+    """Warn if a fit will log nothing.
+
+    Args:
+        trainer: the trainer.
+        name: of the callback.
+        every_n_epochs: how often it evaluates.
+        monitors: of its values.
+    """
+    last, validated = trainer.max_epochs, trainer.check_val_every_n_epoch
+    if not trainer.enable_validation:
+        rank_zero_warn(
+            f"{name} evaluates in validation epochs, but this trainer has none, so it logs nothing: give it validation "
+            "data, a validation_step, and limit_val_batches above 0",
+            UserWarning,
+        )
+    elif last is not None and last >= 0 and validated is not None:
+        epochs = [epoch for epoch in range(trainer.current_epoch, last) if (epoch + 1) % validated == 0]
+        due = [(epoch + 1) % every_n_epochs == 0 or any(one.looks(epoch) for one in monitors) for epoch in epochs]
+        if not any(due):
+            rank_zero_warn(
+                f"{name} logs nothing: with every_n_epochs={every_n_epochs}, no validation of this fit is due",
+                UserWarning,
+            )
+
+
+@contextmanager
+def misconfiguration(who: object = None) -> Iterator[None]:
+    """Turn whatever is raised into Lightning's exception for wrong settings, which names the callback.
+
+    Args:
+        who: the callback; ``None``: it is known from the traceback, as in its ``__init__``.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever a model raises
+        name = "" if who is None else f"{type(who).__name__}: "
+        raise MisconfigurationException(f"{name}{error}") from error

@@ -1,0 +1,76 @@
+"""The values that a callback has logged, so that none is taken for that of another epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import lightning as L
+import torch
+from torch import Tensor
+from torchmetrics.utilities import rank_zero_warn
+
+
+class Logged:
+    """What a callback has logged in a run.
+
+    ``current`` holds the values of this epoch, ``metrics`` the values that monitors see.
+
+    Args:
+        later: names of values that the first evaluations may lack.
+    """
+
+    def __init__(self, later: Sequence[str] = ()) -> None:
+        self.later = later
+        self.current: dict[str, Tensor] = {}
+        self.metrics: dict[str, Tensor] = {}
+        self._keys: set[str] = set()
+        self._compared = False
+
+    def forget(self, metrics: dict[str, Tensor]) -> None:
+        """Take the values of an earlier epoch away from monitors.
+
+        Args:
+            metrics: a trainer's ``callback_metrics``, which are kept for this epoch.
+        """
+        self.current, self.metrics = {}, metrics
+        for key in self._keys:
+            metrics.pop(key, None)
+
+    def values(
+        self, pl_module: L.LightningModule, prefix: str, scalars: Mapping[str, float], taken: Iterable[str] = ()
+    ) -> None:
+        """Log the values that are finite in float32, which loggers hold, and the number of those that are infinite.
+
+        Args:
+            pl_module: the module to log through.
+            prefix: first part of the keys.
+            scalars: the values by name.
+            taken: what Lightning holds in this epoch, as ``<hook>.<key>``.
+        """
+        values = {f"{prefix}/{name}": torch.tensor(value, dtype=torch.float32) for name, value in scalars.items()}
+        infinite = sum(bool(value.isinf()) for value in values.values())
+        self.current = {key: value for key, value in values.items() if value.isfinite()}
+        if infinite:
+            self.current[f"{prefix}/num_unlogged"] = torch.tensor(float(infinite))
+        self._keys |= {*values, *self.current, *(f"{prefix}/{name}" for name in self.later)}
+        self._warn(self.current.keys() & {name.partition(".")[2] for name in taken})
+        pl_module.log_dict(self.current, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes
+
+    def lacks(self, key: str) -> bool:
+        """Whether a key that has had a value, even one that was not finite, has none in this epoch."""
+        return key in self._keys and key not in self.current
+
+    def warn_of_others(self, metrics: Mapping[str, Tensor]) -> None:
+        """Warn, at the first evaluation, if a key has another value than the one logged: the module logs it too."""
+        if self.current and not self._compared:
+            self._warn(key for key, value in self.current.items() if float(metrics.get(key, value)) != float(value))
+            self._compared = True
+
+    def _warn(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if not self._compared:
+                rank_zero_warn(
+                    f"{key} is logged by something else too, so its curve may be of neither value: give the callback "
+                    "another prefix",
+                    UserWarning,
+                )

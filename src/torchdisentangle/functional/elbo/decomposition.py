@@ -1,0 +1,173 @@
+r"""The decomposition of a VAE's KL divergence by the aggregate posterior :math:`q(z) = \frac1N \sum_n q(z \mid x_n)`.
+
+.. math:: \mathbb{E}_x \mathrm{KL}(q(z \mid x) \,\|\, p(z)) =
+          \underbrace{\mathbb{E} \log \frac{q(z \mid x)}{q(z)}}_{\text{index-code mutual information}} +
+          \underbrace{\mathbb{E} \log \frac{q(z)}{\prod_i q(z_i)}}_{\text{total correlation}} +
+          \underbrace{\mathbb{E} \log \frac{\prod_i q(z_i)}{p(z)}}_{\text{dimension-wise KL}}
+
+with expectations over data and their posteriors, and a standard normal prior :math:`p`. Whatever stands for
+:math:`q(z)` and :math:`q(z_i)`, the three terms of a latent add to :math:`\log q(z \mid x) - \log p(z)`.
+
+Reference: Chen et al., *Isolating Sources of Disentanglement in Variational Autoencoders*, NeurIPS 2018.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from torchdisentangle.functional.elbo.aggregate import aggregate_log_sums
+from torchdisentangle.functional.elbo.gaussian import gaussian_kl, gaussian_log_density
+
+_LEAST_VARIANCE = 1e-9  # nats squared; below, the sampled KL divergence does not vary and explains nothing
+
+
+class ELBOTerms(NamedTuple):
+    """The three terms of the KL divergence, in nats: of each latent ``(S,)``, or their means (scalars)."""
+
+    mutual_information: Tensor
+    total_correlation: Tensor
+    dimension_wise_kl: Tensor
+
+
+def elbo_terms(z: Tensor, mean: Tensor, log_variance: Tensor, log_joint: Tensor, log_marginal: Tensor) -> ELBOTerms:
+    r"""The three terms at single latents, given log-densities of the aggregate posterior.
+
+    .. math:: \log \frac{q(z_s \mid x_s)}{q(z_s)}, \quad \log \frac{q(z_s)}{\prod_i q(z_{si})}, \quad
+              \log \frac{\prod_i q(z_{si})}{p(z_s)}
+
+    Args:
+        z: latents, ``(S, d)``.
+        mean: of the posterior that each latent was drawn from, ``(S, d)``.
+        log_variance: likewise, ``(S, d)``.
+        log_joint: :math:`\log q(z_s)`, ``(S,)``.
+        log_marginal: :math:`\log q(z_{si})`, ``(S, d)``.
+
+    Returns:
+        The terms, ``(S,)`` each, in nats.
+
+    Reference:
+        Chen et al., NeurIPS 2018, equation 2.
+
+    Example:
+        >>> z, zero = torch.randn(5, 2), torch.zeros(5, 2)
+        >>> log_density = gaussian_log_density(z, zero, zero)  # all posteriors are the prior
+        >>> [bool(term.abs().max() < 1e-6) for term in elbo_terms(z, zero, zero, log_density.sum(1), log_density)]
+        [True, True, True]
+    """
+    own = gaussian_log_density(z, mean, log_variance).sum(-1)
+    prior = gaussian_log_density(z, torch.zeros_like(z), torch.zeros_like(z)).sum(-1)
+    product = log_marginal.sum(-1)
+    return ELBOTerms(own - log_joint, log_joint - product, product - prior)
+
+
+def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTerms:
+    r"""The three terms of the KL divergence under the exact aggregate posterior.
+
+    .. math:: I(x; z) + \mathrm{TC} + \mathrm{DWKL} = \frac1N \sum_n \mathrm{KL}(q(z \mid x_n) \,\|\, p(z))
+
+    The terms are means over the latents given, corrected by :func:`adjusted_to_kl` so that they add to the analytic KL
+    divergence of all rows. Cost: ``S N d`` exponentials, see
+    :func:`~torchdisentangle.functional.elbo.aggregate.aggregate_log_sums`.
+
+    Args:
+        z: one latent drawn from the posterior of each of the first ``S`` rows, ``(S, d)``; rows are in random order.
+        mean: of all posteriors, ``(N, d)`` with ``N >= S``.
+        log_variance: likewise, ``(N, d)``.
+
+    Returns:
+        The terms, scalars in nats, float64.
+
+    Raises:
+        ValueError: if shapes do not fit.
+
+    Reference:
+        Chen et al., NeurIPS 2018, equation 2.
+
+    Example:
+        >>> mean = torch.tensor([[-9.0], [9.0]]).repeat(100, 1)
+        >>> terms = elbo_decomposition(mean + torch.randn(200, 1), mean, torch.zeros(200, 1))
+        >>> [round(float(term), 3) for term in terms]
+        [0.693, 0.0, 39.807]
+    """
+    if z.ndim != 2 or not 1 <= len(z) <= len(mean):
+        raise ValueError(f"latents of 1 to {len(mean)} rows are needed, (S, d), got {tuple(z.shape)}")
+    sums = aggregate_log_sums(z, mean, log_variance)
+    z, mean, log_variance = z.double(), mean.double(), log_variance.double()
+    own = mean[: len(z)], log_variance[: len(z)]
+    terms = torch.stack(elbo_terms(z, *own, sums.joint - sums.weight, sums.marginal - sums.weight), dim=1)
+    centred = terms - terms.mean(0)
+    kl = gaussian_kl(mean, log_variance).sum(1)
+    beyond = kl_beyond_queries(kl, len(z))
+    return ELBOTerms(*adjusted_to_kl(terms.mean(0), centred.mT @ centred / len(terms), kl.mean(), beyond)[0])
+
+
+def kl_beyond_queries(kl_of_rows: Tensor, num_queries: int, kl: Tensor | None = None) -> Tensor:
+    r"""Part of the mean KL divergence about which the queried rows say nothing.
+
+    .. math:: \frac1N \sum_n (\mathrm{KL}_n - K)_+, \quad K = 2 \max_s \mathrm{KL}_s - \frac1S \sum_s \mathrm{KL}_s
+
+    A single posterior that is very broad, or very far away, can have a KL divergence of thousands of nats. If it is not
+    among the queries, a regression on them must not be extrapolated to it: ``K`` reaches as far above the largest
+    queried divergence as that is above their mean. In ordinary data no row lies beyond, and the part is 0.
+
+    Args:
+        kl_of_rows: of the rows at hand, in random order, ``(N,)`` in nats; the first ``num_queries`` are queried.
+        num_queries: ``S``.
+        kl: the mean over all rows of the data, if those at hand are a uniform sample of them. If the sample's mean
+            differs from it by more than six standard errors, the difference counts as well.
+
+    Returns:
+        A scalar in nats.
+
+    Example:
+        >>> kl_beyond_queries(torch.tensor([1.0, 3.0, 2.0, 1004.0]), num_queries=3)
+        tensor(250.)
+    """
+    queried = kl_of_rows[:num_queries]
+    within = kl_of_rows.clamp(max=2 * queried.max() - queried.mean())
+    beyond = (kl_of_rows - within).mean()
+    if kl is None:
+        return beyond
+    unseen = kl - kl_of_rows.mean()
+    limit = 6 * within.std(correction=0) / len(within) ** 0.5
+    return beyond + torch.where(unseen.abs() > limit, unseen, 0.0)
+
+
+def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor, beyond: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+    r"""Correct sampled means of the three terms by the KL divergence, which is known in closed form.
+
+    .. math:: \bar t_k + c_k \Bigl(\mathrm{KL} - \sum_l \bar t_l\Bigr), \quad
+              c_k = \frac{\mathrm{Cov}(t_k, \sum_l t_l)}{\mathrm{Var}(\sum_l t_l)}
+
+    This is the regression (control variate) estimate of each mean. The coefficients add to 1, so the corrected terms
+    add to the KL divergence exactly; and a term that does not vary, such as a mutual information at its ceiling or a
+    total correlation of 0, is left as it is. Where the sum does not vary, all of the difference goes to the last term,
+    and so does the part of the KL divergence that lies beyond the samples: the other two terms are bounded by
+    :math:`\log N` and :math:`(d - 1) \log N` in every row, so no single row can move them far.
+
+    Args:
+        mean: of the three terms over samples, ``(3,)`` in nats.
+        covariance: of the three terms, ``(3, 3)``.
+        kl: the mean KL divergence, a scalar.
+        beyond: the part of it that the samples do not explain, see :func:`kl_beyond_queries`.
+
+    Returns:
+        The corrected means, and what is left of each term's variance, ``(3,)`` each.
+
+    Reference:
+        Cochran, *Sampling Techniques*, 1977, Chapter 7 (regression estimators).
+
+    Example:
+        >>> adjusted_to_kl(torch.tensor([2.0, 0.0, 1.0]), torch.diag(torch.tensor([3.0, 0.0, 1.0])), torch.tensor(4.0))
+        (tensor([2.7500, 0.0000, 1.2500]), tensor([0.7500, 0.0000, 0.7500]))
+    """
+    with_sum = covariance.sum(1)
+    variance = with_sum.sum()
+    last = torch.zeros_like(mean)
+    last[-1] = 1.0
+    share = torch.where(variance > _LEAST_VARIANCE, with_sum / variance.clamp(min=_LEAST_VARIANCE), last)
+    left = covariance.diagonal() - 2 * share * with_sum + share.square() * variance
+    return mean + share * (kl - beyond - mean.sum()) + last * beyond, left.clamp(min=0)

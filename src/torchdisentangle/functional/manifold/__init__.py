@@ -1,0 +1,42 @@
+"""Jacobians of decoders, volumes of their tangent vectors, and manifold entropic metrics."""
+
+from torchdisentangle.functional.manifold.entropy import (
+    EntropicDecomposition,
+    entropic_decomposition,
+    manifold_entropy,
+    manifold_entropy_spectrum,
+    manifold_mutual_information,
+    manifold_total_correlation,
+)
+from torchdisentangle.functional.manifold.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
+from torchdisentangle.functional.manifold.jacobian import decoder_jacobian, decoder_jacobian_chunks
+from torchdisentangle.functional.manifold.pairs import (
+    manifold_cross_pairwise_mutual_information,
+    manifold_pairwise_mutual_information,
+    match_latents,
+)
+from torchdisentangle.functional.manifold.probes import probed_jacobian, probed_jacobian_chunks
+from torchdisentangle.functional.manifold.spectrum import active_latents, effective_dimension, principal_spectrum
+
+__all__ = [
+    "EntropicDecomposition",
+    "active_latents",
+    "decoder_jacobian",
+    "decoder_jacobian_chunks",
+    "effective_dimension",
+    "entropic_decomposition",
+    "gram_matrix",
+    "log_column_norms",
+    "log_volume",
+    "manifold_cross_pairwise_mutual_information",
+    "manifold_entropy",
+    "manifold_entropy_spectrum",
+    "manifold_mutual_information",
+    "manifold_pairwise_mutual_information",
+    "manifold_total_correlation",
+    "match_latents",
+    "principal_spectrum",
+    "probed_jacobian",
+    "probed_jacobian_chunks",
+    "tangent_correlation",
+]

@@ -1,0 +1,94 @@
+"""Random numbers that belong to a row, not to a process: hashes of the row's global index."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # the increment of splitmix64, as a signed integer
+_FIRST, _SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
+
+
+def hash_index(index: Tensor, seed: int = 0) -> Tensor:
+    """A pseudo-random 64-bit integer for every row, different for different rows.
+
+    Args:
+        index: global positions of rows, integers of any shape.
+        seed: another seed gives other numbers.
+
+    Returns:
+        ``int64`` of the same shape, uniform over all signed values. The map is a bijection, so no two rows collide.
+
+    Reference:
+        Steele et al., *Fast splittable pseudorandom number generators*, OOPSLA 2014 (the mixing function).
+
+    Example:
+        >>> hash_index(torch.arange(2))
+        tensor([8122567998495415874,  -98572288535562141])
+    """
+    x = index.to(torch.int64) * _GOLDEN + _seed_offset(seed)
+    x = (x ^ _shift(x, 30)) * _FIRST
+    x = (x ^ _shift(x, 27)) * _SECOND
+    return x ^ _shift(x, 31)
+
+
+def hash_content(values: Tensor, seed: int = 0) -> Tensor:
+    """A pseudo-random 64-bit integer for every row that depends on what the row holds.
+
+    Equal rows get different numbers: the first, the second, ... of them each its own. So the numbers of a set of rows,
+    and the order that they bring the rows into, depend on the rows alone and not on how they were listed.
+
+    Args:
+        values: ``(N, width)`` in float64.
+        seed: another seed gives other numbers.
+
+    Returns:
+        ``int64`` of shape ``(N,)``.
+
+    Example:
+        >>> rows = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]).double()
+        >>> keys, shuffled = hash_content(rows), hash_content(rows[[1, 2, 0]])
+        >>> torch.equal(keys.sort().values, shuffled.sort().values), len(keys.unique())
+        (True, 3)
+    """
+    bits = (values + 0.0).contiguous().view(torch.int64)  # minus zero is zero
+    streams = hash_index(torch.arange(values.shape[1], device=values.device), seed)
+    content = hash_index(bits ^ streams).sum(1)
+    ordered, order = content.sort(stable=True)
+    first = torch.searchsorted(ordered, ordered)  # where the run of equal rows begins
+    occurrence = torch.arange(len(ordered), device=values.device) - first
+    keys = hash_index(ordered ^ hash_index(occurrence), seed)
+    return torch.empty_like(keys).index_copy(0, order, keys)
+
+
+def hashed_normal(keys: Tensor, size: int, seed: int = 0) -> Tensor:
+    """Standard normal noise for every row, the same on every process, in every batch and in every order.
+
+    Args:
+        keys: integers ``(N,)`` that tell rows apart: their global index, or its hash.
+        size: numbers for each row.
+        seed: another seed gives other noise.
+
+    Returns:
+        ``(N, size)`` in float64.
+
+    Example:
+        >>> noise = hashed_normal(torch.arange(100_000), 2)
+        >>> noise.mean(0).abs().max() < 0.02, (noise.std(0) - 1).abs().max() < 0.02
+        (tensor(True), tensor(True))
+    """
+    streams = hash_index(torch.arange(size, device=keys.device), seed)
+    bits = hash_index(hash_index(keys)[:, None] ^ streams)
+    uniform = (_shift(bits, 11).double() + 0.5) * 2.0**-53
+    return torch.special.ndtri(uniform)
+
+
+def _seed_offset(seed: int) -> int:
+    """What a seed adds to every row's number, as a signed 64-bit integer."""
+    mixed = (seed + 1) * (_FIRST ^ _SECOND) % 2**64
+    return mixed - 2**64 if mixed >= 2**63 else mixed
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Shift right and fill with zeros; torch's own shift repeats the sign."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)

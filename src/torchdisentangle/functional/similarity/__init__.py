@@ -1,0 +1,41 @@
+"""Information content and similarity of representation spaces."""
+
+from torchdisentangle.functional.similarity.bhattacharyya import (
+    bhattacharyya_coefficients,
+    bhattacharyya_distance,
+    continuity,
+    label_coefficients,
+    space_coefficients,
+)
+from torchdisentangle.functional.similarity.channels import (
+    channel_information,
+    joint_information,
+    normalized_mutual_information,
+    variation_of_information,
+)
+from torchdisentangle.functional.similarity.comparison import (
+    ChannelComparison,
+    compare_channels,
+    compare_posteriors,
+    compare_with_labels,
+)
+from torchdisentangle.functional.similarity.monte_carlo import SpaceSimilarity, space_information, space_similarity
+
+__all__ = [
+    "ChannelComparison",
+    "SpaceSimilarity",
+    "bhattacharyya_coefficients",
+    "bhattacharyya_distance",
+    "channel_information",
+    "compare_channels",
+    "compare_posteriors",
+    "compare_with_labels",
+    "continuity",
+    "joint_information",
+    "label_coefficients",
+    "normalized_mutual_information",
+    "space_coefficients",
+    "space_information",
+    "space_similarity",
+    "variation_of_information",
+]

@@ -1,0 +1,69 @@
+"""Scores of codes against known factors."""
+
+from torchdisentangle.functional.supervised.identifiability import (
+    canonical_correlations,
+    correlation_matrix,
+    linear_r2,
+    match_codes,
+    matched_correlation,
+)
+from torchdisentangle.functional.supervised.importance import (
+    completeness_per_factor,
+    dci_completeness,
+    dci_disentanglement,
+    disentanglement_per_code,
+)
+from torchdisentangle.functional.supervised.information import (
+    entropy,
+    expected_mutual_information,
+    joint_entropy,
+    mutual_information,
+    plug_in_bias,
+)
+from torchdisentangle.functional.supervised.information_gap import (
+    dci_mig,
+    jemmig,
+    modularity,
+    mutual_information_gap,
+    mutual_information_gap_sup,
+    normalized_jemmig,
+)
+from torchdisentangle.functional.supervised.intervention import (
+    interventional_robustness,
+    irs_score,
+)
+from torchdisentangle.functional.supervised.posterior_information import posterior_mutual_information
+from torchdisentangle.functional.supervised.predictability import (
+    one_vs_rest_auc,
+    predictability_gap,
+    squared_correlation,
+)
+
+__all__ = [
+    "canonical_correlations",
+    "completeness_per_factor",
+    "correlation_matrix",
+    "dci_completeness",
+    "dci_disentanglement",
+    "dci_mig",
+    "disentanglement_per_code",
+    "entropy",
+    "expected_mutual_information",
+    "interventional_robustness",
+    "irs_score",
+    "jemmig",
+    "joint_entropy",
+    "linear_r2",
+    "match_codes",
+    "matched_correlation",
+    "modularity",
+    "mutual_information",
+    "mutual_information_gap",
+    "mutual_information_gap_sup",
+    "normalized_jemmig",
+    "one_vs_rest_auc",
+    "plug_in_bias",
+    "posterior_mutual_information",
+    "predictability_gap",
+    "squared_correlation",
+]

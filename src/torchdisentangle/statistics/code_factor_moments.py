@@ -1,0 +1,74 @@
+"""Moments of codes and factors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.code_factor_state import CodeFactorState
+from torchdisentangle.statistics.groups import NUM_GROUPS, row_groups
+from torchdisentangle.statistics.moments import RowMoments
+
+
+class CodeFactorMoments(RowMoments, CodeFactorState):
+    """Mean and covariance of codes and factors side by side, for each of twenty groups of rows."""
+
+    configuration = "moments of codes and factors"
+
+    def __init__(self) -> None:
+        super().__init__(num_parts=2, num_groups=NUM_GROUPS)
+
+    def register(self, statistic: Statistic) -> None:
+        """Add the states."""
+        super().register(statistic)
+        statistic.add_sum("num_unnumbered", dtype=torch.int64)
+
+    def add_states_to(self, statistic: Statistic) -> None:
+        """Add the states, and have them merged."""
+        statistic.add_state_of(self)
+
+    def widths(self, statistic: Any) -> tuple[int, int] | None:
+        """How many codes and factors the rows so far had; ``None`` without rows."""
+        num_codes, num_factors = statistic.row_widths.tolist()
+        return (num_codes, num_factors) if statistic.num_rows.any() else None
+
+    def num_rows(self, statistic: Any) -> int:
+        """Number of rows."""
+        return int(statistic.num_rows.sum())
+
+    def add_codes(
+        self,
+        statistic: Any,
+        codes: Tensor,
+        factors: Tensor,
+        log_variance: Tensor | None = None,
+        index: Tensor | None = None,
+        kept: Tensor | None = None,
+    ) -> None:
+        """Add rows."""
+        groups = row_groups([codes, factors], index)
+        if kept is not None:
+            codes, factors, groups = codes[kept], factors[kept.to(factors.device)], groups[kept.to(groups.device)]
+        self.add(statistic, codes, factors, groups=groups)
+        statistic.accumulate(num_unnumbered=len(codes) if index is None else 0)
+
+    def group_sizes(self, statistic: Any) -> Tensor:
+        """Number of rows of each group, ``(20,)``."""
+        return statistic.num_rows
+
+    def without_groups(self, statistic: Any) -> Iterator[Any]:
+        """Copies of the statistic, each without one of the groups that has rows."""
+        present = statistic.num_rows > 0
+        counts, means, products = (x[present] for x in (statistic.num_rows, statistic.row_mean, statistic.row_products))
+        total = self.total(statistic)
+        rest = total.num_rows - counts
+        step, share = means - total.mean, (counts.double() / rest.clamp(min=1))[:, None]
+        scatter = step[:, :, None] * step[:, None, :] * (counts[:, None] * (1 + share))[..., None]
+        means, products = total.mean - share * step, total.products - products - scatter
+        for group in range(len(counts)):
+            one = slice(group, group + 1)
+            yield statistic.copy_with(num_rows=rest[one], row_mean=means[one], row_products=products[one])

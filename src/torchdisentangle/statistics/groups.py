@@ -1,0 +1,44 @@
+"""Groups of rows, each without which a score is computed again: what intervals are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from torchdisentangle.functional.row_hash import hash_content, hash_index
+
+NUM_GROUPS = 20
+
+
+def row_groups(columns: Sequence[Tensor], index: Tensor | None, seed: int = 0) -> Tensor:
+    """The group of every row: by its index, or without one by what it holds.
+
+    Args:
+        columns: of the rows, each ``(n, width)``.
+        index: global positions of the rows, ``(n,)`` integers.
+        seed: another seed makes other groups.
+
+    Returns:
+        ``(n,)`` integers from 0 to 19, on the device of the first column; the same for any split of the rows.
+
+    Example:
+        >>> row_groups([torch.zeros(4, 1)], torch.arange(4))
+        tensor([14, 19, 14,  6])
+    """
+    device = columns[0].device
+    if index is not None:
+        return groups_of_keys(hash_index(index.to(device), seed))
+    held = torch.cat([column.to(device, torch.float64) for column in columns], dim=1)
+    return groups_of_keys(hash_content(held, seed))
+
+
+def groups_of_keys(keys: Tensor) -> Tensor:
+    """The group of every row from its hash, ``(n,)`` integers from 0 to 19."""
+    return keys.remainder(NUM_GROUPS)
+
+
+def group_sizes(groups: Tensor) -> Tensor:
+    """Number of rows of each group, ``(20,)``."""
+    return torch.bincount(groups, minlength=NUM_GROUPS)

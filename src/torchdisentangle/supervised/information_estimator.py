@@ -1,0 +1,42 @@
+"""What an estimator of the information of codes about factors has to do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from torchdisentangle.statistics.code_factor_state import CodeFactorState
+
+
+class Information(NamedTuple):
+    """Information of ``d`` codes about ``F`` factors, in nats."""
+
+    mutual: Tensor
+    """Mutual information :math:`I(z_k; y_f)`, ``(d, F)``."""
+    factor_entropy: Tensor
+    """:math:`H(y_f)`, ``(F,)``; 0 for a factor with a single value."""
+    code_information: Tensor
+    """:math:`I(z_k; x)`, what a code knows about the data, ``(d,)``; for binned codes their entropy."""
+    joint_entropy: Tensor | None = None
+    """:math:`H(z_k, y_f)`, ``(d, F)``; only of binned codes."""
+
+    def of_factors(self, chosen: Tensor) -> Information:
+        """The same about some of the factors."""
+        joint = None if self.joint_entropy is None else self.joint_entropy[:, chosen]
+        return Information(self.mutual[:, chosen], self.factor_entropy[chosen], self.code_information, joint)
+
+
+class InformationEstimator(ABC):
+    """Base of estimators: what is kept of the rows, and how information is read from it.
+
+    An estimator holds settings and no data; the data are states of the score.
+    """
+
+    state: CodeFactorState
+    """What is kept of the rows."""
+
+    @abstractmethod
+    def information(self, score: Any) -> Information:
+        """Information about all factors, also those with a single value."""

@@ -1,0 +1,175 @@
+"""Any batch: where the data, the labels and the factors are, and what is said where they are not."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import jsonargparse
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from torchdisentangle.callbacks import DisentanglementCallback
+from torchdisentangle.evaluation import Context, DisentanglementEvaluation, Place, evaluate
+from torchdisentangle.evaluation.rows import Columns, take
+from torchdisentangle.models import VAE, as_latent_model
+
+IMAGES = torch.rand(12, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+SHAPE, SIZE = torch.arange(12) % 3, torch.arange(12) // 3
+FACTORS = torch.stack([SHAPE, SIZE], 1)
+
+
+class Named(NamedTuple):
+    image: Tensor
+    factors: Tensor
+
+
+BATCHES: dict[str, tuple[Any, Columns, Columns]] = {
+    "positions": ([IMAGES, FACTORS], 0, 1),
+    "the first": ((IMAGES, FACTORS), None, -1),
+    "keys": ({"image": IMAGES, "factors": FACTORS}, "image", "factors"),
+    "a key with a dot": ({"image.png": IMAGES, "meta.factors": FACTORS}, "image.png", "meta.factors"),
+    "dotted keys": ({"data": {"x": IMAGES}, "meta": {"factors": FACTORS}}, "data.x", "meta.factors"),
+    "dotted positions": ({"pair": [IMAGES, FACTORS]}, "pair.0", "pair.1"),
+    "attributes": (SimpleNamespace(x=IMAGES, meta=SimpleNamespace(y=FACTORS)), "x", "meta.y"),
+    "a named tuple": (Named(IMAGES, FACTORS), "image", "factors"),
+    "functions": ([{"x": IMAGES.flatten(1)}, FACTORS], lambda b: b[0]["x"].reshape(-1, 1, 4, 4), lambda b: b[1]),
+    "a dict of factors": ([IMAGES, {"shape": SHAPE, "size": SIZE[:, None]}], 0, 1),
+    "a list of keys": ({"image": IMAGES, "shape": SHAPE, "meta": {"size": SIZE}}, "image", ["shape", "meta.size"]),
+    "arrays": ([IMAGES.numpy(), FACTORS.numpy()], 0, 1),
+}
+
+
+@pytest.mark.parametrize("form", BATCHES)
+def test_where_tensors_may_be(form: str) -> None:
+    batch, images, factors = BATCHES[form]
+    assert torch.equal(take(batch, images), IMAGES)
+    assert torch.equal(take(batch, factors), FACTORS)
+
+
+def test_columns_of_several_types() -> None:
+    angle = torch.rand(12)
+    columns = take({"shape": SHAPE, "angle": angle}, ["shape", "angle"])
+    assert torch.equal(columns, torch.stack([SHAPE.float(), angle], 1))
+
+
+@pytest.mark.parametrize(
+    ("batch", "key", "message"),
+    [
+        ({"x": IMAGES}, "y", r"no tensor at 'y' \(a batch with keys \['x'\]\): set factors$"),
+        ({"x": IMAGES}, None, r"no tensor at None \(a batch with keys \['x'\]\): set factors"),
+        ([IMAGES], 1, r"no tensor at 1 \(a list of Tensor\): set factors"),
+        ([IMAGES, "names"], 1, r"no tensor at 1 \(a list of Tensor, str\)"),
+        ({"meta": {"a": IMAGES}}, "meta.b", "no tensor at 'meta.b'"),
+        ([{"image": IMAGES, "mask": SHAPE}], 0, r"no tensor at 0 \(a list of dict\)"),
+        (IMAGES, 1, "no tensor at 1"),
+        (IMAGES, "T", "no tensor at 'T'"),
+        ([torch.tensor(1.0)], 0, "factors=0 must give one row for each row of the batch, got a single number"),
+        ([IMAGES], lambda batch: batch["x"], r"the function factors= failed on a list of Tensor: TypeError"),
+        ([IMAGES], lambda batch: 3, "the function factors= must return a tensor, got int"),
+    ],
+)
+def test_what_is_not_there(batch: Any, key: Columns, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        take(batch, key, "factors")
+
+
+class Batches(list):
+    """A data loader of one batch."""
+
+
+@pytest.fixture
+def model() -> VAE:
+    torch.manual_seed(0)
+    return VAE(data_shape=(1, 4, 4), latent_dim=2, hidden=[8])
+
+
+@pytest.mark.parametrize("form", BATCHES)
+def test_scores_do_not_depend_on_the_batch(form: str, model: VAE) -> None:
+    batch, images, factors = BATCHES[form]
+    expected = evaluate(model, Batches([[IMAGES, FACTORS]]), [DisentanglementEvaluation(["mig", "dcimig"])])
+    evaluation = DisentanglementEvaluation(["mig", "dcimig"], factors=factors)
+    assert not isinstance(images, list)
+    report = evaluate(model, Batches([batch]), [evaluation], input_key=images)
+    assert report.scalars == expected.scalars
+
+
+def test_errors_name_the_argument_that_is_meant(model: VAE) -> None:
+    for evaluation, settings, meant in (
+        (DisentanglementEvaluation(["mig"]), {"input_key": "image"}, "set factors"),
+        (DisentanglementEvaluation(["mig"], factors="factors"), {"input_key": "x"}, "set input_key"),
+        ("elbo", {"input_key": "image", "num_classes": 3}, "set label_key"),
+    ):
+        with pytest.raises(TypeError, match=meant):
+            evaluate(model, Batches([{"image": IMAGES, "factors": FACTORS}]), [evaluation], **settings)  # type: ignore
+
+
+def test_integers_are_scaled_by_the_user(model: VAE) -> None:
+    """What 255 stands for is the model's matter, so nothing is scaled in silence."""
+    images = (255 * IMAGES).byte()
+    with pytest.raises(TypeError, match=r"VAE cannot encode data of dtype torch.uint8 .*input_key=lambda batch"):
+        evaluate(model, Batches([[images, FACTORS]]), ["elbo"])
+    report = evaluate(model, Batches([[images, FACTORS]]), ["elbo"], input_key=lambda batch: batch[0].float() / 255)
+    expected = evaluate(model, Batches([[images.float() / 255, FACTORS]]), ["elbo"])
+    assert report.scalars == expected.scalars
+
+    class Scaling(nn.Module):
+        latent_dim = 16
+
+        def encode(self, x: Tensor) -> Tensor:
+            assert x.dtype == torch.uint8
+            return x.flatten(1) / 255
+
+    evaluation = DisentanglementEvaluation(["mig"])
+    assert "disentanglement/mig" in evaluate(Scaling(), Batches([[images, FACTORS]]), [evaluation]).scalars
+
+
+def image_of(batch: Any) -> Tensor:
+    return batch["image"]
+
+
+def validate(model: VAE, callback: L.Callback) -> L.Trainer:
+    settings: dict[str, Any] = dict.fromkeys(
+        ["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False
+    )
+    trainer = L.Trainer(callbacks=[callback], accelerator="cpu", **settings)
+    rows = [{"image": image, "meta": {"factors": row}} for image, row in zip(IMAGES, FACTORS, strict=True)]
+    model.validation_step = lambda batch, batch_idx: None  # type: ignore
+    trainer.validate(model, DataLoader(rows, 4), verbose=False)  # type: ignore[arg-type]
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("images", "factors"), [("image", "meta.factors"), (image_of, lambda batch: batch["meta"]["factors"])]
+)
+def test_callbacks_take_all_keys(images: Any, factors: Any, model: VAE) -> None:
+    trainer = validate(model, DisentanglementCallback(["mig"], factors=factors, input_key=images, figures=False))
+    expected = evaluate(model, Batches([[IMAGES, FACTORS]]), [DisentanglementEvaluation(["mig"])])
+    logged = float(trainer.callback_metrics["val/disentanglement/mig"])
+    assert logged == pytest.approx(expected["disentanglement/mig"], rel=1e-6)  # logged in float32
+
+
+def test_command_lines_take_all_keys() -> None:
+    """LightningCLI builds callbacks from YAML by their type hints."""
+    parser = jsonargparse.ArgumentParser()
+    parser.add_class_arguments(DisentanglementCallback, "callback")
+
+    def built(*settings: str) -> DisentanglementCallback:
+        return parser.instantiate(parser.parse_args([f"--callback.{one}" for one in settings])).callback
+
+    callback = built("input_key=meta.image", "label_key=2", "factors=[shape, size]")
+    assert (callback.input_key, callback.label_key) == ("meta.image", 2)
+    assert callback.evaluation.factors == ["shape", "size"]
+    assert built("factors=0").evaluation.factors == 0
+    assert built().input_key is None
+
+
+def test_a_list_of_keys_names_the_factors(model: VAE) -> None:
+    batch = {"image": IMAGES, "shape": SHAPE, "meta": {"size": SIZE}}
+    evaluation = DisentanglementEvaluation(["mig"], factors=["shape", "meta.size"])
+    begun = evaluation.begin(as_latent_model(model), Place(), Context())
+    assert begun.evaluation.factor_names == ["shape", "size"]
+    assert "disentanglement/mig" in evaluate(model, Batches([batch]), [evaluation], input_key="image").scalars
