@@ -246,11 +246,15 @@ def _all_loaders(rank: int, world_size: int) -> dict[str, Any]:
     return found
 
 
+ONCE = pytest.mark.xdist_group("processes of the loaders")  # on one worker, which starts the processes once
+
+
 @pytest.fixture(scope="module")
 def found(run_processes: Callable[..., list[Any]]) -> dict[int, list[dict[str, Any]]]:
     return {size: run_processes(size, _all_loaders, size) for size in (2, 3)}
 
 
+@ONCE
 @pytest.mark.parametrize("world_size", [2, 3])
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.filterwarnings("ignore:.*the fingerprint has")
@@ -261,6 +265,7 @@ def test_batches_that_all_processes_read(found: Any, name: str, world_size: int)
         assert one[f"plain {name}"] == pytest.approx(expected, **EXACT, nan_ok=True)
 
 
+@ONCE
 @pytest.mark.parametrize("world_size", [2, 3])
 @pytest.mark.parametrize("name", DEALT)
 @pytest.mark.filterwarnings("ignore:.*the fingerprint has")
@@ -273,6 +278,7 @@ def test_items_that_a_sampler_deals_out(found: Any, name: str, world_size: int) 
         assert one[f"dealt {name}"] == pytest.approx(expected, **EXACT, nan_ok=True)
 
 
+@ONCE
 @pytest.mark.parametrize("world_size", [2, 3])
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_told_apart_is_refused(found: Any, name: str, world_size: int) -> None:
