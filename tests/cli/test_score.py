@@ -16,7 +16,8 @@ import torch
 import torchdisentangle
 from torchdisentangle import Report, supervised_metrics
 from torchdisentangle.cli import main
-from torchdisentangle.supervised import default_scores
+from torchdisentangle.cli.score import sentences
+from torchdisentangle.supervised import default_scores, registered_scores
 
 NAMES = ["size", "colour"]
 
@@ -289,6 +290,12 @@ def test_folder_with_report_figures_and_page(files: list[str], capsys: pytest.Ca
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)  # nothing outside of the page
     assert "Mutual information gap (MIG): is every factor in one code only?" in text
     assert "<b>" not in text
+
+
+def test_sentences_are_text_without_markup() -> None:
+    found = sentences(registered_scores())
+    assert set(found) == set(registered_scores())
+    assert not [sentence for sentence in found.values() if ":`" in sentence or "``" in sentence or "\\" in sentence]
 
 
 def test_csv_and_text(files: list[str], capsys: pytest.CaptureFixture) -> None:

@@ -13,7 +13,7 @@ from torchdisentangle.supervised.moment_score import MomentScore
 
 
 class LinearR2(MomentScore):
-    r"""Linear :math:`R^2`: the share of the factors' variance that a linear function of all codes explains.
+    r"""Linear R²: the share of the factors' variance that a linear function of all codes explains.
 
     .. math:: R^2 = \frac1F \sum_f \frac{\Sigma_{fz} \Sigma_{zz}^{+} \Sigma_{zf}}{\Sigma_{ff}}
 
