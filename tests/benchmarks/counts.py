@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -46,13 +47,15 @@ def double_loop(codes: Tensor, factors: Tensor) -> np.ndarray:
     return np.array([[mutual_info_score(y, b) for y in labels] for b in bins])
 
 
-def family(codes: Tensor, factors: Tensor, batch: int) -> np.ndarray:
-    """Two passes over batches: range, then counts, and all five scores."""
+def family(codes: Tensor, factors: Tensor, batch: int, intervals: bool) -> np.ndarray:
+    """Two passes over batches: range, then counts, in groups if there shall be intervals, and all five scores."""
     data_range = DataRange().to(codes.device)
     for part in codes.split(batch):
         data_range.update(part)
     scores = (MutualInformationMatrix, MutualInformationGap, MIGSup, DCIMIG, Modularity)
-    metrics = StatisticCollection([score(edges=data_range.compute()) for score in scores]).to(codes.device)
+    metrics = StatisticCollection([score(edges=data_range.compute(), intervals=intervals) for score in scores]).to(
+        codes.device
+    )
     for part, labels in zip(codes.split(batch), factors.split(batch), strict=True):
         metrics.update(part, labels)
     return metrics.compute()["MutualInformationMatrix"].cpu().numpy()
@@ -60,16 +63,17 @@ def family(codes: Tensor, factors: Tensor, batch: int) -> np.ndarray:
 
 def hard_counts(codes: Tensor, factors: Tensor, device: str) -> Iterator[str]:
     there = codes.to(device), factors.to(device)
-    family(there[0][:BATCH], there[1][:BATCH], BATCH)  # the first call of anything is slow
+    family(there[0][:BATCH], there[1][:BATCH], BATCH, True)  # the first call of anything is slow
     loop, expected = timed(lambda: double_loop(codes, factors))
     sizes = f"{len(codes):,} rows x {NUM_CODES} codes x {len(SIZES)} factors of {SIZES} values"
     yield f"Five scores from the counts of {sizes}, 20 bins\n"
     yield "| | seconds | ratio | largest difference (nats) |\n|---|---|---|---|"
     yield f"| scikit-learn in a double loop, the matrix alone | {loop:.2f} | 1 | |"
-    for batch in (len(codes), BATCH):
-        own, matrix = timed(partial(family, *there, batch), device)
+    for intervals, batch in product((False, True), (len(codes), BATCH)):
+        own, matrix = timed(partial(family, *there, batch, intervals), device)
         difference = np.abs(matrix - expected).max()
-        yield f"| all five, batches of {batch:,} | {own:.2f} | {loop / own:.0f} | {difference:.0e} |"
+        name = f"all five, batches of {batch:,}{', counts for intervals' if intervals else ''}"
+        yield f"| {name} | {own:.2f} | {loop / own:.0f} | {difference:.0e} |"
     yield ""
 
 
