@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torchdisentangle.datasets.download import RemoteFile, download_file
 from torchdisentangle.datasets.stored import StoredFactorDataset, grid_of_labels, read_npz
+
+FILE = RemoteFile(
+    (
+        "https://raw.githubusercontent.com/google-deepmind/dsprites-dataset/master/"
+        "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
+    ),
+    md5="7da33b31b13a06f4b04a70402ce90c2e",
+)
 
 
 class DSprites(StoredFactorDataset):
@@ -18,9 +27,11 @@ class DSprites(StoredFactorDataset):
 
     Args:
         path: of the file, with arrays ``imgs`` (N, 64, 64), 0 or 1, and ``latents_classes`` (N, 6), colour first.
+        download: download the file (27 MB) to ``path``, unless it is there.
 
     Raises:
         ValueError: if the file is not of this form.
+        ConnectionError: if it cannot be downloaded.
 
     Reference:
         Matthey et al., *dSprites: Disentanglement testing Sprites dataset*, 2017.
@@ -33,7 +44,9 @@ class DSprites(StoredFactorDataset):
 
     factor_names = ("shape", "scale", "orientation", "x", "y")
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, download: bool = False) -> None:
+        if download:
+            download_file(FILE, Path(path))
         images, classes = read_npz(path, "imgs", "latents_classes")
         (colours, *sizes), order = grid_of_labels(classes)
         if colours != 1:

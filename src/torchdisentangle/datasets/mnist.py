@@ -10,10 +10,32 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from torchdisentangle.datasets.download import RemoteFile, download_file, download_members
 from torchdisentangle.datasets.stored import array_after_header, read_unzipped
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 SUBSETS = ("digits", "letters", "balanced", "byclass", "bymerge", "mnist")
+
+MNIST_SERVERS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+MNIST_FILES = {
+    name: RemoteFile(tuple(f"{server}{name}-ubyte.gz" for server in MNIST_SERVERS), md5)
+    for name, md5 in {
+        "train-images-idx3": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1": "ec29112dd5afa0611ce80d1b7f02629c",
+    }.items()
+}
+EMNIST_ARCHIVE = RemoteFile(
+    (
+        "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",
+        "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/gzip.zip",
+    ),
+    md5="58c8d27c78d21e728a6bc7b3cc06412e",
+)
 
 
 class MNIST(Dataset[tuple[Tensor, Tensor]]):
@@ -26,9 +48,11 @@ class MNIST(Dataset[tuple[Tensor, Tensor]]):
         path: of the folder with ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and, for the test data,
             ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``.
         split: ``"train"`` (60,000 images) or ``"test"`` (10,000).
+        download: download the files of the split (up to 10 MB) to the folder, unless they are there.
 
     Raises:
         ValueError: for an unknown split, or if a file is missing, is not of this form, or not all images have a label.
+        ConnectionError: if a file cannot be downloaded.
 
     Reference:
         LeCun, Bottou, Bengio & Haffner, *Gradient-Based Learning Applied to Document Recognition*, Proceedings of the
@@ -41,9 +65,12 @@ class MNIST(Dataset[tuple[Tensor, Tensor]]):
         (torch.Size([1, 28, 28]), tensor(5))
     """
 
-    def __init__(self, path: str | Path, split: Literal["train", "test"] = "train") -> None:
+    def __init__(self, path: str | Path, split: Literal["train", "test"] = "train", *, download: bool = False) -> None:
         check_split(split)
-        self.images, self.labels = read_labelled(path, "train" if split == "train" else "t10k")
+        prefix = "train" if split == "train" else "t10k"
+        if download:
+            _download_mnist(Path(path), prefix)
+        self.images, self.labels = read_labelled(path, prefix)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,6 +90,8 @@ class EMNIST(MNIST):
         split: ``"train"`` or ``"test"``.
         subset: ``"digits"`` (10 classes of equal size, 240,000 and 40,000 images), ``"letters"`` (26 classes),
             ``"balanced"`` (47), ``"byclass"`` (62), ``"bymerge"`` (47) or ``"mnist"`` (10).
+        download: download the archive of all subsets (540 MB) and unpack it into the folder, unless the files are
+            there.
 
     Raises:
         ValueError: for an unknown split or subset, and as :class:`MNIST`.
@@ -76,11 +105,21 @@ class EMNIST(MNIST):
         torch.Size([1, 28, 28])
     """
 
-    def __init__(self, path: str | Path, split: Literal["train", "test"] = "train", subset: str = "digits") -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        split: Literal["train", "test"] = "train",
+        subset: str = "digits",
+        *,
+        download: bool = False,
+    ) -> None:
         check_split(split)
         if subset not in SUBSETS:
             raise ValueError(f"subset must be one of {SUBSETS}, got {subset!r}")
-        images, labels = read_labelled(path, f"emnist-{subset}-{split}")
+        prefix = f"emnist-{subset}-{split}"
+        if download and not (_found(path, f"{prefix}-images", "idx3") and _found(path, f"{prefix}-labels", "idx1")):
+            download_members(EMNIST_ARCHIVE, Path(path), _emnist)
+        images, labels = read_labelled(path, prefix)
         self.images, self.labels = images.mT, labels - 1 if subset == "letters" else labels
 
 
@@ -138,9 +177,26 @@ def check_split(split: str) -> None:
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
 
 
+def _download_mnist(folder: Path, prefix: str) -> None:
+    for name, file in MNIST_FILES.items():
+        stored, kind = name.rsplit("-", 1)
+        if stored.startswith(prefix) and not _found(folder, stored, kind):
+            download_file(file, folder / file.name)
+
+
+def _emnist(member: str) -> str | None:
+    """The name of a file of EMNIST from its path in the archive."""
+    name = member.rpartition("/")[2]
+    return name if name.startswith("emnist-") and name.endswith("-ubyte.gz") else None
+
+
 def _find(path: str | Path, name: str, kind: str) -> Path:
-    pattern = f"{name}[-.]{kind}-ubyte"  # some copies have a dot before the kind
-    found = sorted([*Path(path).glob(pattern), *Path(path).glob(pattern + ".gz")])
+    found = _found(path, name, kind)
     if not found:
         raise ValueError(f"no file {name}-{kind}-ubyte or {name}-{kind}-ubyte.gz in {path}")
     return found[0]
+
+
+def _found(path: str | Path, name: str, kind: str) -> list[Path]:
+    pattern = f"{name}[-.]{kind}-ubyte"  # some copies have a dot before the kind
+    return sorted([*Path(path).glob(pattern), *Path(path).glob(pattern + ".gz")])

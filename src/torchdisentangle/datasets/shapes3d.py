@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from torchdisentangle.datasets.download import RemoteFile, download_file
 from torchdisentangle.datasets.stored import StoredFactorDataset, grid_of_labels
 
+FILE = RemoteFile(("https://storage.googleapis.com/3d-shapes/3dshapes.h5",), md5="099a2078d58cec4daad0702c55d06868")
 _LARGEST = 2**33  # bytes; the images take 6 GB
 
 
@@ -23,10 +25,12 @@ class Shapes3D(StoredFactorDataset):
         path: of the file, with data sets ``images`` (N, 64, 64, 3) and ``labels`` (N, 6).
         in_memory: read all images at once (6 GB) instead of each when it is asked for. Random access to the
             compressed file is slow. Either way the data set can be used by several worker processes.
+        download: download the file (255 MB) to ``path``, unless it is there.
 
     Raises:
         ImportError: if h5py is not installed.
         ValueError: if the file is not of this form.
+        ConnectionError: if it cannot be downloaded.
 
     Reference:
         Burgess and Kim, *3D Shapes Dataset*, 2018.
@@ -39,7 +43,9 @@ class Shapes3D(StoredFactorDataset):
 
     factor_names = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
 
-    def __init__(self, path: str | Path, *, in_memory: bool = False) -> None:
+    def __init__(self, path: str | Path, *, in_memory: bool = False, download: bool = False) -> None:
+        if download:
+            download_file(FILE, Path(path))
         images = _H5Images(path)
         sizes, order = grid_of_labels(images.labels())
         super().__init__(images.all() if in_memory else images, sizes, order)

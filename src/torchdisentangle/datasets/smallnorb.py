@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from torchdisentangle.datasets.download import RemoteFile, download_file
 from torchdisentangle.datasets.stored import (
     StoredFactorDataset,
     array_after_header,
@@ -21,6 +22,17 @@ MATRIX_TYPES = {
     0x1E3D4C54: "<i4",
     0x1E3D4C55: "u1",
     0x1E3D4C56: "<i2",
+}
+FILES = {
+    name: RemoteFile((f"https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/smallnorb-5x{name}.mat.gz",), md5)
+    for name, md5 in {
+        "46789x9x18x6x2x96x96-training-dat": "66054832f9accfe74a0f4c36a75bc0a2",
+        "46789x9x18x6x2x96x96-training-cat": "23c8b86101fbf0904a000b43d3ed2fd9",
+        "46789x9x18x6x2x96x96-training-info": "51dee1210a742582ff607dfd94e332e3",
+        "01235x9x18x6x2x96x96-testing-dat": "e4ad715691ed5a3a5f138751a4ceb071",
+        "01235x9x18x6x2x96x96-testing-cat": "5aa791cd7e6016cf957ce9bdb93b8603",
+        "01235x9x18x6x2x96x96-testing-info": "a9454f3864d7fd4bb3ea7fc3eb84924e",
+    }.items()
 }
 SPLITS = {"train": ("training",), "test": ("testing",), "all": ("training", "testing")}
 
@@ -37,9 +49,11 @@ class SmallNORB(StoredFactorDataset):
         split: the 24,300 images of ``"train"``, the 24,300 of ``"test"``, which are of other instances, or ``"all"``.
         camera: which of the two cameras, 0 (left) or 1 (right).
         image_size: height and width that the images are brought to; stored are 96.
+        download: download the files of the split (up to 250 MB) to the folder, unless they are there.
 
     Raises:
         ValueError: if an argument is not one of these, or a file is missing or not of this form.
+        ConnectionError: if a file cannot be downloaded.
 
     Reference:
         LeCun, Huang and Bottou, *Learning Methods for Generic Object Recognition with Invariance to Pose and
@@ -60,6 +74,7 @@ class SmallNORB(StoredFactorDataset):
         split: Literal["train", "test", "all"] = "all",
         camera: int = 0,
         image_size: int = 64,
+        download: bool = False,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"split must be one of {sorted(SPLITS)}, got {split!r}")
@@ -67,6 +82,8 @@ class SmallNORB(StoredFactorDataset):
             raise ValueError(f"camera must be 0 (left) or 1 (right), got {camera}")
         images, labels = [], []
         for part in SPLITS[split]:
+            if download:
+                _download(Path(path), part)
             pairs, category, info = (read_matrix(_find(path, part, kind)) for kind in ("dat", "cat", "info"))
             if pairs.ndim != 4 or pairs.shape[1] != 2 or info.shape[1:] != (4,):
                 raise ValueError(f"want images (N, 2, H, W) and info (N, 4), got {pairs.shape} and {info.shape}")
@@ -105,9 +122,20 @@ def read_matrix(path: str | Path) -> np.ndarray:
     return array_after_header(path, data, start, shape, np.dtype(MATRIX_TYPES[int(header[0])]))
 
 
+def _download(folder: Path, part: str) -> None:
+    for name, file in FILES.items():
+        _, stored, kind = name.split("-")
+        if stored == part and not _found(folder, part, kind):
+            download_file(file, folder / file.name)
+
+
 def _find(path: str | Path, part: str, kind: str) -> Path:
-    pattern = f"smallnorb-*-{part}-{kind}.mat"
-    found = sorted([*Path(path).glob(pattern), *Path(path).glob(pattern + ".gz")])
+    found = _found(path, part, kind)
     if not found:
-        raise ValueError(f"no file {pattern} or {pattern}.gz in {path}")
+        raise ValueError(f"no file smallnorb-*-{part}-{kind}.mat or smallnorb-*-{part}-{kind}.mat.gz in {path}")
     return found[0]
+
+
+def _found(path: str | Path, part: str, kind: str) -> list[Path]:
+    pattern = f"smallnorb-*-{part}-{kind}.mat"
+    return sorted([*Path(path).glob(pattern), *Path(path).glob(pattern + ".gz")])
