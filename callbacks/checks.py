@@ -11,8 +11,6 @@ import lightning as L
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.callbacks.monitors import Monitor
-
 _SHARDED = {"FSDPStrategy", "XLAFSDPStrategy", "ModelParallelStrategy"}
 
 
@@ -54,30 +52,19 @@ def quieten_advice(trainer: L.Trainer, key: str) -> None:
         warnings.filterwarnings("ignore", message=rf".*recommended to use `self\.log\('{key}/")
 
 
-def warn_of_silence(trainer: L.Trainer, name: str, every_n_epochs: int, monitors: Sequence[Monitor]) -> None:
-    """Warn if a fit will log nothing.
+def warn_of_silence(trainer: L.Trainer, name: str) -> None:
+    """Warn if a fit will log nothing, for want of validation data.
 
     Args:
         trainer: the trainer.
         name: of the callback.
-        every_n_epochs: how often it evaluates.
-        monitors: of its values.
     """
-    last, validated = trainer.max_epochs, trainer.check_val_every_n_epoch
     if not trainer.enable_validation:
         rank_zero_warn(
-            f"{name} evaluates in validation epochs, but this trainer has none, so it logs nothing: give it validation "
+            f"{name} evaluates on validation data, but this trainer has none, so it logs nothing: give it validation "
             "data, a validation_step, and limit_val_batches above 0",
             UserWarning,
         )
-    elif last is not None and last >= 0 and validated is not None:
-        epochs = [epoch for epoch in range(trainer.current_epoch, last) if (epoch + 1) % validated == 0]
-        due = [(epoch + 1) % every_n_epochs == 0 or any(one.looks(epoch) for one in monitors) for epoch in epochs]
-        if not any(due):
-            rank_zero_warn(
-                f"{name} logs nothing: with every_n_epochs={every_n_epochs}, no validation of this fit is due",
-                UserWarning,
-            )
 
 
 @contextmanager

@@ -8,11 +8,13 @@ from typing import Literal
 import lightning as L
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torchmetrics import Metric
+from typing_extensions import Unpack
 
 from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
+from torchdisentangle.callbacks.settings import CallbackSettings
 from torchdisentangle.evaluation import DisentanglementEvaluation, Evaluation
-from torchdisentangle.evaluation.rows import Columns, Key
+from torchdisentangle.evaluation.rows import Columns
 from torchdisentangle.supervised import default_scores
 
 
@@ -52,16 +54,7 @@ class DisentanglementCallback(EvaluationCallback):
         intervals: whether to log the ends of 95 % confidence intervals too, as ``<key>_low`` and ``<key>_high``:
             ``True`` those of counts and moments, at up to three times their cost; ``"all"`` also those of scores
             that are computed from rows, each twenty times.
-        prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
-            of one family need different ones.
-        every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
-        figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
-        dataloader_idx: which validation data loader to use where there are several.
-        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
-            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
-        label_key: where the labels are in a batch, likewise.
-        latent_dim: number of latents, if the model does not tell.
-        num_classes: number of classes of a conditional model, if it does not tell.
+        settings: of :class:`EvaluationCallback`, such as ``every_n_epochs`` and ``input_key``.
 
     Raises:
         MisconfigurationException: for wrong settings, and before training if the model cannot encode.
@@ -84,15 +77,7 @@ class DisentanglementCallback(EvaluationCallback):
         sampler_rows: int = 4096,
         seed: int = 0,
         intervals: bool | Literal["all"] = False,
-        *,
-        prefix: str | None = None,
-        every_n_epochs: int = 1,
-        figures: bool | int = True,
-        dataloader_idx: int = 0,
-        input_key: Key = None,
-        label_key: Key = 1,
-        latent_dim: int | None = None,
-        num_classes: int | None = None,
+        **settings: Unpack[CallbackSettings],
     ) -> None:
         if slow_every is not None and slow_every < 1:
             raise MisconfigurationException(f"slow_every must be at least 1, got {slow_every}")
@@ -111,17 +96,7 @@ class DisentanglementCallback(EvaluationCallback):
                 seed,
                 intervals,
             )
-        super().__init__(
-            evaluation,
-            prefix=prefix,
-            every_n_epochs=every_n_epochs,
-            figures=figures,
-            dataloader_idx=dataloader_idx,
-            input_key=input_key,
-            label_key=label_key,
-            latent_dim=latent_dim,
-            num_classes=num_classes,
-        )
+        super().__init__(evaluation, **settings)
 
     def evaluation_now(self, trainer: L.Trainer, evaluation: Evaluation) -> Evaluation:
         """Without the slow scores where they are not due."""

@@ -1,12 +1,10 @@
-"""What all callbacks have in common: when they evaluate, on which model, and how the report is logged.
-
-Long because it holds every hook of a trainer that an evaluation needs, in the order in which a trainer calls them.
-"""
+"""What all callbacks have in common: the model that they evaluate, and how the report is logged."""
 
 from __future__ import annotations
 
 import warnings
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -15,21 +13,23 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.callbacks import checks
+from torchdisentangle.callbacks.between import log_between
 from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.figures import log_figures
+from torchdisentangle.callbacks.hooks import EvaluationHooks, evaluation_callbacks
 from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
-from torchdisentangle.callbacks.namespaces import Callback
+from torchdisentangle.callbacks.schedule import Schedule
 from torchdisentangle.callbacks.watch import Watch, agreeing, loader_of, on_any, place_of
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.evaluation.sharded import check_unsharded
 from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.models.adapters import as_latent_model
-from torchdisentangle.settings import described
+from torchdisentangle.settings import described, unknown_setting
 
 
-class EvaluationCallback(Callback):
+class EvaluationCallback(EvaluationHooks):
     """Runs an evaluation in every validation or test epoch, and logs its report.
 
     Before training, the model is checked and rehearsed: errors are raised. After that an error never ends a training:
@@ -44,8 +44,13 @@ class EvaluationCallback(Callback):
         evaluation: what to evaluate.
         prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
             of one family need different ones.
-        every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
+        every_n_epochs: evaluate in each of so many validation epochs of a fit, and in the last. A fit that ends
+            elsewhere, by early stopping or its number of steps, is evaluated once more at its end. Validate and test
+            always evaluate.
+        every_n_steps: evaluate also after so many optimizer steps, between two batches, with the weights that train.
+        at_start: evaluate also before the first step.
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
+        log_seconds: log ``seconds``, the time that the evaluation took on the first process, without encoding the rows.
         dataloader_idx: which validation data loader to use where there are several.
         input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
             function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
@@ -70,20 +75,27 @@ class EvaluationCallback(Callback):
         *,
         prefix: str | None = None,
         every_n_epochs: int = 1,
+        every_n_steps: int | None = None,
+        at_start: bool = False,
         figures: bool | int = True,
+        log_seconds: bool = False,
         dataloader_idx: int = 0,
         input_key: Key = None,
         label_key: Key = 1,
         latent_dim: int | None = None,
         num_classes: int | None = None,
+        **unknown: Any,
     ) -> None:
         super().__init__()
-        if every_n_epochs < 1:
-            raise MisconfigurationException(f"every_n_epochs must be at least 1, got {every_n_epochs}")
+        for name in unknown:
+            raise unknown_setting(type(self), name)
+        self.schedule = Schedule(every_n_epochs, every_n_steps, at_start)
+        self.schedule.check()
         if int(figures) < 0:
             raise MisconfigurationException(f"figures must be a bool or a positive number, got {figures}")
         self.evaluation = evaluation
-        self.prefix, self.every_n_epochs, self.figures = prefix, every_n_epochs, figures
+        self.every_n_epochs, self.every_n_steps, self.at_start = self.schedule
+        self.prefix, self.figures, self.log_seconds = prefix, figures, log_seconds
         self.dataloader_idx, self.input_key, self.label_key = dataloader_idx, input_key, label_key
         self.latent_dim, self.num_classes = latent_dim, num_classes
         self.num_evaluations = 0
@@ -92,6 +104,7 @@ class EvaluationCallback(Callback):
         self._settled: Evaluation | None = None
         self._trainer: Any = None
         self._logged = Logged()
+        self.last_step: int | None = None  # of the last evaluation
 
     @property
     def family(self) -> str:
@@ -147,70 +160,29 @@ class EvaluationCallback(Callback):
     def forget(self) -> None:
         """Forget earlier runs."""
         self.num_evaluations, self._settled, self._logged = 0, None, Logged(self.later)
+        self.last_step = None
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._attach(trainer, pl_module)
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        checks.warn_of_silence(trainer, type(self).__name__, self.every_n_epochs, self._monitors(trainer))
-        if trainer.enable_validation and trainer.val_dataloaders is not None:
-            self._check_loader(trainer, pl_module)
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn == "validate":
-            self._attach(trainer, pl_module)
-
-    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._attach(trainer, pl_module)
-
-    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        callbacks = evaluation_callbacks(trainer)
-        if self is callbacks[0]:
-            Watch.begin(trainer, [] if trainer.sanity_checking else [one for one in callbacks if one.due(trainer)])
-        if trainer.sanity_checking or trainer.state.fn != "fit":
-            self._check_loader(trainer, pl_module)
+    def prepare(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forget the values of the last evaluation, and make choices that depend on the machine."""
         self._logged.forget(trainer.callback_metrics)
         agreeing(trainer)
         if self in Watch.of(trainer).callbacks and self._settled is None:
             self._settle(trainer, pl_module)
 
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        # the only hook in which the weights are the averaged ones, whatever the order of an averaging callback
-        if trainer.sanity_checking:
-            if batch_idx == 0 and dataloader_idx == self.dataloader_idx and self.adapted.ready:
-                self._rehearse_batch(trainer, pl_module, batch)
-        elif self is evaluation_callbacks(trainer)[0]:
-            Watch.of(trainer).advance(trainer, pl_module, batch, dataloader_idx)
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        watch = Watch.of(trainer)
-        if self not in watch.callbacks:
-            return
-        place = agreeing(trainer)
+    def conclude(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Finish the evaluation, together with all processes, and log its report."""
+        watch, place = Watch.of(trainer), agreeing(trainer)
         watch.advance(trainer, pl_module)  # a process that had no batch starts here
         report = watch.finish(self, place)
+        self.last_step = trainer.global_step
         if on_any(place, report is None) or report is None:
             rank_zero_warn(f"{type(self).__name__} has no values for epoch {trainer.current_epoch}", UserWarning)
             stand_in(self._logged.metrics, self._monitors(trainer), pl_module.device)
             return
+        if self.log_seconds:
+            report = replace(report, scalars={**report.scalars, "seconds": watch.seconds[self]})
         self._log(trainer, pl_module, report)
         self.num_evaluations += trainer.state.fn == "fit"
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._logged.warn_of_others(trainer.callback_metrics)
-
-    on_test_epoch_start = on_validation_epoch_start
-    on_test_batch_end = on_validation_batch_end
-    on_test_epoch_end = on_validation_epoch_end
-    on_test_end = on_validation_end
 
     @property
     def state_key(self) -> str:
@@ -227,8 +199,7 @@ class EvaluationCallback(Callback):
 
     def due(self, trainer: L.Trainer) -> bool:
         """Whether to evaluate in this epoch."""
-        scheduled = trainer.state.fn != "fit" or (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        return scheduled or any(monitor.looks(trainer.current_epoch) for monitor in self._monitors(trainer))
+        return self.schedule.due_in_epoch(trainer, self._monitors(trainer))
 
     def figures_due(self, trainer: L.Trainer) -> bool:
         """Whether to draw figures in this epoch."""
@@ -241,7 +212,7 @@ class EvaluationCallback(Callback):
     def __repr__(self) -> str:
         return described(self)
 
-    def _attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def attach(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
         checks.quieten_advice(trainer, key)
         others = [one for one in evaluation_callbacks(trainer) if one is not self]
@@ -254,20 +225,24 @@ class EvaluationCallback(Callback):
                 with undisturbed(pl_module, rehearsal=True):
                     self.evaluation.rehearse(self._model, place_of(trainer))
 
-    def _rehearse_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
+    def rehearse_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         place = place_of(trainer)
         with misconfiguration(self), undisturbed(pl_module, rehearsal=True):
             context = Context(self.loader(trainer), figures=False)
             one = self.evaluation.begin(self.adapted, place.alone, context)
             Session(self.adapted, place, context.loader, [one], self.input_key, self.label_key).rehearse(batch)
 
-    def _check_loader(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def check_loader(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse a data loader whose rows several processes could not tell apart."""
         place = place_of(trainer)
         with misconfiguration(self), undisturbed(pl_module):
             loader = self.loader(trainer)
             if self.adapted.ready and not self.evaluation.begin(self.adapted, place.alone, Context(loader)).done:
                 RowPositions(loader, place.rank, place.world_size)
+
+    def compare(self, trainer: L.Trainer) -> None:
+        """Warn if the trainer has logged other values than these."""
+        self._logged.warn_of_others(trainer.callback_metrics)
 
     def _monitors(self, trainer: L.Trainer) -> list[Monitor]:
         return monitors_of(trainer, f"{self.stage(trainer)}/{self.family}/")
@@ -284,7 +259,14 @@ class EvaluationCallback(Callback):
 
     def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, report: Report) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
-        self._logged.values(pl_module, key, report.to_log(), taken=getattr(trainer, "_results", None) or ())
+        in_epoch = trainer.validating or trainer.testing
+        values = self._logged.take(
+            key, report.to_log(), (getattr(trainer, "_results", None) if in_epoch else None) or ()
+        )
+        if in_epoch:
+            pl_module.log_dict(values, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes
+        else:
+            log_between(trainer, values)
         missing = [one for one in self._monitors(trainer) if self._logged.lacks(one.key)]
         stand_in(self._logged.metrics, missing, pl_module.device)
         self.report = report.kept()
@@ -296,9 +278,3 @@ class EvaluationCallback(Callback):
             rank_zero_warn(f"{type(self).__name__} logs nothing: no rows came from its data loader", UserWarning)
         if self.figures_due(trainer) and trainer.is_global_zero:
             log_figures(trainer, key, report.figures)
-
-
-def evaluation_callbacks(trainer: L.Trainer) -> list[EvaluationCallback]:
-    """The evaluation callbacks of a trainer, in order."""
-    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return [one for one in callbacks if isinstance(one, EvaluationCallback)]

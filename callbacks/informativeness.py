@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing_extensions import Unpack
+
 from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
+from torchdisentangle.callbacks.settings import CallbackSettings
 from torchdisentangle.evaluation import InformativenessEvaluation
-from torchdisentangle.evaluation.rows import Key
 
 
 class InformativenessCallback(EvaluationCallback):
@@ -46,16 +48,7 @@ class InformativenessCallback(EvaluationCallback):
         num_bins: how many there are.
         standard_errors: log ``<key>_standard_error`` beside ``information`` and ``wsepin``.
         seed: of the choice of rows and latents.
-        prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
-            of one family need different ones.
-        every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
-        figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
-        dataloader_idx: which validation data loader to use where there are several.
-        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
-            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
-        label_key: where the labels are in a batch, likewise.
-        latent_dim: number of latents, if the model does not tell.
-        num_classes: number of classes of a conditional model, if it does not tell.
+        settings: of :class:`EvaluationCallback`, such as ``every_n_epochs`` and ``input_key``.
 
     Raises:
         MisconfigurationException: for wrong settings, and before training if the model has no posterior.
@@ -76,28 +69,10 @@ class InformativenessCallback(EvaluationCallback):
         num_bins: int = 100,
         standard_errors: bool = False,
         seed: int = 0,
-        *,
-        prefix: str | None = None,
-        every_n_epochs: int = 1,
-        figures: bool | int = True,
-        dataloader_idx: int = 0,
-        input_key: Key = None,
-        label_key: Key = 1,
-        latent_dim: int | None = None,
-        num_classes: int | None = None,
+        **settings: Unpack[CallbackSettings],
     ) -> None:
         with misconfiguration():
             evaluation = InformativenessEvaluation(
                 num_queries, top_k, threshold, max_rows, edges, num_bins, standard_errors, seed
             )
-        super().__init__(
-            evaluation,
-            prefix=prefix,
-            every_n_epochs=every_n_epochs,
-            figures=figures,
-            dataloader_idx=dataloader_idx,
-            input_key=input_key,
-            label_key=label_key,
-            latent_dim=latent_dim,
-            num_classes=num_classes,
-        )
+        super().__init__(evaluation, **settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import lightning as L
 import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
@@ -36,13 +35,10 @@ class Logged:
         for key in self._keys:
             metrics.pop(key, None)
 
-    def values(
-        self, pl_module: L.LightningModule, prefix: str, scalars: Mapping[str, float], taken: Iterable[str] = ()
-    ) -> None:
-        """Log the values that are finite in float32, which loggers hold, and the number of those that are infinite.
+    def take(self, prefix: str, scalars: Mapping[str, float], taken: Iterable[str] = ()) -> dict[str, Tensor]:
+        """The values to log: those that are finite in float32, which loggers hold, and the number of infinite ones.
 
         Args:
-            pl_module: the module to log through.
             prefix: first part of the keys.
             scalars: the values by name.
             taken: what Lightning holds in this epoch, as ``<hook>.<key>``.
@@ -54,7 +50,7 @@ class Logged:
             self.current[f"{prefix}/num_unlogged"] = torch.tensor(float(infinite))
         self._keys |= {*values, *self.current, *(f"{prefix}/{name}" for name in self.later)}
         self._warn(self.current.keys() & {name.partition(".")[2] for name in taken})
-        pl_module.log_dict(self.current, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes
+        return self.current
 
     def lacks(self, key: str) -> bool:
         """Whether a key that has had a value, even one that was not finite, has none in this epoch."""

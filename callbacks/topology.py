@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
+from torchdisentangle.callbacks.settings import UnscheduledSettings
 from torchdisentangle.evaluation import TopologyEvaluation
-from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.functional.topology.witness import import_gudhi
 
 
@@ -37,16 +38,8 @@ class ManifoldTopologyCallback(EvaluationCallback):
             data.
         num_threads: threads over draws.
         seed: of latents and landmarks.
-        prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
-            of one family need different ones.
-        every_n_epochs: how often to evaluate in a fit (validate and test always evaluate).
-        figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
-        dataloader_idx: which validation data loader to use where there are several.
-        input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
-            function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
-        label_key: where the labels are in a batch, likewise.
-        latent_dim: number of latents, if the model does not tell.
-        num_classes: number of classes of a conditional model, if it does not tell.
+        every_n_epochs: how often to evaluate in a fit.
+        settings: of :class:`EvaluationCallback`, such as ``prefix`` and ``every_n_steps``.
 
     Raises:
         ImportError: without gudhi and scikit-learn (extra ``topology``).
@@ -71,14 +64,8 @@ class ManifoldTopologyCallback(EvaluationCallback):
         num_threads: int = 2,
         seed: int = 0,
         *,
-        prefix: str | None = None,
         every_n_epochs: int = 10,
-        figures: bool | int = True,
-        dataloader_idx: int = 0,
-        input_key: Key = None,
-        label_key: Key = 1,
-        latent_dim: int | None = None,
-        num_classes: int | None = None,
+        **settings: Unpack[UnscheduledSettings],
     ) -> None:
         import_gudhi()
         with misconfiguration():
@@ -94,14 +81,4 @@ class ManifoldTopologyCallback(EvaluationCallback):
                 num_threads,
                 seed,
             )
-        super().__init__(
-            evaluation,
-            prefix=prefix,
-            every_n_epochs=every_n_epochs,
-            figures=figures,
-            dataloader_idx=dataloader_idx,
-            input_key=input_key,
-            label_key=label_key,
-            latent_dim=latent_dim,
-            num_classes=num_classes,
-        )
+        super().__init__(evaluation, every_n_epochs=every_n_epochs, **settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from dataclasses import replace
 from typing import Any, Protocol
@@ -59,6 +60,7 @@ class Watch:
         self.callbacks = callbacks
         self.passes: dict[Watching, Pass] = {}
         self.errors: dict[Watching, Exception] = {}
+        self.seconds: dict[Watching, float] = {}
         self.sessions: list[Session] = []
         self._dataloader_idx: dict[Session, int] = {}
         self._begun = False
@@ -94,6 +96,10 @@ class Watch:
             for session in reading:
                 session.feed(batch)
 
+    def reads(self, idx: int) -> bool:
+        """Whether any pass still wants batches of a data loader."""
+        return any(session.active for session in self.sessions if self._dataloader_idx[session] == idx)
+
     def finish(self, callback: Watching, place: Place) -> Report | None:
         """The report of a callback's evaluation; ``None``, with a warning, if it failed here or before on any process.
 
@@ -108,12 +114,17 @@ class Watch:
                 signature = next(session.signature for session in self.sessions if one in session.passes)
                 if not place.same(signature):
                     raise ValueError(ROWS_DIFFER)
+                started = time.perf_counter()
                 report = one.finish()
+                self.seconds[callback] = time.perf_counter() - started + self._seconds_of(one)
             except Exception as raised:  # whatever a metric raises
                 error = raised
         if error is not None:
             warnings.warn(f"{type(callback).__name__} could not be evaluated: {error}", UserWarning, stacklevel=3)
         return report
+
+    def _seconds_of(self, one: Pass) -> float:
+        return sum(session.seconds.get(one, 0.0) for session in self.sessions)
 
     def _error_of(self, callback: Watching) -> Exception | None:
         if callback in self.errors:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from difflib import get_close_matches
 
+_PASSED_ON = ("configuration", "evaluation")
+"""What a class makes of its own settings, for its base."""
 _OTHERS = ("abc", "builtins", "lightning", "pytorch_lightning", "torch", "torchmetrics", "typing")
 
 
@@ -28,7 +30,8 @@ def settings_of(cls: type) -> dict[str, inspect.Parameter]:
             continue
         own = dict(list(inspect.signature(vars(base)["__init__"]).parameters.items())[1:])
         for name, parameter in own.items():
-            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name != "configuration":
+            named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if named and (base is cls or name not in _PASSED_ON):
                 found.setdefault(name, parameter)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.values()):
             break  # it passes on nothing

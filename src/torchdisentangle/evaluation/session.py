@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ ROWS_DIFFER = (
 class Session:
     """Feeds passes that look at the same rows of the same model, and keeps their errors apart.
 
-    A pass that raises is given no more rows, and its error is kept in ``errors``; the others go on.
+    A pass that raises is given no more rows, and its error is kept in ``errors``; the others go on. ``seconds`` says
+    how long each pass has taken, without the encoding that all share.
 
     Args:
         model: the model that encodes.
@@ -48,6 +50,7 @@ class Session:
         self.model, self.place, self.loader, self.passes = model, place, loader, list(passes)
         self.input_key, self.label_key = input_key, label_key
         self.errors: dict[Pass, Exception] = {}
+        self.seconds: dict[Pass, float] = {}
         self._positions = positions
         self._started = False
 
@@ -112,7 +115,9 @@ class Session:
         return self._positions.next(len(take(batch, self.input_key)))
 
     def _try(self, one: Pass, act: Any, *arguments: Any) -> None:
+        started = time.perf_counter()
         try:
             act(*arguments)
         except Exception as error:  # whatever a model raises: one evaluation must not take the others with it
             self.errors[one] = error
+        self.seconds[one] = self.seconds.get(one, 0.0) + time.perf_counter() - started
