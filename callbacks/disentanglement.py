@@ -81,12 +81,12 @@ class DisentanglementCallback(EvaluationCallback):
     ) -> None:
         if slow_every is not None and slow_every < 1:
             raise MisconfigurationException(f"slow_every must be at least 1, got {slow_every}")
-        self.metrics: list[str | Metric] = list(default_scores("quick") if metrics is None else metrics)
-        self.slow_metrics: list[str | Metric] = list(default_scores("slow") if slow_metrics is None else slow_metrics)
-        self.slow_every = slow_every
+        self.metrics, self.slow_metrics, self.slow_every = metrics, slow_metrics, slow_every
+        self._quick: list[str | Metric] = list(default_scores("quick") if metrics is None else metrics)
+        slow: list[str | Metric] = list(default_scores("slow") if slow_metrics is None else slow_metrics)
         with misconfiguration():
             evaluation = DisentanglementEvaluation(
-                [*self.metrics, *(self.slow_metrics if slow_every else [])],
+                [*self._quick, *(slow if slow_every else [])],
                 factors,
                 factor_names,
                 continuous,
@@ -102,4 +102,4 @@ class DisentanglementCallback(EvaluationCallback):
         """Without the slow scores where they are not due."""
         assert isinstance(evaluation, DisentanglementEvaluation)
         due = self.slow_every and (trainer.state.fn != "fit" or self.num_evaluations % self.slow_every == 0)
-        return evaluation if due else replace(evaluation, metrics=self.metrics)
+        return evaluation if due else replace(evaluation, metrics=self._quick)

@@ -21,9 +21,11 @@ from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
 from torchdisentangle.callbacks.schedule import Schedule
 from torchdisentangle.callbacks.watch import Watch, agreeing, loader_of, on_any, place_of
+from torchdisentangle.callbacks.weights_and_biases import is_wandb, set_up
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.evaluation.sharded import check_unsharded
+from torchdisentangle.evaluation.tables import tables_of
 from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.models.adapters import as_latent_model
 from torchdisentangle.settings import described, unknown_setting
@@ -173,7 +175,7 @@ class EvaluationCallback(EvaluationHooks):
         """Finish the evaluation, together with all processes, and log its report."""
         watch, place = Watch.of(trainer), agreeing(trainer)
         watch.advance(trainer, pl_module)  # a process that had no batch starts here
-        report = watch.finish(self, place)
+        report = watch.finish(trainer, self, place)
         self.last_step = trainer.global_step
         if on_any(place, report is None) or report is None:
             rank_zero_warn(f"{type(self).__name__} has no values for epoch {trainer.current_epoch}", UserWarning)
@@ -216,6 +218,7 @@ class EvaluationCallback(EvaluationHooks):
         key = f"{self.stage(trainer)}/{self.family}"
         checks.quieten_advice(trainer, key)
         others = [one for one in evaluation_callbacks(trainer) if one is not self]
+        self._introduce(trainer, key)
         with misconfiguration(self):
             checks.check_keys(key, [f"{one.stage(trainer)}/{one.family}" for one in others], type(self).__name__)
             check_unsharded(pl_module)
@@ -239,6 +242,14 @@ class EvaluationCallback(EvaluationHooks):
             loader = self.loader(trainer)
             if self.adapted.ready and not self.evaluation.begin(self.adapted, place.alone, Context(loader)).done:
                 RowPositions(loader, place.rank, place.world_size)
+
+    def _introduce(self, trainer: L.Trainer, key: str) -> None:
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            try:
+                if is_wandb(logger):
+                    set_up(logger, key, repr(self), self.evaluation.headlines)
+            except Exception as error:  # whatever a third-party logger raises must not end a training
+                rank_zero_warn(f"{type(logger).__name__} could not be told about {key}: {error}", UserWarning)
 
     def compare(self, trainer: L.Trainer) -> None:
         """Warn if the trainer has logged other values than these."""
@@ -277,4 +288,5 @@ class EvaluationCallback(EvaluationHooks):
         if not report.scalars and not report.figures:
             rank_zero_warn(f"{type(self).__name__} logs nothing: no rows came from its data loader", UserWarning)
         if self.figures_due(trainer) and trainer.is_global_zero:
-            log_figures(trainer, key, report.figures)
+            names = getattr(self.evaluation, "factor_names", None)
+            log_figures(trainer, key, report.figures, tables_of(report, names))

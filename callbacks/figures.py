@@ -1,9 +1,10 @@
-"""Where figures go: every logger of a trainer that can show one, and PNG files for the others."""
+"""Where figures and tables go: every logger of a trainer that can show them, and PNG files for the others."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 from torchmetrics.utilities import rank_zero_warn
 
+from torchdisentangle.callbacks.weights_and_biases import is_wandb, log_media
+from torchdisentangle.evaluation.tables import Table
+
 
 @rank_zero_only
 def log_figure(trainer: L.Trainer, key: str, figure: Figure) -> None:
     """Send a figure to all loggers of a trainer; call it on every process, only the first one acts.
 
-    Weights & Biases (and any logger with ``log_image``) and TensorBoard (``experiment.add_figure``) show the figure at
-    the step of the curves. For a logger that can do neither it is written to
+    Weights & Biases (and any logger with ``log_image``), TensorBoard and Comet show it at the step of the curves;
+    MLflow and LitLogger keep it as an artifact. For any other logger it is written to
     ``<log folder>/figures/<key>/<step>.png``. A logger that fails is warned of and does not end the training.
 
     Args:
@@ -30,33 +34,28 @@ def log_figure(trainer: L.Trainer, key: str, figure: Figure) -> None:
         >>> trainer = L.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False)
         >>> log_figure(trainer, "val/manifold/spectrum", Figure())
     """
-    step = curve_step(trainer)
-    for logger in trainer.loggers:
-        experiment: Any = getattr(logger, "experiment", None)
-        try:
-            if hasattr(logger, "log_image"):
-                logger.log_image(key, [figure], step=step)
-            elif callable(getattr(experiment, "add_figure", None)):
-                experiment.add_figure(key, figure, global_step=step, close=False)
-            else:
-                _write(figure, _folder(trainer, logger) / "figures" / key / f"{step}.png")
-        except Exception as error:  # whatever a third-party logger raises must not end a training
-            rank_zero_warn(f"{type(logger).__name__} could not log the figure {key}: {error}", UserWarning)
+    _send(trainer, {key: figure}, {})
 
 
-def log_figures(trainer: L.Trainer, key: str, figures: Mapping[str, Callable[[], Figure]]) -> None:
-    """Draw the figures of a report and send them to all loggers; one that fails is warned of.
+@rank_zero_only
+def log_figures(
+    trainer: L.Trainer, key: str, figures: Mapping[str, Callable[[], Figure]], tables: Mapping[str, Table]
+) -> None:
+    """Draw the figures of a report and send them to all loggers, with its tables; one that fails is warned of.
 
     Args:
         trainer: whose loggers to use.
-        key: first part of the figures' names.
+        key: first part of the names.
         figures: by name, functions that draw.
+        tables: by name, for loggers that show tables.
     """
+    drawn = {}
     for name, draw in figures.items():
         try:
-            log_figure(trainer, f"{key}/{name}", draw())
+            drawn[f"{key}/{name}"] = draw()
         except Exception as error:  # whatever a figure raises
             warnings.warn(f"{key}/{name} could not be drawn: {error}", UserWarning, stacklevel=2)
+    _send(trainer, drawn, {f"{key}/tables/{name}": table for name, table in tables.items()})
 
 
 def curve_step(trainer: L.Trainer) -> int:
@@ -76,10 +75,44 @@ def curve_step(trainer: L.Trainer) -> int:
     return int(getattr(loop, "_batches_that_stepped", trainer.global_step))
 
 
-def _folder(trainer: L.Trainer, logger: Any) -> Path:
-    return Path(getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None) or trainer.default_root_dir)
+def _send(trainer: L.Trainer, figures: Mapping[str, Figure], tables: Mapping[str, Table]) -> None:
+    step = curve_step(trainer)
+    for logger in trainer.loggers:
+        try:
+            if is_wandb(logger):
+                log_media(logger, figures, tables, step)
+                continue
+        except Exception as error:  # whatever a third-party logger raises must not end a training
+            rank_zero_warn(f"{type(logger).__name__} could not log {', '.join(figures)}: {error}", UserWarning)
+            continue
+        for key, figure in figures.items():
+            try:
+                _log_one(logger, key, figure, step, Path(trainer.default_root_dir))
+            except Exception as error:  # likewise
+                rank_zero_warn(f"{type(logger).__name__} could not log the figure {key}: {error}", UserWarning)
 
 
-def _write(figure: Figure, path: Path) -> None:
+def _log_one(logger: Any, key: str, figure: Figure, step: int, default: Path) -> None:
+    """Log a figure the way that a logger knows; told by what it can do, for two packages have classes of each name."""
+    experiment: Any = getattr(logger, "experiment", None)
+    if hasattr(logger, "log_image"):
+        logger.log_image(key, [figure], step=step)
+    elif callable(getattr(experiment, "add_figure", None)):  # TensorBoard
+        experiment.add_figure(key, figure, global_step=step, close=False)
+    elif callable(getattr(experiment, "log_figure", None)):
+        if hasattr(logger, "run_id"):  # MLflow
+            experiment.log_figure(logger.run_id, figure, f"figures/{key}/{step}.png")
+        else:  # Comet
+            experiment.log_figure(figure_name=key, figure=figure, step=step)
+    elif callable(getattr(logger, "log_file", None)):  # LitLogger
+        path = _write(figure, Path(logger.log_dir) / "figures" / key / f"{step}.png")
+        experiment[f"figures/{key}/{step}.png"] = import_module("litlogger").File(str(path))
+    else:
+        folder = getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None) or default
+        _write(figure, Path(folder) / "figures" / key / f"{step}.png")
+
+
+def _write(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, bbox_inches="tight")
+    return path

@@ -11,7 +11,7 @@ import lightning as L
 from torchdisentangle.callbacks.between import evaluate_between
 from torchdisentangle.callbacks.checks import warn_of_silence
 from torchdisentangle.callbacks.namespaces import Callback
-from torchdisentangle.callbacks.schedule import Schedule
+from torchdisentangle.callbacks.schedule import Schedule, is_validated_next
 from torchdisentangle.callbacks.watch import Watch
 from torchdisentangle.latent_model import LatentModel
 
@@ -73,8 +73,12 @@ class EvaluationHooks(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step = trainer.global_step
-        self._evaluate_due(trainer, pl_module, lambda one: one.schedule.due_at_step(trainer) and one.last_step != step)
+        step, validated = trainer.global_step, is_validated_next(trainer)
+
+        def due(one: EvaluationHooks) -> bool:
+            return one.schedule.due_at_step(trainer) and one.last_step != step and not (validated and one.due(trainer))
+
+        self._evaluate_due(trainer, pl_module, due)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         step = trainer.global_step

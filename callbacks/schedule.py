@@ -40,7 +40,14 @@ class Schedule(NamedTuple):
 
     def due_at_step(self, trainer: L.Trainer) -> bool:
         """Whether to evaluate after this optimizer step."""
-        return self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
+        step = trainer.global_step
+        return self.every_n_steps is not None and step > 0 and step % self.every_n_steps == 0
+
+
+def is_validated_next(trainer: L.Trainer) -> bool:
+    """Whether Lightning validates after this batch, the last of an epoch, so that nothing need be evaluated before."""
+    validated = trainer.check_val_every_n_epoch
+    return trainer.is_last_batch and validated is not None and (trainer.current_epoch + 1) % validated == 0
 
 
 def last_validated_epoch(trainer: L.Trainer) -> int | None:

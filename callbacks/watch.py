@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -13,6 +15,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.utilities import CombinedLoader
 from torch.distributed.constants import default_pg_timeout
+from tqdm import tqdm
 
 from torchdisentangle.evaluation import Pass, Place, Report, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
@@ -30,6 +33,10 @@ class Watching(Protocol):
     input_key: Key
     label_key: Key
     num_evaluations: int
+
+    @property
+    def family(self) -> str:
+        """What is evaluated."""
 
     @property
     def reading(self) -> tuple[object, ...]:
@@ -91,7 +98,8 @@ class Watch:
         with undisturbed(pl_module, rehearsal=first):
             if not self._begun:
                 self._begun = True
-                self._begin_passes(trainer)
+                with shown(trainer, ", ".join(callback.family for callback in self.callbacks)):
+                    self._begin_passes(trainer)
                 reading = [session for session in self.sessions if self._dataloader_idx[session] == idx]
             for session in reading:
                 session.feed(batch)
@@ -100,10 +108,11 @@ class Watch:
         """Whether any pass still wants batches of a data loader."""
         return any(session.active for session in self.sessions if self._dataloader_idx[session] == idx)
 
-    def finish(self, callback: Watching, place: Place) -> Report | None:
+    def finish(self, trainer: L.Trainer, callback: Watching, place: Place) -> Report | None:
         """The report of a callback's evaluation; ``None``, with a warning, if it failed here or before on any process.
 
         Args:
+            trainer: the trainer.
             callback: whose.
             place: where processes agree.
         """
@@ -115,7 +124,8 @@ class Watch:
                 if not place.same(signature):
                     raise ValueError(ROWS_DIFFER)
                 started = time.perf_counter()
-                report = one.finish()
+                with shown(trainer, callback.family):
+                    report = one.finish()
                 self.seconds[callback] = time.perf_counter() - started + self._seconds_of(one)
             except Exception as raised:  # whatever a metric raises
                 error = raised
@@ -154,6 +164,14 @@ class Watch:
             self.sessions.append(session)
             self._dataloader_idx[session] = first.dataloader_idx
             session.start()
+
+
+@contextmanager
+def shown(trainer: L.Trainer, what: str) -> Iterator[None]:
+    """Say what is being evaluated, in a line below the trainer's progress bar, if it has one."""
+    silent = not trainer.is_global_zero or trainer.progress_bar_callback is None
+    with tqdm(desc=f"evaluating {what}", bar_format="{desc}", leave=False, disable=silent):
+        yield
 
 
 def place_of(trainer: L.Trainer) -> Place:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from torchdisentangle.evaluation.rows import Rows
 from torchdisentangle.latent_model import LatentModel
 
 Say = Callable[[str], None]
+
+Goal = Literal["max", "min", "none"]
+"""Whether a value is best when it is large, when it is small, or has no best."""
 
 
 def silent(message: str) -> None:
@@ -58,6 +61,11 @@ class Evaluation(ABC):
     @abstractmethod
     def abilities(self) -> tuple[str, ...]:
         """Names of what the model must be able to do, such as ``"encode"`` and ``"decode"``."""
+
+    @property
+    def headlines(self) -> Mapping[str, Goal]:
+        """The few values to look at first, and what is best; none if all are."""
+        return {}
 
     def check(self, model: LatentModel) -> None:
         """Raise a TypeError or ValueError if the model lacks what is needed."""

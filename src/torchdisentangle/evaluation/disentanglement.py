@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -15,7 +15,7 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.datasets import FactorDataset, intervention_factors
-from torchdisentangle.evaluation.base import Context, Evaluation, Pass
+from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws
 from torchdisentangle.evaluation.rows import Columns, Rows
@@ -28,6 +28,7 @@ from torchdisentangle.supervised import CodeFactorSample, SupervisedScore, defau
 _AT_ONCE = 256  # rendered images that are encoded together
 _SAMPLE = "rows"  # the member that keeps rows for the figure
 _SAME_PIXELS = 1e-3
+_HEADLINES: Mapping[str, Goal] = dict.fromkeys(("mig", "sap", "modularity", "mcc", "dcimig"), "max")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,13 @@ class DisentanglementEvaluation(Evaluation):
         if self.max_rows < 1 or self.sampler_rows < 0:
             raise ValueError(f"max_rows and sampler_rows cannot be {self.max_rows} and {self.sampler_rows}")
         self.scores()
+
+    @property
+    def headlines(self) -> Mapping[str, Goal]:
+        """The values to look at first."""
+        wanted = list(default_scores("quick") if self.metrics is None else self.metrics)
+        few = len(wanted) <= len(_HEADLINES)
+        return {} if few else {name: goal for name, goal in _HEADLINES.items() if name in wanted}
 
     @property
     def abilities(self) -> tuple[str, ...]:

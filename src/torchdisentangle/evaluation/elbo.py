@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
 from torchdisentangle.elbo import ELBOMetrics
-from torchdisentangle.evaluation.base import Context, Evaluation, Pass
+from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws, floats
 from torchdisentangle.evaluation.rows import Rows
@@ -51,6 +51,11 @@ class ELBOEvaluation(Evaluation):
 
     def __post_init__(self) -> None:
         self.metrics(latent_dim=1)
+
+    @property
+    def headlines(self) -> Mapping[str, Goal]:
+        """The values to look at first."""
+        return {"kl": "none", "mutual_information": "none", "total_correlation": "min", "active_units": "none"}
 
     @property
     def abilities(self) -> tuple[str, ...]:

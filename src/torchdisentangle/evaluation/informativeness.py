@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from torchdisentangle.evaluation.base import Context, Evaluation, Pass
+from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws, floats
 from torchdisentangle.evaluation.rows import Rows
@@ -58,6 +58,11 @@ class InformativenessEvaluation(Evaluation):
         if self.threshold < 0:
             raise ValueError(f"threshold must not be negative, got {self.threshold}")
         self.metrics()
+
+    @property
+    def headlines(self) -> Mapping[str, Goal]:
+        """The values to look at first."""
+        return {"informative_latents": "none", "information": "none", "wsepin": "max", "sep_mean": "min"}
 
     @property
     def abilities(self) -> tuple[str, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from torchdisentangle.evaluation.base import Context, Evaluation, Pass, Say, silent
+from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass, Say, silent
 from torchdisentangle.evaluation.budget import Plan, agree, estimator_for, plan_in_time
 from torchdisentangle.evaluation.latents import LatentSamples, decode, posterior_noise, prior_samples
 from torchdisentangle.evaluation.manifold_figures import image_shape, manifold_figures
@@ -92,6 +92,11 @@ class ManifoldEvaluation(Evaluation):
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"max_seconds must be positive, got {self.max_seconds}")
         check_scale(self.data_std)
+
+    @property
+    def headlines(self) -> Mapping[str, Goal]:
+        """The values to look at first."""
+        return {"total_entropy": "none", "total_correlation": "min", "mpmi_mean": "min", "active_latents": "none"}
 
     @property
     def abilities(self) -> tuple[str, ...]:

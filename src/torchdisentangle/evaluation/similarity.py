@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DistributedSampler
 
-from torchdisentangle.evaluation.base import Context, Evaluation, Pass
+from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.positions import is_random, sampler_of
 from torchdisentangle.evaluation.report import Report, draws, floats
@@ -74,6 +74,13 @@ class SimilarityEvaluation(Evaluation):
         BhattacharyyaFingerprint(self.num_points, self.seed)
         if self.noise_std is not None and not self.noise_std > 0:
             raise ValueError(f"noise_std must be positive, got {self.noise_std}")
+
+    @property
+    def headlines(self) -> Mapping[str, Goal]:
+        """The values to look at first."""
+        goal: Goal = "max" if self.measure == "nmi" else "min"
+        compared = {f"{self.measure}_to_{other}": goal for other in ("previous", "reference", "labels")}
+        return {"total_information": "none", "informative_channels": "none", **compared}
 
     @property
     def abilities(self) -> tuple[str, ...]:

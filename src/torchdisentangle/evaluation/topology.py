@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from torchdisentangle.evaluation.base import Context, Evaluation, Pass
+from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass
 from torchdisentangle.evaluation.latents import decode
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws, floats
@@ -68,6 +68,11 @@ class TopologyEvaluation(Evaluation):
         if isinstance(self.embedding, str) and self.embedding not in ("auto", "none", "conv"):
             raise ValueError(f"embedding must be 'auto', 'none', 'conv' or a function, got {self.embedding!r}")
         self.metric(latent_dim=1)
+
+    @property
+    def headlines(self) -> Mapping[str, Goal]:
+        """The values to look at first."""
+        return {"score": "max", "num_factors": "none"}
 
     @property
     def abilities(self) -> tuple[str, ...]:

@@ -1,0 +1,57 @@
+"""What is special to Weights & Biases: few panels, best values in the summary, settings, tables, one row a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from torchdisentangle.evaluation import Goal
+from torchdisentangle.evaluation.tables import Table
+
+_STEP = "trainer/global_step"  # the axis of all curves that Lightning's logger draws
+
+
+def is_wandb(logger: Any) -> bool:
+    """Whether a logger writes to Weights & Biases."""
+    return hasattr(logger, "log_image") and hasattr(getattr(logger, "experiment", None), "define_metric")
+
+
+def set_up(logger: Any, key: str, settings: str, headlines: Mapping[str, Goal]) -> None:
+    """Tell a run what will be logged, before training.
+
+    The run's configuration gets the settings. Values that are no headline get no panel by themselves, and the summary
+    of a headline with a goal is its best value, as ``<key>.max`` or ``<key>.min``.
+
+    Args:
+        logger: of Weights & Biases.
+        key: first part of the logged keys.
+        settings: of the callback.
+        headlines: the values that get a panel, and what is best; without any, all get one.
+    """
+    run = logger.experiment
+    run.config.update({"torchdisentangle": {**run.config.get("torchdisentangle", {}), key: settings}}, True)
+    if headlines:
+        run.define_metric(f"{key}/*", step_metric=_STEP, hidden=True)
+    for name, goal in headlines.items():
+        summary = None if goal == "none" else f"{goal},last"
+        run.define_metric(f"{key}/{name}", step_metric=_STEP, hidden=False, summary=summary)
+
+
+def log_media(logger: Any, figures: Mapping[str, Figure], tables: Mapping[str, Table], step: int) -> None:
+    """Log the figures and tables of one evaluation in one row of the history.
+
+    Args:
+        logger: of Weights & Biases.
+        figures: by key.
+        tables: by key.
+        step: of the curves.
+    """
+    wandb: Any = import_module("wandb")
+    media: dict[str, Any] = {key: [wandb.Image(figure)] for key, figure in figures.items()}  # as log_image does
+    for key, (columns, rows) in tables.items():
+        media[key] = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+    if media:
+        logger.log_metrics(media, step=step)
