@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from torchdisentangle.evaluation import Goal
+from torchdisentangle.evaluation.base import Goal
 from torchdisentangle.evaluation.tables import Table
 
 _STEP = "trainer/global_step"  # the axis of all curves that Lightning's logger draws

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-import lightning as L
 import torch
 from torch import Tensor
+
+from torchdisentangle.lightning_package import LIGHTNING
+
+if TYPE_CHECKING:
+    import lightning as L
+else:
+    L = import_module(LIGHTNING)
 
 
 class GenerativeModule(L.LightningModule):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
-import lightning as L
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
@@ -17,6 +17,12 @@ from torchdisentangle.datasets import (
     joint_distribution,
     two_moons,
 )
+from torchdisentangle.lightning_package import LIGHTNING
+
+if TYPE_CHECKING:
+    import lightning as L
+else:
+    L = import_module(LIGHTNING)
 
 Split = Literal["train", "validation", "test"]
 Pair = tuple[str, str, Literal["uniform", "nonuniform", "dependent", "correlated"], float]

@@ -1,5 +1,6 @@
 """Disentanglement and alignment metrics for generative models, as torchmetrics classes."""
 
+from torchdisentangle import lightning_package as lightning_package  # before anything imports one of the packages
 from torchdisentangle.elbo import (
     ActiveUnits,
     CodeMutualInformation,

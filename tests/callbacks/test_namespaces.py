@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -105,6 +107,32 @@ def test_command_lines_of_both(cli: Any, namespace: ModuleType) -> None:
     )
     found = [one for one in built.trainer.callbacks if isinstance(one, ELBODecompositionCallback)]
     assert [one.every_n_epochs for one in found] == [3]
+
+
+SCRIPT = """
+import {first}, sys
+import torch
+from torchdisentangle.callbacks import ELBODecompositionCallback
+from torchdisentangle.models import BetaVAE, DigitsDataModule
+import {first} as L, {first}.cli as cli
+
+settings = dict(accelerator="cpu", logger=False, enable_progress_bar=False, max_epochs=1, limit_train_batches=2)
+trainer = L.Trainer(callbacks=[ELBODecompositionCallback(num_queries=16)], default_root_dir=sys.argv[1], **settings)
+trainer.fit(BetaVAE(data_shape=(1, 8, 8), latent_dim=2, hidden=[8]), datamodule=DigitsDataModule())
+assert "val/elbo/kl" in trainer.callback_metrics
+(checkpoint,) = __import__("pathlib").Path(sys.argv[1]).rglob("*.ckpt")
+assert BetaVAE.load_from_checkpoint(checkpoint).latent_dim == 2
+arguments = ["--model.data_shape=[1,8,8]", "--model.beta=3", "--trainer.accelerator=cpu", "--trainer.logger=false"]
+built = cli.LightningCLI(BetaVAE, DigitsDataModule, run=False, save_config_callback=None, args=arguments)
+assert isinstance(built.model, L.LightningModule) and isinstance(built.datamodule, L.LightningDataModule)
+"""
+
+
+@pytest.mark.parametrize("first", ["pytorch_lightning", "lightning.pytorch"])
+def test_models_and_data_are_of_the_package_that_was_imported_first(tmp_path: Path, first: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT.format(first=first), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("namespace", [L, other])

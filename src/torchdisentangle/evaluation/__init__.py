@@ -6,7 +6,7 @@ them. :func:`evaluate` runs evaluations in any code; the callbacks of :mod:`torc
 a Lightning module trains.
 """
 
-from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass
+from torchdisentangle.evaluation.base import Context, Evaluation, Pass
 from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
 from torchdisentangle.evaluation.elbo import ELBOEvaluation
 from torchdisentangle.evaluation.evaluate import EVALUATIONS, evaluate
@@ -29,7 +29,6 @@ __all__ = [
     "DisentanglementEvaluation",
     "ELBOEvaluation",
     "Evaluation",
-    "Goal",
     "InformativenessEvaluation",
     "ManifoldEvaluation",
     "Pass",
