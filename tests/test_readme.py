@@ -21,10 +21,9 @@ def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         exec(compile(block.replace("max_epochs=20", "max_epochs=2"), "README.md", "exec"), namespace)
     logged = namespace["trainer"].callback_metrics
     assert logged["val/manifold/total_correlation"] > 0
-    first = namespace["FirstEntropy"]()
-    first.update(namespace["jacobian"])
-    assert first.compute() == namespace["spectrum"].compute()[0]
-    assert first.standard_error() == namespace["spectrum"].standard_error()[0]
+    assert logged["val/elbo/kl"] > 0
+    assert namespace["report"]["manifold/total_correlation"] > 0
+    assert namespace["spectrum"].compute().shape == (10,)
 
 
 def test_files_that_the_readme_shows_exist() -> None:
