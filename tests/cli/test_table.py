@@ -15,7 +15,8 @@ import pytest
 
 from torchdisentangle import Report
 from torchdisentangle.cli import main
-from torchdisentangle.cli.table import read_values
+from torchdisentangle.cli.table import read_run
+from torchdisentangle.plots import plot_runs
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_offline_wandb(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run.finish()
     (file,) = tmp_path.rglob("*.wandb")
     deadline = time.monotonic() + 60
-    while "val/kl" not in read_values(file) and time.monotonic() < deadline:  # W&B's process may still be writing
+    while "val/kl" not in read_run(file).scalars and time.monotonic() < deadline:  # W&B's process may still be writing
         time.sleep(0.2)
     (row,) = table(capsys, str(tmp_path))
     assert {name: float(value) for name, value in row.items() if name != "run"} == {"val/mig": 0.2, "val/kl": 7.0}
@@ -135,3 +136,21 @@ def test_wandb_files_without_wandb(
     monkeypatch.setitem(sys.modules, "wandb.proto.wandb_internal_pb2", None)
     assert main(["table", "run.wandb"]) == 1
     assert "run.wandb needs W&B: pip install 'torchdisentangle[wandb]'" in capsys.readouterr().err
+
+
+def test_a_figure_shows_values_and_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Report({"mig": 0.1, "sap": 0.5}, intervals={"mig": (0.05, 0.2)}).save("runs/a/report.npz")
+    Path("runs/b").mkdir()
+    Path("runs/b/metrics.csv").write_text("epoch,step,mig,mig_low,mig_high\n0,9,0.3,0.2,0.4\n")
+    assert main(["table", "runs/a", "runs/b", "--columns", "mig", "sap", "--figure", "figures/runs.svg"]) == 0
+    assert Path("figures/runs.svg").read_text().count("<svg") == 1
+    intervals = {
+        "a": read_run(Path("runs/a/report.npz")).intervals,
+        "b": read_run(Path("runs/b/metrics.csv")).intervals,
+    }
+    assert intervals == {"a": {"mig": (0.05, 0.2)}, "b": {"mig": (0.2, 0.4)}}
+    _, (mig, sap) = plot_runs({"a": {"mig": 0.1, "sap": 0.5}, "b": {"mig": 0.3}}, ["mig", "sap"], intervals)
+    drawn = [line.get_xdata() for line in mig.lines]
+    assert [[float(x) for x in line] for line in drawn] == [[0.05, 0.2], [0.1], [0.2, 0.4], [0.3]]
+    assert math.isnan(sap.lines[3].get_xdata()[0])  # a run without the value has no point

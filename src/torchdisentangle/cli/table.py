@@ -18,6 +18,7 @@ from torchdisentangle.cli.options import flat, words
 from torchdisentangle.cli.output import number
 from torchdisentangle.cli.wandb_file import read_wandb
 from torchdisentangle.evaluation.report import Report
+from torchdisentangle.plots.runs import plot_runs
 
 Values = Mapping[str, float]
 
@@ -37,6 +38,9 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--format", choices=tuple(FORMATS), default="markdown", help="of the table")
     parser.add_argument("--sort", metavar="COLUMN", help="the value by which rows descend (as they are given)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write the table (the standard output)")
+    parser.add_argument(
+        "--figure", type=Path, metavar="FILE", help="also draw the values with their intervals, to .png, .pdf or .svg"
+    )
     parser.set_defaults(run=run)
 
 
@@ -44,11 +48,16 @@ def run(arguments: argparse.Namespace) -> None:
     """Make the table of the runs that the arguments name."""
     files = [find_values(Path(run)) for run in arguments.runs]
     names = names_of(files) if len(files) > 1 else arguments.runs
-    runs = dict(zip(names, map(read_values, files), strict=True))
+    reports = dict(zip(names, map(read_run, files), strict=True))
+    runs: dict[str, Values] = {name: report.scalars for name, report in reports.items()}
     columns = chosen_columns(list(runs.values()), flat(arguments.columns))
     if arguments.sort is not None:
         by = chosen_columns(list(runs.values()), [arguments.sort])[0]
         runs = dict(sorted(runs.items(), key=lambda item: -_sortable(item[1].get(by, math.nan))))
+    if arguments.figure is not None:
+        figure, _ = plot_runs(runs, columns, {name: report.intervals for name, report in reports.items()})
+        arguments.figure.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(arguments.figure)
     text = FORMATS[arguments.format](runs, columns)
     if arguments.out is None:
         print(text)
@@ -88,8 +97,8 @@ def find_values(run: Path) -> Path:
     raise ValueError(f"{run} has no values: a file {', '.join(FILES)}, or a folder with one, is needed")
 
 
-def read_values(path: Path) -> dict[str, float]:
-    """The values of a run by name.
+def read_run(path: Path) -> Report:
+    """The values of a run, with their intervals where the file has some.
 
     Raises:
         ValueError: if the file is of no known kind, or broken.
@@ -97,7 +106,7 @@ def read_values(path: Path) -> dict[str, float]:
     if path.suffix not in READERS:
         raise ValueError(f"{path} is of no known kind: it must end in {', '.join(READERS)}")
     try:
-        return dict(READERS[path.suffix](path))
+        return READERS[path.suffix](path)
     except (ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
 
@@ -205,32 +214,43 @@ def _sortable(value: float) -> float:
     return -math.inf if math.isnan(value) else value
 
 
-def _read_report(path: Path) -> Values:
-    return Report.load(path).scalars
-
-
-def _read_json(path: Path) -> Values:
+def _read_json(path: Path) -> Report:
     scores = json.loads(path.read_text(encoding="utf-8"))["scores"]
-    return {name: math.nan if score["value"] is None else float(score["value"]) for name, score in scores.items()}
+    values = {name: math.nan if score["value"] is None else float(score["value"]) for name, score in scores.items()}
+    known = {name: score for name, score in scores.items() if score.get("low") is not None}
+    return Report(values, intervals={name: (score["low"], score["high"]) for name, score in known.items()})
 
 
-def _read_log(path: Path) -> Values:
+def _read_log(path: Path) -> Report:
     """The last value of each column but the counters of epochs and steps."""
     last: dict[str, float] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             last |= {name: float(cell) for name, cell in row.items() if cell and name not in ("epoch", "step")}
-    return last
+    return with_intervals(last)
+
+
+def with_intervals(values: Values) -> Report:
+    """A report of logged values, of which ``<name>_low`` and ``<name>_high`` are the ends of an interval.
+
+    Example:
+        >>> with_intervals({"mig": 0.5, "mig_low": 0.4, "mig_high": 0.6}).intervals
+        {'mig': (0.4, 0.6)}
+    """
+    ends = [name for name in values if {f"{name}_low", f"{name}_high"} <= values.keys()]
+    intervals = {name: (values[f"{name}_low"], values[f"{name}_high"]) for name in ends}
+    taken = {f"{name}_{end}" for name in ends for end in ("low", "high")}
+    return Report({name: value for name, value in values.items() if name not in taken}, intervals=intervals)
 
 
 FILES = ("report.npz", "report.json", "metrics.csv", "*.wandb")
 """Names of the files with the values of a run, those first that are preferred."""
 
-READERS: Mapping[str, Callable[[Path], Values]] = {
-    ".npz": _read_report,
+READERS: Mapping[str, Callable[[Path], Report]] = {
+    ".npz": Report.load,
     ".json": _read_json,
     ".csv": _read_log,
-    ".wandb": read_wandb,
+    ".wandb": lambda path: with_intervals(read_wandb(path)),
 }
 """Functions that read the values of a run, by how the file's name ends."""
 

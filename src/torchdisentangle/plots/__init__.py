@@ -8,6 +8,7 @@ from torchdisentangle.plots.elbo import plot_elbo_decomposition, plot_latent_kl
 from torchdisentangle.plots.informativeness import plot_independence, plot_informativeness
 from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_columns, plot_spectrum
 from torchdisentangle.plots.matrix import plot_pairwise
+from torchdisentangle.plots.runs import plot_runs
 from torchdisentangle.plots.scalar import plot_scalar
 from torchdisentangle.plots.similarity import plot_channel_information, plot_coefficients, plot_similarity
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
@@ -33,6 +34,7 @@ __all__ = [
     "plot_latent_kl",
     "plot_living_times",
     "plot_pairwise",
+    "plot_runs",
     "plot_scalar",
     "plot_similarity",
     "plot_spectrum",
