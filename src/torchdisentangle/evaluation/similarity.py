@@ -24,6 +24,12 @@ from torchdisentangle.plots import plot_similarity
 from torchdisentangle.similarity import BhattacharyyaFingerprint, Fingerprint, align_fingerprints, similarity_matrix
 from torchdisentangle.similarity.measure import Measure, best_match, check_measure, measure_label
 
+_AXES = {
+    "to_previous": "channel of the last evaluation",
+    "to_reference": "channel of the reference",
+    "to_labels": "label",
+}
+
 
 @dataclass(frozen=True, repr=False)
 class SimilarityReport(Report):
@@ -167,7 +173,8 @@ def _draw(matrix: Tensor, rows: list[int], name: str, measure: Measure) -> Any:
     if name != "channels":  # in the order that puts the best matches on the diagonal
         found = match_latents(matrix if measure == "nmi" else -matrix)
         matrix, columns = matrix[:, found], found.tolist()
-    return plot_similarity(matrix, row_labels=rows, column_labels=columns, label=measure_label(measure))
+    names = ("channel", _AXES.get(name, "channel"))
+    return plot_similarity(matrix, row_labels=rows, column_labels=columns, label=measure_label(measure), names=names)
 
 
 def _refuse_shuffled(loader: Any) -> None:

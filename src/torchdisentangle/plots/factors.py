@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, Plot, Values, as_array, styled
+from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, Plot, Values, as_array, say_if_some, styled
 
 _POSITIONS = (("x", "y"), ("pos_x", "pos_y"), ("posX", "posY"), ("position_x", "position_y"))
 _COLOURING = ("shape", "object_shape", "object_type")
@@ -89,6 +89,7 @@ def plot_latents_against_factors(
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title)
     figure.align_ylabels(axes[:, 0])
+    say_if_some(figure, len(chosen), z.shape[1])
     if colour and colour not in curves:
         _legend(figure, colour, columns[colour])
     return figure, axes

@@ -78,7 +78,8 @@ def plot_informativeness(
     ax.axhline(0, color="#444444", lw=0.6)
     shown = thinned(len(order))
     ax.set_xticks(position[shown], [str(order[i]) for i in shown])
-    ax.set(xlabel="latent $i$, by informativeness", ylabel=label)
+    some = f", the first {len(order)} of {len(values)}" if len(order) < len(values) else ""
+    ax.set(xlabel=f"latent $i$, by informativeness{some}", ylabel=label)
     ax.tick_params(axis="x", length=0)
     ax.spines["bottom"].set_visible(False)
     ax.grid(axis="y", color="#E5E5E5", lw=0.5)

@@ -23,6 +23,7 @@ from torchdisentangle.plots.style import (
     as_array,
     as_vector,
     figure_of,
+    say_if_some,
     styled,
     thinned,
 )
@@ -225,6 +226,7 @@ def plot_jacobian_columns(
     for panel in grid:
         panel.set_axis_off()
     heights = None if entropies is None else as_vector(entropies, "entropies")
+    say_if_some(figure, len(chosen), columns.shape[1])
     for panel, latent, picture in zip(grid, chosen, pictures, strict=False):
         panel.imshow(picture, **_DIVERGING)
         panel.set_title(f"latent {latent}" + ("" if heights is None else f"\n{heights[latent]:.2f} nats"), fontsize=6.5)

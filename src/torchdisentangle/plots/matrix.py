@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from torchdisentangle.plots.style import Plot, Values, as_matrix, as_vector, figure_of, styled, thinned
+from torchdisentangle.plots.style import Plot, Values, as_matrix, as_vector, figure_of, nice_top, styled, thinned
 
 
 @styled
@@ -24,6 +24,7 @@ def plot_pairwise(
     row_labels: Sequence[Any] | None = None,
     column_labels: Sequence[Any] | None = None,
     square: bool = True,
+    top: float | None = None,
 ) -> Plot:
     """Heatmap of a matrix over pairs of latents (or of latents and something else).
 
@@ -35,6 +36,7 @@ def plot_pairwise(
         label: of the colour bar.
         row_labels: names of the rows; by default their numbers.
         column_labels: names of the columns.
+        top: where the colour scale ends, from 0; by default the next round number above the largest entry.
         square: whether the matrix relates latents to themselves: its diagonal is undefined then and left grey.
 
     Returns:
@@ -59,13 +61,15 @@ def plot_pairwise(
         values = values[np.ix_(permutation, permutation)]
         rows, columns = [rows[i] for i in permutation], [columns[i] for i in permutation]
     height = float(np.clip(0.32 * len(values) + 0.8, 2.6, 4.2))
-    width = float(np.clip(height * values.shape[1] / len(values), 2.4, 7.0)) + 0.9
+    narrowest = max(2.4, min(0.3 * values.shape[1], 7.0))
+    width = float(np.clip(height * values.shape[1] / len(values), narrowest, 7.0)) + 0.9
     figure = Figure(figsize=(width, height), layout="constrained") if ax is None else figure_of(ax)
     ax = figure.subplots() if ax is None else ax
     colours = mpl.colormaps["magma_r"].with_extremes(bad="#DDDDDD")
-    finite = values[np.isfinite(values)]
-    top = max(float(finite.max()) if finite.size else 0.0, 1e-3)
-    image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, interpolation="nearest")
+    top = nice_top(values) if top is None else top
+    slender = max(values.shape) > 3 * min(values.shape)
+    aspect = "auto" if slender else "equal"
+    image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, interpolation="nearest", aspect=aspect)
     bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label(label)
     bar.outline.set_visible(False)

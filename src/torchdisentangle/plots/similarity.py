@@ -23,6 +23,7 @@ from torchdisentangle.plots.style import (
     as_matrix,
     as_vector,
     figure_of,
+    say_if_some,
     styled,
     thinned,
 )
@@ -39,6 +40,7 @@ def plot_similarity(
     row_labels: Sequence[Any] | None = None,
     column_labels: Sequence[Any] | None = None,
     label: str = "NMI",
+    names: tuple[str, str] = ("channel", "channel"),
     ax: Axes | None = None,
 ) -> Plot:
     """Similarity of all pairs of channels, and on top what a clustering made of them.
@@ -50,6 +52,7 @@ def plot_similarity(
         row_labels: names of the rows; by default their numbers.
         column_labels: names of the columns; by default those of the rows for a square matrix.
         label: of the colour bar; values are taken for NMI, on a scale from 0 to 1, unless it begins with ``VI``.
+        names: of the vertical and the horizontal axis.
         ax: where to draw the matrix alone; ``None``: a new figure.
 
     Returns:
@@ -85,8 +88,7 @@ def plot_similarity(
     else:
         figure = figure_of(ax)
     _draw_matrix(ax, values, rows, columns, label)
-    if row_labels is None and column_labels is None:
-        ax.set(xlabel="channel", ylabel="channel")
+    ax.set(xlabel=names[1], ylabel=names[0])
     return figure, ax if above is None else np.array([ax, above])
 
 
@@ -170,6 +172,8 @@ def plot_coefficients(
         axes = axes[:count]
     else:
         figure, axes = figure_of(ax), np.array([ax])
+    if ax is None:
+        say_if_some(figure, count, len(values), "channels")
     for panel, matrix, name in zip(axes, values, names, strict=False):
         image = panel.imshow(matrix, cmap="magma_r", vmin=0, vmax=1, interpolation="nearest")
         panel.set(xticks=[], yticks=[], title=name)

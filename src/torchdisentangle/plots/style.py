@@ -95,6 +95,25 @@ def _steps() -> Iterator[int]:
         scale *= 10
 
 
+def nice_top(values: NDArray[Any]) -> float:
+    """The end of a colour scale: the next of 1, 2 and 5 times a power of ten, so that steps of a training share it.
+
+    Example:
+        >>> nice_top(np.array([0.1, 0.37])), nice_top(np.array([0.42])), nice_top(np.array([np.nan]))
+        (0.5, 0.5, 0.001)
+    """
+    finite = values[np.isfinite(values)]
+    largest = max(float(finite.max(initial=0.0)), 1e-3)
+    power = 10.0 ** np.floor(np.log10(largest * (1 - 1e-9)))
+    return float(next(step * power for step in (1.0, 2.0, 5.0, 10.0) if largest <= step * power * (1 + 1e-9)))
+
+
+def say_if_some(figure: Any, shown: int, count: int, what: str = "latents") -> None:
+    """Write ``20 of 64 latents shown`` above a figure that shows some only."""
+    if shown < count:
+        figure.suptitle(f"{shown} of {count} {what} shown", fontsize=7, color=GREY)
+
+
 def figure_of(ax: Axes) -> Any:
     figure = ax.get_figure()
     if not isinstance(figure, FigureBase):

@@ -37,7 +37,9 @@ def plot_factor_matrix(
         >>> ax.get_xlabel(), ax.get_ylabel()
         ('factor', 'latent')
     """
-    figure, ax = plot_pairwise(as_array(matrix), ax=ax, label=label, column_labels=factor_names, square=False)
+    values = as_array(matrix)
+    top = None if "nats" in label or values.max(initial=0.0) > 1 else 1.0  # shares and correlations
+    figure, ax = plot_pairwise(values, ax=ax, label=label, column_labels=factor_names, square=False, top=top)
     ax.set(xlabel="factor", ylabel="latent")
     if factor_names is not None and max(map(len, factor_names), default=0) > 3:
         ax.tick_params(axis="x", rotation=45)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from torchdisentangle.plots.style import BLUE, FEW, Plot, Values, as_array, as_vector, figure_of, styled
+from torchdisentangle.plots.style import BLUE, FEW, Plot, Values, as_array, as_vector, figure_of, say_if_some, styled
 
 
 @styled
@@ -20,6 +20,7 @@ def plot_traversals(
     values: Values,
     *,
     labels: Sequence[Any] | None = None,
+    num_latents: int | None = None,
     ax: Axes | None = None,
 ) -> Plot:
     """Latent traversals: a row for each latent, a column for each value that it is moved to.
@@ -31,6 +32,7 @@ def plot_traversals(
         data: decoded latents, ``(rows, steps, *data_shape)``.
         values: that the latents were moved to, ``(steps,)``.
         labels: names of the rows; by default their numbers.
+        num_latents: how many there are, to say so if not all are shown.
         ax: where to draw (images only); ``None``: a new figure.
 
     Returns:
@@ -51,10 +53,14 @@ def plot_traversals(
         raise ValueError(f"data must have shape ({len(names)}, {len(steps)}, *data_shape), got {tuple(data.shape)}")
     array = as_array(data)
     if data.ndim == 5 and data.shape[2] in (1, 3):
-        return _images(array, steps, names, ax)
-    if ax is not None:
+        figure, axes = _images(array, steps, names, ax)
+    elif ax is not None:
         raise ValueError("only images can be drawn into a given panel")
-    return _curves(array.reshape(*array.shape[:2], -1), steps, names)
+    else:
+        figure, axes = _curves(array.reshape(*array.shape[:2], -1), steps, names)
+    if ax is None and num_latents is not None:
+        say_if_some(figure, len(names), num_latents)
+    return figure, axes
 
 
 def _images(data: NDArray, steps: NDArray, names: list[str], ax: Axes | None) -> Plot:
