@@ -47,8 +47,8 @@ def hash_content(columns: Sequence[Tensor], seed: int = 0) -> Tensor:
 
     .. math:: h = \sum_i a_i w_i \bmod 2^{64}
 
-    with the halves :math:`w_i` of the row's float64 numbers, and odd multipliers :math:`a_i`. Two different rows have the
-    same hash with a probability of at most :math:`2^{-32}`, mostly far less.
+    with the halves :math:`w_i` of the row's float64 numbers, and odd multipliers :math:`a_i`. Two different rows have
+    the same hash with a probability of at most :math:`2^{-32}`, mostly far less.
 
     Args:
         columns: of the rows, each ``(N, width)``; compared as float64.
