@@ -57,11 +57,8 @@ class Modularity(InformationScore):
     @readout
     def per_code(self) -> Tensor:
         """Modularity of every code, ``(d,)``."""
-        return self._modularities(self.information())
+        return self._values(self.information())
 
-    def _score(self, information: Information) -> Tensor:
-        return self._modularities(information).mean()
-
-    def _modularities(self, information: Information) -> Tensor:
+    def _values(self, information: Information) -> Tensor:
         known = information.mutual / information.factor_entropy >= self.threshold
         return modularity(information.mutual * known)
