@@ -19,7 +19,7 @@ from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws
 from torchdisentangle.evaluation.rows import Columns, Rows
-from torchdisentangle.evaluation.scores import read_score
+from torchdisentangle.evaluation.scores import read_score, with_scores_figure
 from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.latent_model import LatentModel, Posterior
 from torchdisentangle.statistics import StatisticCollection
@@ -179,7 +179,10 @@ class DisentanglementPass(Pass):
                     num_rows = max(num_rows, int(getattr(metric, "num_seen", 0)))
                     num_lost = max(num_lost, int(getattr(metric, "num_nonfinite", 0)))
         lost = Report({"num_nonfinite": num_lost} if num_lost else {}, num_rows=num_rows)
-        return Report.joined(*reports, lost)
+        scores: dict[str, Any] = {**self.from_rows, **self.from_sampler}
+        return (
+            with_scores_figure(Report.joined(*reports, lost), scores) if self.draws else Report.joined(*reports, lost)
+        )
 
     def _read(self, name: str, metric: Any) -> Report:
         if isinstance(metric, CodeFactorSample):
