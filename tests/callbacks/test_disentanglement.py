@@ -386,7 +386,8 @@ def test_a_model_that_cannot_encode_is_refused(make_trainer: MakeTrainer) -> Non
 
 
 def test_intervals_are_reported_logged_and_drawn(make_trainer: MakeTrainer, tiny_vae: Any, tmp_path: Path) -> None:
-    callback, logger = watch(["mig", "sap"], intervals=True), CSVLogger(tmp_path, version="run")
+    callback = watch(["mig", "sap"], intervals=True, figures=True)
+    logger = CSVLogger(tmp_path, version="run")
     trainer = make_trainer(callback, logger=logger)
     trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
     assert callback.report is not None
