@@ -25,8 +25,8 @@ class DisentanglementCallback(EvaluationCallback):
     the quick scores of :func:`~torchdisentangle.supervised_metrics`, or those that ``metrics`` names; and on a schedule
     of their own those that fit predictors to the rows. All but JEMMIG in nats are 1 at their ideal; see
     :mod:`torchdisentangle.supervised` for what each means and where it starts. Figures are
-    ``latents_against_factors``, ``mutual_information``, and heatmaps of the scores that have one (``sap_matrix``,
-    ``dci_matrix``, ...).
+    ``latents_against_factors``, ``mutual_information``, heatmaps of the scores that have one (``sap_matrix``,
+    ``dci_matrix``, ...), and with ``intervals`` ``scores``, all with their error bars.
 
     Scores of interventions (``irs``, ``factor_vae``, ``beta_vae``, ``z_max``) need groups of rows that agree in a
     factor. If the validation data set is a :class:`~torchdisentangle.datasets.FactorDataset` (or a

@@ -31,6 +31,7 @@ NUM_DATA_SETS = 200
 NUM_RESAMPLES = 200
 SIZES = (300, 2000)
 RANGE, NUM_BINS, NUM_VALUES = (-4.0, 4.0), 10, 5
+MANY_BINS, MANY_VALUES = 20, 10  # where the plug-in bias is as large as the interval
 
 SCORES: dict[str, Callable[[], SupervisedScore]] = {
     "MIG": lambda: MutualInformationGap(edges=RANGE, num_bins=NUM_BINS),
@@ -44,22 +45,27 @@ SCORES: dict[str, Callable[[], SupervisedScore]] = {
 }
 
 
-def rows(num_rows: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Three factors of five values, and four codes that know one or two of them."""
+BOOTSTRAPPED: dict[str, Callable[[], SupervisedScore]] = {
+    "MIG, jackknife": lambda: MutualInformationGap(edges=RANGE, num_bins=MANY_BINS),
+}
+
+
+def rows(num_rows: int, seed: int, num_values: int = NUM_VALUES) -> tuple[Tensor, Tensor]:
+    """Three factors, and four codes that know one or two of them."""
     generator = torch.Generator().manual_seed(seed)
-    factors = torch.randint(NUM_VALUES, (num_rows, 3), generator=generator)
+    factors = torch.randint(num_values, (num_rows, 3), generator=generator)
     codes = 0.8 * torch.randn(num_rows, 4, generator=generator)
-    known = (factors - 2).float()
+    known = (factors - (num_values - 1) / 2) * 4 / (num_values - 1)
     codes += known[:, [0, 1, 2, 0]] * torch.tensor([1.0, 0.9, 0.8, 0.6])
     codes[:, 2:] += 0.5 * known[:, 1:2]
     return codes.clamp(*RANGE), factors
 
 
-def truths() -> dict[str, float]:
+def truths(scores: dict[str, Callable[[], SupervisedScore]], num_values: int = NUM_VALUES) -> dict[str, float]:
     """Values of four million rows, whose errors are a fortieth of those of 2,000."""
-    metrics = {name: make() for name, make in SCORES.items()}
+    metrics = {name: make() for name, make in scores.items()}
     for part in range(16):
-        codes, factors = rows(scaled(250_000), 10**6 + part)
+        codes, factors = rows(scaled(250_000), 10**6 + part, num_values)
         for metric in metrics.values():
             metric.update(codes, factors, index=torch.arange(len(codes)))
     return {name: float(metric.compute()) for name, metric in metrics.items()}
@@ -67,14 +73,14 @@ def truths() -> dict[str, float]:
 
 def mig(bins: Tensor, factors: Tensor) -> float:
     """MIG of rows in bins."""
-    joint = joint_counts(bins, factors, NUM_BINS, NUM_VALUES)
+    joint = joint_counts(bins, factors, MANY_BINS, MANY_VALUES)
     return float(mutual_information_gap(mutual_information(joint).mT, entropy(joint[:, 0].sum(1))).mean())
 
 
 def bootstrap_intervals(codes: Tensor, factors: Tensor, seed: int) -> tuple[tuple[float, float], tuple[float, float]]:
     """Percentile and BCa intervals of MIG; the acceleration is from 50 groups of rows."""
     generator = torch.Generator().manual_seed(seed)
-    bins, num_rows = assign_equal_bins(codes, *RANGE, NUM_BINS), len(codes)
+    bins, num_rows = assign_equal_bins(codes, *RANGE, MANY_BINS), len(codes)
     value = mig(bins, factors)
     draws = torch.randint(num_rows, (NUM_RESAMPLES, num_rows), generator=generator)
     values = np.array([mig(bins[draw], factors[draw]) for draw in draws])
@@ -89,7 +95,9 @@ def bootstrap_intervals(codes: Tensor, factors: Tensor, seed: int) -> tuple[tupl
     return (percentile[0], percentile[1]), (bca[0], bca[1])
 
 
-def coverage(num_rows: int, truth: dict[str, float]) -> dict[str, tuple[float, float]]:
+def coverage(
+    num_rows: int, scores: dict[str, Callable[[], SupervisedScore]], truth: dict[str, float], bootstrap: bool = False
+) -> dict[str, tuple[float, float]]:
     """Share of data sets whose interval covers the truth, and the intervals' mean width."""
     covered: dict[str, list[bool]] = {}
     widths: dict[str, list[float]] = {}
@@ -99,14 +107,15 @@ def coverage(num_rows: int, truth: dict[str, float]) -> dict[str, tuple[float, f
         widths.setdefault(name, []).append(high - low)
 
     for seed in range(scaled(NUM_DATA_SETS, 2)):
-        codes, factors = rows(num_rows, seed)
-        for name, make in SCORES.items():
+        codes, factors = rows(num_rows, seed, MANY_VALUES if bootstrap else NUM_VALUES)
+        for name, make in scores.items():
             metric = make()
             metric.update(codes, factors, index=torch.arange(num_rows))
             low, high = metric.interval()
             note(name, float(low), float(high), truth[name])
-        for kind, (low, high) in zip(("percentile", "BCa"), bootstrap_intervals(codes, factors, seed), strict=True):
-            note(f"MIG, {kind} bootstrap", low, high, truth["MIG"])
+        both = bootstrap_intervals(codes, factors, seed) if bootstrap else ()
+        for kind, (low, high) in zip(("percentile", "BCa"), both, strict=False):
+            note(f"MIG, {kind} bootstrap", low, high, truth["MIG, jackknife"])
     return {name: (float(np.mean(hits)), float(np.mean(widths[name]))) for name, hits in covered.items()}
 
 
@@ -138,13 +147,18 @@ def cost(device: str) -> Iterator[tuple[str, ...]]:
 def tables(device: str = "cpu") -> Iterator[str]:
     """Coverage, on the CPU, and cost."""
     warnings.simplefilter("ignore")
-    truth = truths()
-    found = [coverage(num_rows, truth) for num_rows in SIZES]
-    yield markdown(
-        f"Coverage (and mean width) of 95 % intervals over {scaled(NUM_DATA_SETS, 2)} data sets",
-        ["interval", *(f"{num_rows:,} rows" for num_rows in SIZES)],
-        [[name, *(f"{one[name][0]:.3f} ({one[name][1]:.4f})" for one in found)] for name in found[0]],
-    )
+    for bootstrap, scores, bins, values in (
+        (False, SCORES, NUM_BINS, NUM_VALUES),
+        (True, BOOTSTRAPPED, MANY_BINS, MANY_VALUES),
+    ):
+        truth = truths(scores, values)
+        found = [coverage(num_rows, scores, truth, bootstrap) for num_rows in SIZES]
+        yield markdown(
+            f"Coverage (and mean width) of 95 % intervals over {scaled(NUM_DATA_SETS, 2)} data sets, {bins} bins, "
+            f"factors of {values} values",
+            ["interval", *(f"{num_rows:,} rows" for num_rows in SIZES)],
+            [[name, *(f"{one[name][0]:.3f} ({one[name][1]:.4f})" for one in found)] for name in found[0]],
+        )
     yield markdown(
         "Time of intervals, 10,000 rows x 10 codes x 5 factors",
         ["score", "score (ms)", "interval (ms)", "ratio"],

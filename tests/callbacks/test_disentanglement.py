@@ -385,9 +385,10 @@ def test_a_model_that_cannot_encode_is_refused(make_trainer: MakeTrainer) -> Non
         make_trainer(watch()).test(Decoder(), DataLoader(ROWS, 10), verbose=False)
 
 
-def test_intervals_are_reported_and_logged(make_trainer: MakeTrainer, tiny_vae: Any) -> None:
-    callback = watch(["mig", "sap"], intervals=True)
-    trainer = make_trainer(callback)
+def test_intervals_are_reported_logged_and_drawn(make_trainer: MakeTrainer, tiny_vae: Any, tmp_path: Path) -> None:
+    callback = watch(["mig", "sap"], intervals=True, figures=True)
+    logger = CSVLogger(tmp_path, version="run")
+    trainer = make_trainer(callback, logger=logger)
     trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
     assert callback.report is not None
     assert callback.report.scalars.keys() == callback.report.intervals.keys() == {"mig", "sap"}
@@ -396,3 +397,5 @@ def test_intervals_are_reported_and_logged(make_trainer: MakeTrainer, tiny_vae: 
     for name, (low, high) in callback.report.intervals.items():
         assert low < high
         assert (values[f"{name}_low"], values[f"{name}_high"]) == pytest.approx((low, high), rel=1e-6)
+    folder = Path(logger.log_dir) / "figures" / "val" / "disentanglement"
+    assert len(list((folder / "scores").glob("*.png"))) == 1

@@ -11,7 +11,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from torchdisentangle import Report
+from torchdisentangle import SAP, MutualInformationGap, Report, paired_difference
+from torchdisentangle.evaluation.scores import read_score, score
 
 
 @pytest.fixture
@@ -55,12 +56,33 @@ def test_tensors_become_floats() -> None:
     assert report.to_dict() == {"a": 0.5, "b": 2.0, "c": 1.0}
 
 
+def test_paired_differences_are_those_of_the_metrics(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(4, (300, 2), generator=generator)
+    codes = [factors + noise * torch.randn(300, 2, generator=generator) for noise in (0.4, 0.6)]
+    metrics = [[MutualInformationGap(edges=(-1.0, 4.0)), SAP()] for _ in codes]
+    a, b = (score(of, factors, of_model) for of, of_model in zip(codes, metrics, strict=True))  # type: ignore[arg-type]
+    saved = Report.combined({"model": b}).kept().save(tmp_path / "b.npz")
+    for difference, prefix in ((a - b, ""), (Report.combined({"model": a}) - Report.load(saved), "model/")):
+        for name, one, other in zip(("mig", "sap"), *metrics, strict=True):
+            value, low, high = paired_difference(one, other)
+            assert difference[f"{prefix}{name}"] == value
+            assert difference.intervals[f"{prefix}{name}"] == pytest.approx((float(low), float(high)), abs=1e-12)
+    low, high = a.difference(b, level=0.5).intervals["sap"]
+    assert (a - b).intervals["sap"][0] < low < high < (a - b).intervals["sap"][1]
+    other_rows = score(codes[1][1:], factors[1:], ["mig", "sap"])
+    assert not (a - other_rows).intervals
+    unnumbered = SAP()
+    unnumbered.update(codes[0], factors)
+    assert not read_score("sap", unnumbered, level=0.95).groups
+
+
 def test_differences() -> None:
     a = Report({"x": 3.0, "y": 1.0, "only_a": 1.0}, num_rows=10, intervals={"x": (2.0, 4.0)})
     b = Report({"only_b": 1.0, "y": 4.0, "x": 1.0}, num_rows=5)
     difference = a - b
     assert difference.to_dict() == {"x": 2.0, "y": -3.0}
-    assert not difference.intervals  # that of the difference is not known from those of its parts
+    assert not difference.intervals  # that of the difference is not known from those of its parts alone
     with pytest.raises(ValueError, match="no scalar in common"):
         a - Report({"z": 1.0})
     with pytest.raises(TypeError):

@@ -17,6 +17,7 @@ from torchdisentangle import functional as F
 from torchdisentangle.functional.supervised.joint_counts import (
     _added_by_product,
     _added_one_by_one,
+    grouped_counts,
     joint_counts,
     joint_weights,
 )
@@ -137,6 +138,10 @@ def test_tables_of_hard_and_soft_counts_agree_with_a_loop() -> None:
             for code, position in enumerate(row):
                 expected[factor, code, position, value] += 1
     assert torch.equal(joint_counts(bins, values, 5, 4), expected)
+    groups = torch.arange(len(bins)) % 3
+    for group, counts in enumerate(grouped_counts(bins, values, groups, 5, 4, 3).unbind(1)):
+        chosen = groups == group
+        assert torch.equal(counts, joint_counts(bins[chosen], values[chosen], 5, 4).permute(3, 0, 1, 2))
     weights = torch.nn.functional.one_hot(bins, 5).double()
     assert torch.equal(joint_weights(weights, values, 4), expected.double())
 

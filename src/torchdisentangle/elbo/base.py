@@ -131,8 +131,10 @@ class ELBOMetric(PosteriorStatistic):
         if len(mean) == 0 or (self.estimator == "mss" and len(mean) == 1):
             self.accumulate(num_skipped=len(mean))
             return
-        rows = torch.cat([mean, log_variance], dim=1)
-        keys = hash_content(rows, self.seed) if index is None else hash_index(index.to(mean.device), self.seed)
+        if index is None:
+            keys = hash_content([mean, log_variance], self.seed)
+        else:
+            keys = hash_index(index.to(mean.device), self.seed)
         z = mean + (0.5 * log_variance).exp() * hashed_normal(keys, mean.shape[1], self.seed)
         densities = minibatch_log_densities(z, mean, log_variance, self.dataset_size, self.estimator)
         terms = torch.stack(elbo_terms(z, mean, log_variance, *densities), dim=1)

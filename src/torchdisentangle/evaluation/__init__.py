@@ -14,7 +14,7 @@ from torchdisentangle.evaluation.informativeness import InformativenessEvaluatio
 from torchdisentangle.evaluation.manifold import ManifoldEvaluation
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.positions import RowPositions
-from torchdisentangle.evaluation.report import Report
+from torchdisentangle.evaluation.report import GroupValues, Report
 from torchdisentangle.evaluation.rows import Rows
 from torchdisentangle.evaluation.scores import score
 from torchdisentangle.evaluation.session import Session
@@ -29,6 +29,7 @@ __all__ = [
     "DisentanglementEvaluation",
     "ELBOEvaluation",
     "Evaluation",
+    "GroupValues",
     "InformativenessEvaluation",
     "ManifoldEvaluation",
     "Pass",

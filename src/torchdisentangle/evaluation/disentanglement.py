@@ -19,7 +19,7 @@ from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws
 from torchdisentangle.evaluation.rows import Columns, Rows
-from torchdisentangle.evaluation.scores import read_score
+from torchdisentangle.evaluation.scores import read_score, with_scores_figure
 from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.latent_model import LatentModel, Posterior
 from torchdisentangle.statistics import StatisticCollection
@@ -166,12 +166,13 @@ class DisentanglementPass(Pass):
 
     def finish(self) -> Report:
         """Scores and figures over all processes."""
-        reports, num_rows, num_lost = [], 0, 0
+        reports, metrics, num_rows, num_lost = [], {}, 0, 0
         for collection in (self.from_rows, self.from_sampler):
             if not len(collection):
                 continue
             with collection.reduced():
                 for name, metric in collection.items(keep_base=True, copy_state=False):
+                    metrics[str(name)] = metric
                     try:
                         reports.append(self._read(str(name), metric))
                     except Exception as error:  # one score that cannot be had must not take the others with it
@@ -179,7 +180,8 @@ class DisentanglementPass(Pass):
                     num_rows = max(num_rows, int(getattr(metric, "num_seen", 0)))
                     num_lost = max(num_lost, int(getattr(metric, "num_nonfinite", 0)))
         lost = Report({"num_nonfinite": num_lost} if num_lost else {}, num_rows=num_rows)
-        return Report.joined(*reports, lost)
+        found = Report.joined(*reports, lost)
+        return with_scores_figure(found, metrics) if self.draws else found
 
     def _read(self, name: str, metric: Any) -> Report:
         if isinstance(metric, CodeFactorSample):

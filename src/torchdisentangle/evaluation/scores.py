@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,15 +13,19 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from torchdisentangle.evaluation.base import Say, silent
-from torchdisentangle.evaluation.report import Report, draws
+from torchdisentangle.evaluation.report import GroupValues, Report, draws
+from torchdisentangle.plots import plot_scores
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.statistics.checks import Continuous, as_tensor, check_codes, check_factors
 from torchdisentangle.supervised import (
     CodeFactorSample,
+    SupervisedScore,
     default_scores,
     registered_scores,
     supervised_metrics,
 )
+from torchdisentangle.supervised.collection import named_numbers
+from torchdisentangle.supervised.intervals import interval_of, values_without_groups
 
 _AT_ONCE = 65_536  # rows in an update
 
@@ -86,7 +91,7 @@ def score(
             reports.append(_read_or_warn(name, members[name], level))
         figures = draws({"latents_against_factors": partial(rows.plot, rows.compute())})
         num_rows = len(codes) - int(rows.num_nonfinite)
-    return Report.joined(Report(figures=figures, num_rows=num_rows), *reports)
+    return with_scores_figure(Report.joined(Report(figures=figures, num_rows=num_rows), *reports), members)
 
 
 def default_names(with_posteriors: bool = False, slow: bool = False) -> list[str]:
@@ -117,7 +122,7 @@ def read_score(name: str, metric: Any, level: float | None = None) -> Report:
         level: of the confidence interval, if it has one; ``None``: no interval.
     """
     value = metric.compute()
-    scalars = _numbers(name, value)
+    scalars = named_numbers(name, value)
     matrices: dict[str, Tensor] = {}
     matrix: Any = getattr(metric, "matrix", None)
     if isinstance(value, Tensor) and value.ndim == 2:
@@ -125,13 +130,35 @@ def read_score(name: str, metric: Any, level: float | None = None) -> Report:
     elif getattr(metric, "matrix_label", "") and callable(matrix):
         matrices[f"{name}_matrix"] = matrix()
     figures: dict[str, Callable[[], Any]] = {key: partial(metric.plot, matrix) for key, matrix in matrices.items()}
+    intervals, groups = _intervals(name, metric, value, level) if scalars and level is not None else ({}, {})
     return Report(
         scalars,
         matrices,
         draws(figures),
-        intervals=_interval(name, metric, level) if scalars and level is not None else {},
+        intervals=intervals,
         ceilings=_ceiling(name, metric) if scalars else {},
+        groups=groups,
     )
+
+
+def with_scores_figure(report: Report, metrics: Mapping[str, Any]) -> Report:
+    """The same report with a figure of all scores that are best at 1, if it has intervals of any.
+
+    Args:
+        report: of the metrics.
+        metrics: by the names of their values.
+    """
+    comparable = {name for name, metric in metrics.items() if getattr(metric, "plot_upper_bound", None) == 1}
+    chosen = {name: value for name, value in report.scalars.items() if _owner(name, metrics) in comparable}
+    if not chosen or not report.intervals:
+        return report
+    figure = partial(plot_scores, chosen, report.intervals, report.ceilings)
+    return replace(report, figures={**report.figures, **draws({"scores": figure})})
+
+
+def _owner(name: str, metrics: Mapping[str, Any]) -> str:
+    """The metric that a scalar is of, whose name it begins with."""
+    return max((key for key in metrics if name == key or name.startswith(f"{key}_")), key=len, default="")
 
 
 def _read_or_warn(name: str, metric: Any, level: float | None) -> Report:
@@ -142,16 +169,26 @@ def _read_or_warn(name: str, metric: Any, level: float | None) -> Report:
         return Report()
 
 
-def _interval(name: str, metric: Any, level: float) -> dict[str, tuple[float, float]]:
+def _intervals(
+    name: str, metric: Any, value: Any, level: float
+) -> tuple[dict[str, tuple[float, float]], dict[str, GroupValues]]:
+    """Both ends by name, and the values without groups of rows that they were made of, if rows can be paired."""
     if not hasattr(metric, "interval"):
-        return {}
+        return {}, {}
+    by_groups = isinstance(metric, SupervisedScore) and type(metric).interval is SupervisedScore.interval
     try:
-        low, high = metric.interval(level=level)
+        without = values_without_groups(metric) if by_groups else []
+        low, high = interval_of(value, without, level) if by_groups else metric.interval(level=level)
     except ValueError as error:
         warnings.warn(f"{name} has no interval: {error}", UserWarning, stacklevel=4)
-        return {}
-    lows, highs = _numbers(name, low), _numbers(name, high)
-    return {key: (lows[key], highs[key]) for key in lows}
+        return {}, {}
+    lows, highs = named_numbers(name, low), named_numbers(name, high)
+    intervals = {key: (lows[key], highs[key]) for key in lows}
+    if not by_groups or metric.num_unnumbered:
+        return intervals, {}
+    sizes = tuple(metric.state.group_sizes(metric).tolist())
+    each = [named_numbers(name, one) for one in without]
+    return intervals, {key: GroupValues(sizes, tuple(one[key] for one in each)) for key in intervals}
 
 
 def _ceiling(name: str, metric: Any) -> dict[str, float]:
@@ -160,12 +197,6 @@ def _ceiling(name: str, metric: Any) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out was said with the value
         try:
-            return _numbers(name, metric.ceiling())
+            return named_numbers(name, metric.ceiling())
         except ValueError:  # of estimators that do not count
             return {}
-
-
-def _numbers(name: str, value: Any) -> dict[str, float]:
-    """The single numbers of a value, by name."""
-    found = value if isinstance(value, Mapping) else {name: value}
-    return {key: float(number) for key, number in found.items() if number.numel() == 1 and number.ndim < 2}

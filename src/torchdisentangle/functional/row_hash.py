@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from torchdisentangle.functional.device import sizes_of
+from torchdisentangle.functional.row_blocks import row_blocks
 
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # the increment of splitmix64, as a signed integer
 _FIRST, _SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
@@ -32,31 +37,41 @@ def hash_index(index: Tensor, seed: int = 0) -> Tensor:
     return x ^ _shift(x, 31)
 
 
-def hash_content(values: Tensor, seed: int = 0) -> Tensor:
-    """A pseudo-random 64-bit integer for every row that depends on what the row holds.
+def hash_content(columns: Sequence[Tensor], seed: int = 0) -> Tensor:
+    r"""A pseudo-random 64-bit integer for every row that depends on what the row holds.
 
     Equal rows get different numbers: the first, the second, ... of them each its own. So the numbers of a set of rows,
     and the order that they bring the rows into, depend on the rows alone and not on how they were listed.
 
+    Rows are told apart by a multilinear hash of all their bits,
+
+    .. math:: h = \sum_i a_i w_i \bmod 2^{64}
+
+    with the halves :math:`w_i` of the row's float64 numbers, and odd multipliers :math:`a_i`. Two different rows have
+    the same hash with a probability of at most :math:`2^{-32}`, mostly far less.
+
     Args:
-        values: ``(N, width)`` in float64.
+        columns: of the rows, each ``(N, width)``; compared as float64.
         seed: another seed gives other numbers.
 
     Returns:
-        ``int64`` of shape ``(N,)``.
+        ``int64`` of shape ``(N,)``, on the device of the first column.
+
+    Reference:
+        Carter & Wegman, *Universal classes of hash functions*, Journal of Computer and System Sciences 1979.
 
     Example:
         >>> rows = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]).double()
-        >>> keys, shuffled = hash_content(rows), hash_content(rows[[1, 2, 0]])
+        >>> keys, shuffled = hash_content([rows]), hash_content([rows[[1, 2, 0]]])
         >>> torch.equal(keys.sort().values, shuffled.sort().values), len(keys.unique())
         (True, 3)
     """
-    bits = (values + 0.0).contiguous().view(torch.int64)  # minus zero is zero
-    streams = hash_index(torch.arange(values.shape[1], device=values.device), seed)
-    content = hash_index(bits ^ streams).sum(1)
+    content = _content(columns, seed)
     ordered, order = content.sort(stable=True)
+    if not (ordered[1:] == ordered[:-1]).any():  # as mostly: each row is the first of its kind
+        return hash_index(content ^ hash_index(torch.zeros_like(content[:1])), seed)
     first = torch.searchsorted(ordered, ordered)  # where the run of equal rows begins
-    occurrence = torch.arange(len(ordered), device=values.device) - first
+    occurrence = torch.arange(len(ordered), device=content.device) - first
     keys = hash_index(ordered ^ hash_index(occurrence), seed)
     return torch.empty_like(keys).index_copy(0, order, keys)
 
@@ -81,6 +96,18 @@ def hashed_normal(keys: Tensor, size: int, seed: int = 0) -> Tensor:
     bits = hash_index(hash_index(keys)[:, None] ^ streams)
     uniform = (_shift(bits, 11).double() + 0.5) * 2.0**-53
     return torch.special.ndtri(uniform)
+
+
+def _content(columns: Sequence[Tensor], seed: int) -> Tensor:
+    """A number for every row that is the same for equal rows, and hardly ever for others, ``(N,)``."""
+    device, num_words = columns[0].device, 2 * sum(column.shape[1] for column in columns)
+    multipliers = hash_index(torch.arange(num_words, device=device), seed) | 1  # odd, so each word matters
+    content = torch.empty(len(columns[0]), dtype=torch.int64, device=device)
+    for part in row_blocks(len(content), num_words, sizes_of(device).numbers_each(4)):
+        values = torch.cat([column[part].to(device, torch.float64) for column in columns], dim=1)
+        words = (values + 0.0).view(torch.int32)  # minus zero is zero
+        torch.sum(words * multipliers, 1, out=content[part])
+    return content
 
 
 def _seed_offset(seed: int) -> int:

@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 
 from torchdisentangle.functional.manifold.spectrum import active_latents, effective_dimension
 from torchdisentangle.manifold.base import ManifoldMetric, ManifoldSettings
-from torchdisentangle.plots import plot_jacobian_columns
+from torchdisentangle.plots import plot_jacobian_columns, plot_scalar
 from torchdisentangle.statistics.classes import Estimate, over_classes
 
 
@@ -92,6 +92,10 @@ class ManifoldSummary(ManifoldMetric):
             "effective_dimension": effective_dimension(spectrum),
         }
 
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot the scalars side by side, or a value or a list of values over steps that is given."""
+        return plot_scalar(self.compute() if val is None else val, ax=ax, label="nats, latents")
+
     def _presented(self, values: Tensor) -> dict[str, Tensor]:
         """The scalars that are means over samples, by name."""
         return dict(zip(self.mean_names, values.unbind(-1), strict=True))
@@ -145,5 +149,6 @@ class MeanDecoderJacobian(ManifoldMetric):
     def plot(
         self, val: Tensor | None = None, ax: Any = None, image_shape: Sequence[int] = (), order: Tensor | None = None
     ) -> Any:
-        """Plot the columns as images of ``image_shape``."""
-        return plot_jacobian_columns(self.compute() if val is None else val, image_shape, order=order, ax=ax)
+        """Plot the columns as images of ``image_shape``, by default of a single row."""
+        columns = self.compute() if val is None else val
+        return plot_jacobian_columns(columns, image_shape or (1, len(columns)), order=order, ax=ax)

@@ -12,7 +12,7 @@ from torchdisentangle.plots.runs import plot_runs
 from torchdisentangle.plots.scalar import plot_scalar
 from torchdisentangle.plots.similarity import plot_channel_information, plot_coefficients, plot_similarity
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
-from torchdisentangle.plots.supervised import plot_factor_matrix
+from torchdisentangle.plots.supervised import plot_factor_matrix, plot_scores
 from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
 from torchdisentangle.plots.traversal import plot_traversals
 
@@ -36,6 +36,7 @@ __all__ = [
     "plot_pairwise",
     "plot_runs",
     "plot_scalar",
+    "plot_scores",
     "plot_similarity",
     "plot_spectrum",
     "plot_traversals",

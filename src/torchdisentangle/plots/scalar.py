@@ -10,17 +10,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from torchdisentangle.plots.style import BLUE, FEW, Plot, as_array, figure_of, styled
 
 
 @styled
-def plot_scalar(value: Any, standard_error: Any = None, *, ax: Axes | None = None, label: str = "value (nats)") -> Plot:
-    """A value with two standard errors, a list of values over steps, or several values by name.
+def plot_scalar(
+    value: Any,
+    standard_error: Any = None,
+    *,
+    interval: tuple[Any, Any] | None = None,
+    ax: Axes | None = None,
+    label: str = "value (nats)",
+) -> Plot:
+    """A value with two standard errors or an interval, a list of values over steps, or several values by name.
 
     Args:
         value: a number, a sequence of them, or a mapping from names to them.
         standard_error: of a number.
+        interval: both ends of an interval, which need not hold the value: numbers, or mappings like ``value``.
         ax: where to draw; ``None``: a new figure.
         label: of the vertical axis.
 
@@ -43,16 +52,27 @@ def plot_scalar(value: Any, standard_error: Any = None, *, ax: Axes | None = Non
     figure = Figure(figsize=(3.2, 2.4), layout="constrained") if ax is None else figure_of(ax)
     ax = figure.subplots() if ax is None else ax
     if names is not None:
-        ax.plot(names, values, "o", color=BLUE, ms=4)
+        if interval is not None:
+            _bars(ax, range(len(names)), *(np.array([float(end[name]) for name in names]) for end in interval))
+        ax.plot(range(len(names)), values, "o", color=BLUE, ms=4)
+        ax.set_xticks(range(len(names)), names)
         ax.margins(x=0.2)
         ax.set(ylabel=label)
         ax.tick_params(axis="x", rotation=45)
     elif len(values) == 1:
-        error = 0.0 if standard_error is None else float(standard_error)
-        ax.errorbar([0], values, yerr=2 * error if math.isfinite(error) else None, fmt="o", color=BLUE, ms=4, capsize=3)
+        error = math.nan if standard_error is None else float(standard_error)
+        if interval is not None:
+            _bars(ax, [0], *(as_array(end).reshape(-1) for end in interval))
+        elif math.isfinite(error):
+            _bars(ax, [0], values - 2 * error, values + 2 * error)
+        ax.plot([0], values, "o", color=BLUE, ms=4)
         ax.set(xticks=[], ylabel=label)
     else:
         ax.plot(values, color=BLUE, lw=1.2, marker="o" if len(values) <= FEW else "", ms=3.5)
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         ax.set(xlabel="step", ylabel=label)
     return figure, ax
+
+
+def _bars(ax: Axes, places: Sequence[int], low: NDArray, high: NDArray) -> None:
+    ax.errorbar(places, (low + high) / 2, yerr=(high - low) / 2, fmt="none", ecolor=BLUE, elinewidth=1, capsize=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from torchdisentangle.functional.supervised.binning import (
     normal_quantile_edges,
     soft_bins,
 )
-from torchdisentangle.functional.supervised.joint_counts import joint_counts, joint_weights
+from torchdisentangle.functional.supervised.joint_counts import grouped_counts, joint_weights
 from torchdisentangle.statistics.checks import Continuous, continuous_columns
 from torchdisentangle.statistics.factors import value_labels
 from torchdisentangle.statistics.groups import NUM_GROUPS
@@ -95,7 +96,7 @@ class BinCounter:
             groups: of the rows, ``(n,)`` integers from 0 to 19; ``None``: all are one group.
 
         Returns:
-            Counts of the groups, ``(G, F, d, B, V)``, integers for hard bins.
+            Counts of the groups, ``(V, G, F, d, B)``, integers for hard bins.
 
         Raises:
             ValueError: if values of discrete factors cannot be counted, or ranges do not fit the codes.
@@ -107,19 +108,22 @@ class BinCounter:
         values = self._values(factors)
         (_, d), (_, num_factors) = codes.shape, values.shape
         num_values = int(values.max()) + 1 if len(values) else 1
-        if groups is not None:  # the same value is another one in every group
-            values = values + num_values * groups.to(values.device)[:, None]
-        shape = num_factors, d, self.num_bins, num_groups * num_values
-        table = torch.zeros(shape, dtype=torch.float64 if self.soft else torch.int64, device=codes.device)
+        shape = num_values, num_groups, num_factors, d, self.num_bins
         low, high = self.range or ((codes.amin(0), codes.amax(0)) if len(codes) else (torch.zeros(()),) * 2)
-        block = max(sizes_of(codes.device).numbers_each(4), min(table.numel(), _LARGEST_BLOCK))
+        block = max(sizes_of(codes.device).numbers_each(4), min(math.prod(shape), _LARGEST_BLOCK))
+        table: Tensor | None = None
         for part in row_blocks(len(codes), d * (num_factors if log_variance is None else self.num_bins), block):
+            of_rows = None if groups is None else groups[part]
             if self.soft and log_variance is not None:
                 soft = self._soft(codes[part].double(), log_variance[part].to(codes.device, torch.float64), low, high)
-                table += joint_weights(soft, values[part], shape[-1])
+                counts = self._weights(soft, values[part], of_rows, shape)
             else:
-                table += joint_counts(self._hard(codes[part], low, high), values[part], self.num_bins, shape[-1])
-        return table.unflatten(-1, (num_groups, num_values)).permute(3, 0, 1, 2, 4)
+                bins = self._hard(codes[part], low, high)
+                counts = grouped_counts(bins, values[part], of_rows, self.num_bins, num_values, num_groups)
+            table = counts if table is None else table.add_(counts)
+        if table is not None:
+            return table
+        return torch.zeros(shape, dtype=torch.float64 if self.soft else torch.int64, device=codes.device)
 
     def numbered(self, factors: Tensor, num_codes: int) -> Tensor:
         """Factors whose discrete values, if they are negative or far apart, are numbered in ascending order."""
@@ -150,6 +154,14 @@ class BinCounter:
             return density_bins(mean, log_variance, float(low), float(high), self.num_bins)
         edges = normal_quantile_edges(self.num_bins) if self.of_prior else equal_width_edges(low, high, self.num_bins)
         return soft_bins(mean, log_variance, edges.to(mean.device))
+
+    def _weights(self, soft: Tensor, values: Tensor, groups: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+        """Sums of the weights ``(n, d, B)``, of a shape ``(V, G, F, d, B)``."""
+        num_values, num_groups = shape[:2]
+        if groups is not None:  # the same value is another one in every group
+            values = values * num_groups + groups[:, None]
+        by_value = joint_weights(soft, values, num_values * num_groups)
+        return by_value.permute(3, 0, 1, 2).contiguous().unflatten(0, (num_values, num_groups))
 
     def _values(self, factors: Tensor) -> Tensor:
         """Values as integers, those of continuous factors binned."""

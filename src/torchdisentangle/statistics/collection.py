@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from matplotlib.figure import Figure
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
+from torchmetrics.utilities.plot import plot_single_or_multi_val
 
 from torchdisentangle.statistics.base import Statistic, reduce_states
 
@@ -65,6 +67,48 @@ class StatisticCollection(MetricCollection):
                     errors |= error if isinstance(error, dict) else {str(name): error}
         return errors
 
+    def plot(self, val: Any = None, ax: Any = None, together: bool = False) -> Any:
+        """Figures of all metrics, over all processes.
+
+        Args:
+            val: what :meth:`compute` returned, or a list of that over steps, of which matrices are those of the last;
+                by default what the metrics hold, which shows most: matrices that scores are read from, and intervals.
+            ax: where to draw: axes for each metric, or one with ``together``; ``None``: new figures.
+            together: whether to draw all single numbers into one figure.
+
+        Returns:
+            For each metric the figure and its axes, in a list; or those of the one figure.
+
+        Raises:
+            ValueError: if there are not as many axes as metrics.
+        """
+        if together:
+            steps = [dict(one) for one in ([val] if isinstance(val, Mapping) else val or [self.compute()])]
+            singles = [{name: x for name, x in step.items() if x.numel() == 1} for step in steps]
+            return _plot_numbers(singles, ax)
+        members = list(self.items(copy_state=False))
+        places = [None] * len(members) if ax is None else list(ax)
+        if len(places) != len(members):
+            raise ValueError(f"plot needs axes for each of {len(members)} metrics, got {len(places)}")
+        with self.reduced():
+            return [
+                metric.plot(ax=place) if val is None else self._plot_given(str(name), metric, val, place)
+                for (name, metric), place in zip(members, places, strict=True)
+            ]
+
+    def _plot_given(self, name: str, metric: Any, val: Any, ax: Any) -> Any:
+        """Plot what belongs to a metric, whose dictionary was merged with the others' values."""
+        steps = [val] if isinstance(val, Mapping) else list(val)
+        if name in steps[0]:
+            values = [step[name] for step in steps]
+        else:
+            names = [key for key in metric.compute() if key in steps[0]]
+            values = [{key: step[key] for key in names} for step in steps]
+            if len(values) > 1 and all(value.numel() == 1 for value in values[0].values()):
+                return _plot_numbers(values, ax)
+        curve = len(values) > 1 and isinstance(values[0], Tensor) and values[0].numel() == 1
+        return metric.plot(values if curve else values[-1], ax=ax)
+
     @contextmanager
     def reduced(self) -> Iterator[None]:
         """Inside this context all metrics hold the sums over all processes; nested contexts reduce once."""
@@ -101,3 +145,16 @@ class StatisticCollection(MetricCollection):
         self._state_is_copy = False
         if self._groups_checked:
             self._compute_groups_create_state_ref()
+
+
+def _plot_numbers(steps: Sequence[Mapping[str, Tensor]], ax: Any) -> Any:
+    """Single numbers by name, as dots, or as curves over several steps."""
+    where = Figure(layout="constrained").subplots() if ax is None else ax
+    if len(steps) > 1:
+        numbers = [{name: value.detach().cpu() for name, value in step.items()} for step in steps]
+        plot_single_or_multi_val(numbers, ax=where)
+    else:
+        where.plot([float(value) for value in steps[0].values()], range(len(steps[0])), "o")
+        where.set_yticks(range(len(steps[0])), list(steps[0]))
+        where.invert_yaxis()
+    return where.get_figure(), where

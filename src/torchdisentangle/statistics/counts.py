@@ -130,7 +130,7 @@ class JointCounts(CodeFactorState):
             log_variance = None if log_variance is None else log_variance.to(statistic.device)[kept]
         tables = self.bins.count(codes, factors, log_variance, groups)
         statistic.accumulate(
-            counts=tables.permute(4, 0, 1, 2, 3).flatten(1, 2),  # a new value is a new row
+            counts=tables.flatten(1, 2),
             num_counted=torch.tensor([len(codes)]) if groups is None else group_sizes(groups),
             num_unnumbered=len(codes) if index is None else 0,
         )
@@ -174,7 +174,7 @@ class JointCounts(CodeFactorState):
             return
         rows, of_groups = self.rows.read(statistic), ("of groups", self._how)
         if of_groups not in rows.derived:
-            rows.derived[of_groups] = self._count_rows(statistic, rows, groups_of_keys(rows.keys)).contiguous()
+            rows.derived[of_groups] = self._count_rows(statistic, rows, groups_of_keys(rows.keys))
         tables = rows.derived[of_groups]
         total = tables.sum(0)
         for group, fewer in zip(present, self.rows.without_groups(statistic, with_columns=False), strict=True):
@@ -188,6 +188,8 @@ class JointCounts(CodeFactorState):
         return statistic.counts.unflatten(1, (len(statistic.num_counted), -1))
 
     def _count_rows(self, statistic: Any, rows: SampledRows, groups: Tensor | None) -> Tensor:
+        """Counts of the groups, ``(G, F, d, B, V)``."""
         codes, factors = (rows[name].to(statistic.device) for name in ("codes", "factors"))
         factors = self.bins.numbered(factors, codes.shape[1] * (1 if groups is None else NUM_GROUPS))
-        return self.bins.count(codes, factors, rows["log_variance"] if self.bins.soft else None, groups)
+        tables = self.bins.count(codes, factors, rows["log_variance"] if self.bins.soft else None, groups)
+        return tables.permute(1, 2, 3, 4, 0).contiguous()

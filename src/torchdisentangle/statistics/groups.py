@@ -21,17 +21,15 @@ def row_groups(columns: Sequence[Tensor], index: Tensor | None, seed: int = 0) -
         seed: another seed makes other groups.
 
     Returns:
-        ``(n,)`` integers from 0 to 19, on the device of the first column; the same for any split of the rows.
+        ``(n,)`` integers from 0 to 19, on the device of the first column; the same for any split of the rows, but for
+        rows without an index that are equal to others.
 
     Example:
         >>> row_groups([torch.zeros(4, 1)], torch.arange(4))
         tensor([14, 19, 14,  6])
     """
-    device = columns[0].device
-    if index is not None:
-        return groups_of_keys(hash_index(index.to(device), seed))
-    held = torch.cat([column.to(device, torch.float64) for column in columns], dim=1)
-    return groups_of_keys(hash_content(held, seed))
+    keys = hash_content(columns, seed) if index is None else hash_index(index.to(columns[0].device), seed)
+    return groups_of_keys(keys)
 
 
 def groups_of_keys(keys: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from matplotlib.figure import Figure
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -92,3 +93,11 @@ class DataRange(Statistic):
         """The two ends of the range."""
         self.require_samples(self.low.ndim, "rows")
         return self.low, self.high
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot the range of every dimension."""
+        low, high = self.compute() if val is None else val
+        ax = Figure(layout="constrained").subplots() if ax is None else ax
+        ax.vlines(range(len(low)), low.tolist(), high.tolist(), lw=4)
+        ax.set(xlabel="dimension", ylabel="value")
+        return ax.get_figure(), ax

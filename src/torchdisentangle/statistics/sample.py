@@ -165,7 +165,7 @@ class RowSample(MergedState):
         if not len(statistic.keys) or not statistic.num_unnumbered:
             return SampledRows(statistic.keys, columns, derived)
         if "by content" not in derived:
-            keys = hash_content(torch.cat(list(columns.values()), dim=1), self.seed)
+            keys = hash_content(list(columns.values()), self.seed)
             keys, order = keys.sort(stable=True)
             derived["by content"] = keys, {name: value[order] for name, value in columns.items()}
         keys, columns = derived["by content"]

@@ -22,7 +22,7 @@ from pkgutil import iter_modules
 from torchdisentangle.supervised.base import SupervisedScore
 from torchdisentangle.supervised.beta_vae import BetaVAEScore
 from torchdisentangle.supervised.cca import CCA
-from torchdisentangle.supervised.collection import supervised_metrics
+from torchdisentangle.supervised.collection import SupervisedMetrics, supervised_metrics
 from torchdisentangle.supervised.dci import DCI
 from torchdisentangle.supervised.dcimig import DCIMIG
 from torchdisentangle.supervised.discrete_sap import DiscreteSAP
@@ -72,6 +72,7 @@ __all__ = [
     "RowScore",
     "Rows",
     "Sufficiency",
+    "SupervisedMetrics",
     "SupervisedScore",
     "ZMax",
     "default_scores",

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from torchdisentangle.functional.supervised.intervention import above_chance
 from torchdisentangle.functional.supervised.predictability import standardize
 from torchdisentangle.supervised.base import Mode, check_mode
 from torchdisentangle.supervised.intervention_groups import draw_differences
 from torchdisentangle.supervised.predictors import make_logistic_regression, require_sklearn
-from torchdisentangle.supervised.row_score import RowScore, RowSettings
+from torchdisentangle.supervised.row_score import Accuracy, RowScore, RowSettings
 
 
 class BetaVAEScore(RowScore):
@@ -81,15 +80,12 @@ class BetaVAEScore(RowScore):
 
     def compute(self) -> Tensor:
         """The score, over all processes."""
-        accuracy, scored = self._once(self._accuracy)
-        num_factors = int(self._require_scored(scored).sum())
-        return above_chance(accuracy, num_factors) if self.rescale else accuracy
+        return self._guessed(self._guess, self.rescale)
 
     def _scored(self) -> Tensor:
-        return self._once(self._accuracy)[1]
+        return self._once(self._guess).scored
 
-    def _accuracy(self) -> tuple[Tensor, Tensor]:
-        """The accuracy, and which factors it is about."""
+    def _guess(self) -> Accuracy:
         codes, factors = self._rows()
         values, generator = self._values(factors), self._generator()
         if self.standardize and self.mode == "exact":
@@ -100,11 +96,11 @@ class BetaVAEScore(RowScore):
         ]
         scored = torch.stack([~part.isnan().any(2).any(1) for part in features]).all(0) & (values.amax(0) > 0)
         if scored.sum() < 2:  # a single factor cannot be missed
-            return codes.new_ones(()), scored
+            return Accuracy(codes.new_ones(()), scored)
         (x, y), (x_test, y_test) = (_stacked(part[scored]) for part in features)
         fitted = make_logistic_regression(1.0).fit(x.numpy(), y.numpy())
         right = torch.as_tensor(fitted.predict(x_test.numpy())) == y_test
-        return right.double().mean(), scored
+        return Accuracy(right.double().mean(), scored)
 
 
 def _stacked(features: Tensor) -> tuple[Tensor, Tensor]:

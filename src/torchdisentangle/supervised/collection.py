@@ -2,17 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torchmetrics import Metric, MetricCollection
 from typing_extensions import Unpack
 
+from torchdisentangle.plots import plot_scores
 from torchdisentangle.settings import settings_of
-from torchdisentangle.statistics import MetricSettings, StatisticCollection
+from torchdisentangle.statistics import MetricSettings, StatisticCollection, readout
 from torchdisentangle.statistics.bin_counter import Edges
 from torchdisentangle.statistics.checks import Continuous
+from torchdisentangle.supervised.base import SupervisedScore
+from torchdisentangle.supervised.intervals import quick_interval
 from torchdisentangle.supervised.registry import key_of, registered_scores
+
+
+class SupervisedMetrics(StatisticCollection):
+    """Supervised scores, from :func:`~torchdisentangle.supervised_metrics`.
+
+    Args:
+        args: as for :class:`~torchdisentangle.StatisticCollection`.
+        kwargs: likewise.
+    """
+
+    def plot(self, val: Any = None, ax: Any = None, together: bool = False) -> Any:
+        """Figures of all scores, over all processes.
+
+        Args:
+            val: as for :meth:`~torchdisentangle.StatisticCollection.plot`, like all others.
+            ax: likewise.
+            together: whether to draw all scores that are best at 1 into one figure, with their 95 % intervals (but for
+                scores that would have to be fitted again).
+
+        Returns:
+            As for :meth:`~torchdisentangle.StatisticCollection.plot`.
+        """
+        return self._plot_scores(ax) if together and val is None else super().plot(val, ax, together)
+
+    @readout
+    def _plot_scores(self, ax: Any) -> Any:
+        scores: dict[str, float] = {}
+        intervals: dict[str, tuple[float, float]] = {}
+        for name, metric in self.items(copy_state=False):
+            if isinstance(metric, SupervisedScore) and metric.plot_upper_bound == 1:
+                scores |= named_numbers(str(name), metric.compute())
+                ends = quick_interval(metric)
+                if ends is not None:
+                    lows, highs = (named_numbers(str(name), end) for end in ends)
+                    intervals |= {key: (lows[key], highs[key]) for key in lows}
+        return plot_scores(scores, intervals, ax=ax)
+
+
+def named_numbers(name: str, value: Any) -> dict[str, float]:
+    """The single numbers of a value, by name.
+
+    Args:
+        name: of a value that is a number.
+        value: a number, a matrix, or a dictionary of these.
+
+    Example:
+        >>> import torch
+        >>> named_numbers("mig", torch.tensor(0.5)), named_numbers("mutual_information", torch.eye(2))
+        ({'mig': 0.5}, {})
+    """
+    found = value if isinstance(value, Mapping) else {name: value}
+    return {key: float(number) for key, number in found.items() if number.numel() == 1 and number.ndim < 2}
 
 
 def supervised_metrics(
@@ -25,7 +80,7 @@ def supervised_metrics(
     edges: Edges | None = None,
     seed: int = 0,
     **settings: Unpack[MetricSettings],
-) -> StatisticCollection:
+) -> SupervisedMetrics:
     """Supervised scores as a collection in which those of one state are updated and reduced once.
 
     Args:
@@ -82,4 +137,4 @@ def supervised_metrics(
             members[key] = score(**{**own, **taken, **settings})
         else:
             members[key] = named
-    return StatisticCollection(members)
+    return SupervisedMetrics(members)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from torchdisentangle.functional.supervised.intervention import above_chance, majority_vote_accuracy
+from torchdisentangle.functional.supervised.intervention import majority_vote_accuracy
 from torchdisentangle.supervised.intervention_groups import active_codes, draw_variances, shares_of_votes
-from torchdisentangle.supervised.row_score import RowScore, RowSettings
+from torchdisentangle.supervised.row_score import Accuracy, RowScore, RowSettings
 
 
 class FactorVAEScore(RowScore):
@@ -72,20 +72,17 @@ class FactorVAEScore(RowScore):
 
     def compute(self) -> Tensor:
         """The score, over all processes."""
-        accuracy, scored = self._once(self._accuracy)
-        num_factors = int(self._require_scored(scored).sum())
-        return above_chance(accuracy, num_factors) if self.rescale else accuracy
+        return self._guessed(self._guess, self.rescale)
 
     def _scored(self) -> Tensor:
-        return self._once(self._accuracy)[1]
+        return self._once(self._guess).scored
 
-    def _accuracy(self) -> tuple[Tensor, Tensor]:
-        """The accuracy, and which factors it is about."""
+    def _guess(self) -> Accuracy:
         codes, factors = self._rows()
         values, generator = self._values(factors), self._generator()
         variance, active = active_codes(codes, self.prune_threshold)
         if not active.any():
-            return codes.new_zeros(()), torch.ones(values.shape[1], dtype=torch.bool)
+            return Accuracy(codes.new_zeros(()), torch.ones(values.shape[1], dtype=torch.bool))
         codes, variance = codes[:, active], variance[active]
         features = [
             draw_variances(codes[part], values[part], self.num_groups, self.group_size, generator)
@@ -94,9 +91,9 @@ class FactorVAEScore(RowScore):
         possible = torch.tensor([all(len(part[f]) for part in features) for f in range(values.shape[1])])
         scored = possible & (values.amax(0) > 0)
         if not scored.any():
-            return codes.new_tensor(torch.nan), scored
+            return Accuracy(codes.new_tensor(torch.nan), scored)
         chosen = scored.nonzero()[:, 0].tolist()
         votes, test_votes = (
             shares_of_votes([(part[f] / variance).argmin(1) for f in chosen], len(variance)) for part in features
         )
-        return majority_vote_accuracy(votes, test_votes), scored
+        return Accuracy(majority_vote_accuracy(votes, test_votes), scored)

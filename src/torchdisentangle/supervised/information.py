@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -51,8 +50,9 @@ class InformationSettings(CountSettings, total=False):
 class InformationScore(SupervisedScore):
     """Base of the scores that are read from the information of codes about factors.
 
-    Subclasses define ``_score``, the value from the information about the factors that can be scored. Scores whose
-    settings agree in what is kept of the rows share one state, whatever their other settings.
+    Subclasses define ``_values``, the values of factors or codes from the information about the factors that can be
+    scored, of which the score is the mean, or else ``_score``. Scores whose settings agree in what is kept of the rows
+    share one state, whatever their other settings.
 
     Args:
         num_bins: number of bins ``B`` of a code.
@@ -182,9 +182,13 @@ class InformationScore(SupervisedScore):
         """
         return self._counted().bias(self)
 
-    @abstractmethod
     def _score(self, information: Information) -> Any:
-        """The value from the information about the factors that can be scored."""
+        """The value from the information about the factors that can be scored: by default the mean of ``_values``."""
+        return self._values(information).mean()
+
+    def _values(self, information: Information) -> Tensor:
+        """The values of factors or codes that the score is the mean of."""
+        raise NotImplementedError(f"{type(self).__name__} must define _values, or _score")
 
     def _scored(self) -> Tensor:
         return self._source.information(self).factor_entropy > 0

@@ -45,6 +45,20 @@ def interval_of(value: Any, without: Sequence[Any], level: float) -> Interval:
     return Interval(*jackknife_interval(value, torch.stack(list(without)), level))
 
 
+def quick_interval(score: SupervisedScore) -> Interval | None:
+    """The 95 % interval for a figure; ``None`` if the score would be fitted again for it, or has too few rows for one.
+
+    Args:
+        score: of any rows.
+    """
+    if score.state.refits:
+        return None
+    try:
+        return score.interval()
+    except ValueError:
+        return None
+
+
 def values_without_groups(score: SupervisedScore) -> list[Any]:
     """The score without each of the groups that have rows.
 

@@ -60,10 +60,7 @@ class MutualInformationGap(InformationScore):
     @readout
     def per_factor(self) -> Tensor:
         """The gap of every factor, ``(F,)``; NaN for one that was seen with a single value."""
-        return self._over_all_factors(self._gaps)
+        return self._over_all_factors(self._values)
 
-    def _score(self, information: Information) -> Tensor:
-        return self._gaps(information).mean()
-
-    def _gaps(self, information: Information) -> Tensor:
+    def _values(self, information: Information) -> Tensor:
         return mutual_information_gap(information.mutual, information.factor_entropy)

@@ -121,10 +121,7 @@ class Sufficiency(InformationScore):
     @readout
     def per_factor(self) -> Tensor:
         """The value of every factor, ``(F,)``; NaN for one that was seen with a single value."""
-        return self._over_all_factors(self._sufficiencies)
+        return self._over_all_factors(self._values)
 
-    def _score(self, information: Information) -> Tensor:
-        return self._sufficiencies(information).mean()
-
-    def _sufficiencies(self, information: Information) -> Tensor:
+    def _values(self, information: Information) -> Tensor:
         return sufficiency(information.mutual, information.factor_entropy)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from torchdisentangle.functional.supervised.intervention import above_chance
 from torchdisentangle.plots.factors import plot_latents_against_factors
 from torchdisentangle.statistics import readout
 from torchdisentangle.statistics.checks import Continuous
@@ -27,6 +28,13 @@ class Rows(NamedTuple):
 
     codes: Tensor
     factors: Tensor
+
+
+class Accuracy(NamedTuple):
+    """How often the factor of a group of rows is guessed, and which factors that is about, ``(F,)`` booleans."""
+
+    accuracy: Tensor
+    scored: Tensor
 
 
 class RowSettings(SupervisedSettings, total=False):
@@ -100,6 +108,16 @@ class RowScore(SupervisedScore):
             results[self._fits] = fit()
         return results[self._fits]
 
+    def _guessed(self, guess: Callable[[], Accuracy], rescale: bool) -> Tensor:
+        """The score that an accuracy is: as it is, or rescaled so that chance is 0."""
+        accuracy, scored = self._once(guess)
+        num_factors = int(self._require_scored(scored).sum())
+        return above_chance(accuracy, num_factors) if rescale else accuracy
+
+    def _scored(self) -> Tensor:
+        """By default, factors with several values."""
+        return self._values(self._rows().factors).amax(0) > 0
+
     def _generator(self) -> torch.Generator:
         """Random numbers for one computation."""
         return torch.Generator().manual_seed(self.seed)
@@ -142,6 +160,3 @@ class CodeFactorSample(RowScore):
         """Mean of each latent for every value of each factor, on axes of its own."""
         codes, factors = self.compute() if val is None else val
         return plot_latents_against_factors(codes, factors, self.factor_names)
-
-    def _scored(self) -> Tensor:
-        return self._values(self._rows().factors).amax(0) > 0

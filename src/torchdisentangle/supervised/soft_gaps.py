@@ -95,12 +95,9 @@ class RobustMIG(InformationScore):
     @readout
     def per_factor(self) -> Tensor:
         """The gap of every factor, ``(F,)``; NaN for one that was seen with a single value."""
-        return self._over_all_factors(self._gaps)
+        return self._over_all_factors(self._values)
 
-    def _score(self, information: Information) -> Tensor:
-        return self._gaps(information).mean()
-
-    def _gaps(self, information: Information) -> Tensor:
+    def _values(self, information: Information) -> Tensor:
         return gaps_in_bins(information, self.num_bins)["rmig_normalized" if self.normalize else "rmig"]
 
 
@@ -167,9 +164,6 @@ class JEMMIG(InformationScore):
     def per_factor(self) -> Tensor:
         """The value of every factor, ``(F,)``; NaN for one that was seen with a single value."""
         return self._over_all_factors(self._values)
-
-    def _score(self, information: Information) -> Tensor:
-        return self._values(information).mean()
 
     def _values(self, information: Information) -> Tensor:
         return gaps_in_bins(information, self.num_bins)["jemmig_normalized" if self.normalize else "jemmig"]

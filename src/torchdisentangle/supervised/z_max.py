@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from torchdisentangle.functional.supervised.intervention import above_chance, majority_vote_accuracy
+from torchdisentangle.functional.supervised.intervention import majority_vote_accuracy
 from torchdisentangle.supervised.intervention_groups import active_codes, shares_of_votes, variances_of_groups
-from torchdisentangle.supervised.row_score import RowScore, RowSettings
+from torchdisentangle.supervised.row_score import Accuracy, RowScore, RowSettings
 
 
 class ZMax(RowScore):
@@ -56,25 +56,22 @@ class ZMax(RowScore):
 
     def compute(self) -> Tensor:
         """The score, over all processes."""
-        accuracy, scored = self._once(self._accuracy)
-        num_factors = int(self._require_scored(scored).sum())
-        return above_chance(accuracy, num_factors) if self.rescale else accuracy
+        return self._guessed(self._guess, self.rescale)
 
     def _scored(self) -> Tensor:
-        return self._once(self._accuracy)[1]
+        return self._once(self._guess).scored
 
-    def _accuracy(self) -> tuple[Tensor, Tensor]:
-        """The accuracy, and which factors it is about."""
+    def _guess(self) -> Accuracy:
         codes, factors = self._rows()
         values, generator = self._values(factors), self._generator()
         variance, active = active_codes(codes, self.prune_threshold)
         if not active.any():
-            return codes.new_zeros(()), torch.ones(values.shape[1], dtype=torch.bool)
+            return Accuracy(codes.new_zeros(()), torch.ones(values.shape[1], dtype=torch.bool))
         groups = [variances_of_groups(codes[:, active], values, f) for f in range(values.shape[1])]
         fewest = 2 if len(groups) > 1 else 1  # one to learn from and one to be tested on
         scored = torch.tensor([len(group) >= fewest for group in groups])
         if scored.sum() < 2:  # a single factor cannot be missed
-            return codes.new_ones(()), scored
+            return Accuracy(codes.new_ones(()), scored)
         train, test = [], []
         for f in scored.nonzero()[:, 0].tolist():
             votes = (groups[f][torch.randperm(len(groups[f]), generator=generator)] / variance[active]).argmax(1)
@@ -82,4 +79,6 @@ class ZMax(RowScore):
             train.append(votes[learned])
             test.append(votes[tested])
         num_codes = int(active.sum())
-        return majority_vote_accuracy(shares_of_votes(train, num_codes), shares_of_votes(test, num_codes)), scored
+        return Accuracy(
+            majority_vote_accuracy(shares_of_votes(train, num_codes), shares_of_votes(test, num_codes)), scored
+        )

@@ -28,15 +28,42 @@ def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -
         tensor([[1, 0],
                 [0, 2]])
     """
+    return grouped_counts(bins, values, None, num_bins, num_values)[:, 0].permute(1, 2, 3, 0).contiguous()
+
+
+def grouped_counts(
+    bins: Tensor, values: Tensor, groups: Tensor | None, num_bins: int, num_values: int, num_groups: int = 1
+) -> Tensor:
+    r"""Count pairs of code bins and factor values in each of several groups of rows.
+
+    .. math:: C_{vgfkb} = \sum_n 1[y_{nf} = v] \, 1[g_n = g] \, 1[b_{nk} = b]
+
+    Args:
+        bins: bins of codes, ``(n, d)`` integers from 0 to ``num_bins - 1``.
+        values: values of factors, ``(n, F)`` integers from 0 to ``num_values - 1``.
+        groups: of the rows, ``(n,)`` integers from 0 to ``num_groups - 1``; ``None``: all are in the first.
+        num_bins: ``B``.
+        num_values: ``V``, of the factor with most values.
+        num_groups: ``G``.
+
+    Returns:
+        ``(V, G, F, d, B)`` integers: a new value is a new row of the table.
+
+    Example:
+        >>> grouped_counts(torch.tensor([[0], [1]]), torch.tensor([[0], [1]]), torch.tensor([0, 1]), 2, 2, 2).flatten(1)
+        tensor([[1, 0, 0, 0],
+                [0, 0, 0, 1]])
+    """
     (_, d), (_, num_factors) = bins.shape, values.shape
-    size = num_factors * d * num_bins * num_values
+    size = num_values * num_groups * num_factors * d * num_bins
     dtype = torch.int32 if size < 2**31 else torch.int64  # half the memory traffic
-    of_code = torch.arange(d, dtype=dtype, device=bins.device)[:, None] * (num_bins * num_values)
-    of_factor = torch.arange(num_factors, dtype=dtype, device=bins.device)[:, None] * (d * num_bins * num_values)
-    factor_part = values.mT.to(dtype).contiguous() + of_factor
-    code_part = bins.mT.to(dtype).contiguous() * num_values + of_code
-    cells = factor_part[:, None] + code_part
-    return torch.bincount(cells.flatten(), minlength=size).view(num_factors, d, num_bins, num_values)
+    first_bin = torch.arange(num_factors * d, dtype=dtype, device=bins.device).view(num_factors, d, 1) * num_bins
+    factor_part = values.mT.to(dtype) * (num_groups * num_factors * d * num_bins)
+    if groups is not None:
+        factor_part = factor_part + groups.to(dtype) * (num_factors * d * num_bins)
+    cells = factor_part.contiguous()[:, None] + (bins.mT.to(dtype).contiguous() + first_bin)
+    table = torch.bincount(cells.flatten(), minlength=size)
+    return table.view(num_values, num_groups, num_factors, d, num_bins)
 
 
 def joint_weights(weights: Tensor, values: Tensor, num_values: int) -> Tensor:
