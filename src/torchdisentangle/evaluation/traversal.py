@@ -119,9 +119,8 @@ class TraversalPass(Pass):
         if self.shown is None:  # this process had no rows
             return Report()
         data, values, latents = self.shown
-        figures = {
-            "traversals": lambda: plot_traversals(data, values, labels=latents, num_latents=self.model.latent_dim)
-        }
+        count = self.model.latent_dim
+        figures = {"traversals": lambda: plot_traversals(data, values, labels=latents, num_latents=count)}
         matrices = {"traversals": data, "steps": values, "latents": torch.tensor(latents)}
         return Report({}, matrices, draws(figures), 1)
 

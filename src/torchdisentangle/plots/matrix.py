@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -67,8 +67,7 @@ def plot_pairwise(
     ax = figure.subplots() if ax is None else ax
     colours = mpl.colormaps["magma_r"].with_extremes(bad="#DDDDDD")
     top = nice_top(values) if top is None else top
-    slender = max(values.shape) > 3 * min(values.shape)
-    aspect = "auto" if slender else "equal"
+    aspect: Literal["auto", "equal"] = "auto" if max(values.shape) > 3 * min(values.shape) else "equal"
     image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, interpolation="nearest", aspect=aspect)
     bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label(label)
