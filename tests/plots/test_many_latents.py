@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -46,7 +48,7 @@ def test_names_of_ten_factors_have_room_beside_64_latents() -> None:
     figure.draw_without_rendering()
     ticks = [label.get_window_extent() for label in ax.get_xticklabels()]
     assert len(ticks) == 10
-    gap = min(right.x0 - left.x0 for left, right in zip(ticks, ticks[1:], strict=False))
+    gap = min(right.x0 - left.x0 for left, right in pairwise(ticks))
     assert gap > 8  # pixels, of letters that are 8 points high and turned by 45 degrees
 
 
