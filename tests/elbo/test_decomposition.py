@@ -24,6 +24,7 @@ from torchdisentangle import (
     elbo_metrics,
 )
 from torchdisentangle.functional import elbo_decomposition
+from torchdisentangle.statistics.classes import Estimate
 
 NAMES = ("mutual_information", "total_correlation", "dimension_wise_kl")
 
@@ -165,17 +166,51 @@ def test_minibatch_sums_add_over_objects() -> None:
     assert {name: float(value) for name, value in first.compute().items()} == pytest.approx(expected, rel=1e-12)
 
 
-def test_standard_errors_say_how_the_value_spreads_over_seeds() -> None:
-    mean, log_variance = gaussians(400, 3, 0.4, 0.6)
-    values, errors = [], []
-    for seed in range(60):
-        metric = TotalCorrelation(num_queries=100, seed=seed)
-        metric.update(mean, log_variance)
-        values.append(metric.compute())
-        errors.append(metric.standard_error())
-    spread = torch.stack(values).std()
-    # of 60 values, known to 9 %; drawing a quarter of the rows without replacement makes it up to 13 % smaller
-    assert 0.65 < float(spread / torch.stack(errors).mean()) < 1.3
+@pytest.mark.parametrize(
+    ("num_rows", "num_latents", "num_queries"),
+    [(150, 3, 150), (60, 3, 1024), (200, 6, 60)],  # all rows; all of few; a third
+)
+def test_standard_errors_say_how_the_values_spread_over_seeds(
+    num_rows: int, num_latents: int, num_queries: int
+) -> None:
+    mean, log_variance = gaussians(num_rows, num_latents, 0.5)
+
+    def estimates(seeds: range, num_queries: int) -> Estimate:
+        found = []
+        for seed in seeds:
+            metric = ELBODecomposition(num_queries=num_queries, seed=seed)
+            metric.update(mean, log_variance, index=torch.arange(num_rows))
+            found.append(metric.estimates())
+        return Estimate(*map(torch.stack, zip(*found, strict=True)))
+
+    found = estimates(range(100), num_queries)
+    truth = estimates(range(1000, 1010), num_rows).value.mean(0)
+    z = (found.value - truth) / found.standard_error
+    # 100 values: the mean square of normal ones is known to 14 %; where all rows are queried it was 0.5
+    assert ((z.square().mean(0) - 1).abs() < 0.42).all()
+    assert (
+        (z.abs() < 1.96).double().mean(0) > 0.85
+    ).all()  # three standard errors of 100 below 0.93, for the truth is sampled too
+
+
+def test_second_latents_are_drawn_where_they_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, original = [], aggregate.aggregate_log_sums
+    monkeypatch.setattr(
+        aggregate, "aggregate_log_sums", lambda z, *args, **kwargs: sizes.append(len(z)) or original(z, *args, **kwargs)
+    )
+    for num_rows, num_queries in ((50, 64), (300, 200), (2000, 100)):
+        metric = ELBODecomposition(num_queries=num_queries)
+        metric.update(*gaussians(num_rows, 2, 0.4))
+        metric.compute()
+        metric.standard_error()
+    assert sizes == [50, 50, 200, 128, 100]
+
+
+@pytest.mark.parametrize("num_rows", [1, 2])
+def test_the_error_of_one_or_two_queries_is_not_known(num_rows: int) -> None:
+    metric = TotalCorrelation()
+    metric.update(*gaussians(num_rows, 2, 0.4))
+    assert metric.standard_error().isposinf()
 
 
 def members() -> dict[str, Metric]:

@@ -129,7 +129,7 @@ class ELBODecomposition(ELBOMetric):
 
     def compute(self) -> dict[str, Tensor]:
         """The terms and their sum, by name."""
-        return {**self._read(self._estimates().value), "kl": self.latent_kl().sum()}
+        return {**self._read(self._value()), "kl": self.latent_kl().sum()}
 
     @readout
     def standard_error(self) -> dict[str, Tensor]:

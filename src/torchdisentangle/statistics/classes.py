@@ -155,6 +155,27 @@ def standard_error(variance: Tensor, count: Tensor) -> Tensor:
     return (variance.clamp(min=0) / (count - 1)).sqrt().masked_fill(count == 1, float("inf"))
 
 
+def finite_population_error(variance: Tensor, within: Tensor, fraction: float) -> Tensor:
+    r"""Standard error of a mean over rows that are drawn from a finite population, each with noise of its own.
+
+    .. math:: \sqrt{(1 - f) \, v + f \, v_\text{within}}
+
+    Args:
+        variance: :math:`v`, the squared standard error of the mean if the population were infinite.
+        within: the same without what differs between rows.
+        fraction: :math:`f`, the drawn part of the population.
+
+    Reference:
+        Cochran, *Sampling Techniques*, 1977 (finite population correction; subsampling).
+
+    Example:
+        >>> finite_population_error(torch.tensor(4.0), torch.tensor(1.0), 1.0)  # every row was drawn
+        tensor(1.)
+    """
+    finite = ((1 - fraction) * variance + fraction * within).sqrt()
+    return finite.masked_fill(variance.isinf(), float("inf"))  # not known, whatever the fraction
+
+
 def over_classes(estimate: Estimate, count: Tensor) -> Estimate:
     """Average over the classes that have samples, each with equal weight.
 

@@ -22,6 +22,7 @@ from torchdisentangle.functional.elbo.aggregate import aggregate_log_sums
 from torchdisentangle.functional.elbo.gaussian import gaussian_kl, gaussian_log_density
 
 _LEAST_VARIANCE = 1e-9  # nats squared; below, the sampled KL divergence does not vary and explains nothing
+_MOST_LEVERAGE = 0.8  # above, the slopes are those of one far sample, and say nothing about its absence
 
 
 class ELBOTerms(NamedTuple):
@@ -68,7 +69,7 @@ def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTer
 
     .. math:: I(x; z) + \mathrm{TC} + \mathrm{DWKL} = \frac1N \sum_n \mathrm{KL}(q(z \mid x_n) \,\|\, p(z))
 
-    The terms are means over the latents given, corrected by :func:`adjusted_to_kl` so that they add to the analytic KL
+    The terms are means over the latents given, corrected by :func:`regressed_on_kl` so that they add to the analytic KL
     divergence of all rows. Cost: ``S N d`` exponentials, see
     :func:`~torchdisentangle.functional.elbo.aggregate.aggregate_log_sums`.
 
@@ -98,10 +99,8 @@ def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTer
     z, mean, log_variance = z.double(), mean.double(), log_variance.double()
     own = mean[: len(z)], log_variance[: len(z)]
     terms = torch.stack(elbo_terms(z, *own, sums.joint - sums.weight, sums.marginal - sums.weight), dim=1)
-    centred = terms - terms.mean(0)
     kl = gaussian_kl(mean, log_variance).sum(1)
-    beyond = kl_beyond_queries(kl, len(z))
-    return ELBOTerms(*adjusted_to_kl(terms.mean(0), centred.mT @ centred / len(terms), kl.mean(), beyond)[0])
+    return ELBOTerms(*regressed_on_kl(terms, kl.mean(), kl_beyond_queries(kl, len(z))).value)
 
 
 def kl_beyond_queries(kl_of_rows: Tensor, num_queries: int, kl: Tensor | None = None) -> Tensor:
@@ -164,10 +163,74 @@ def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor, beyond: Tensor 
         >>> adjusted_to_kl(torch.tensor([2.0, 0.0, 1.0]), torch.diag(torch.tensor([3.0, 0.0, 1.0])), torch.tensor(4.0))
         (tensor([2.7500, 0.0000, 1.2500]), tensor([0.7500, 0.0000, 0.7500]))
     """
+    value, left, _ = _adjusted(mean, covariance, kl, beyond)
+    return value, left
+
+
+def _adjusted(mean: Tensor, covariance: Tensor, kl: Tensor, beyond: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+    """The corrected means, what is left of their variance, and the shares that they were given."""
     with_sum = covariance.sum(1)
     variance = with_sum.sum()
     last = torch.zeros_like(mean)
     last[-1] = 1.0
     share = torch.where(variance > _LEAST_VARIANCE, with_sum / variance.clamp(min=_LEAST_VARIANCE), last)
     left = covariance.diagonal() - 2 * share * with_sum + share.square() * variance
-    return mean + share * (kl - beyond - mean.sum()) + last * beyond, left.clamp(min=0)
+    return mean + share * (kl - beyond - mean.sum()) + last * beyond, left.clamp(min=0), share
+
+
+class RegressedTerms(NamedTuple):
+    """Means of the three terms, and how each sample moves them.
+
+    Args:
+        value: the corrected means, ``(3,)`` in nats; they add to the KL divergence.
+        influence: by how much each mean would change without a sample, ``(S, 3)``; the sum of squares over samples
+            is the mean's squared standard error, for samples of a large population.
+        share: of the difference of the KL divergence from its sampled mean that each term was given, ``(3,)``.
+    """
+
+    value: Tensor
+    influence: Tensor
+    share: Tensor
+
+
+def regressed_on_kl(terms: Tensor, kl: Tensor, beyond: Tensor | float = 0.0) -> RegressedTerms:
+    r"""The estimate of :func:`adjusted_to_kl` from single samples, without its bias, and with an honest error.
+
+    .. math:: \hat t_k + \frac{S - 1}{S} \sum_s u_{sk}, \quad
+              u_{sk} = \frac{w_s \, e_{sk}}{1 - h_s}, \quad
+              \operatorname{Var} \hat t_k \approx \sum_s u_{sk}^2
+
+    with the residuals :math:`e_{sk}` of the regression on the sampled KL divergence, the leverages :math:`h_s`, and the
+    weights :math:`w_s` that the estimate gives to samples. Slopes that are fitted to the samples cost degrees of
+    freedom, and bias the means by :math:`O(1/S)`: the jackknife, of which this is the closed form, accounts for both.
+
+    Args:
+        terms: the three terms of each sample, ``(S, 3)`` in nats.
+        kl: the mean KL divergence, a scalar.
+        beyond: the part of it that the samples do not explain, see :func:`kl_beyond_queries`.
+
+    Returns:
+        The means, and the influence of samples; infinite with fewer than three, which leave no residuals.
+
+    Reference:
+        MacKinnon & White, *Some heteroskedasticity-consistent covariance matrix estimators with improved finite sample
+        properties*, 1985 (HC3).
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> terms = torch.randn(100, 3, generator=generator).double()
+        >>> value, influence, _ = regressed_on_kl(terms, torch.tensor(0.3).double())
+        >>> round(float(value.sum()), 6), round(float(influence.square().sum(0)[0].sqrt()), 2)
+        (0.3, 0.08)
+    """
+    count, centred = len(terms), terms - terms.mean(0)
+    sampled = centred.sum(1)
+    variance = sampled.square().sum()
+    fitted, _, share = _adjusted(terms.mean(0), centred.mT @ centred / count, kl, beyond)
+    if count < 3:
+        return RegressedTerms(fitted, torch.full_like(terms, torch.inf), share)
+    slope = sampled / variance.clamp(min=count * _LEAST_VARIANCE)
+    leverage = (1 / count + slope * sampled).clamp(max=_MOST_LEVERAGE)
+    weight = 1 / count + slope * (kl - beyond - terms.mean(0).sum())
+    influence = (weight / (1 - leverage))[:, None] * (centred - sampled[:, None] * share)
+    return RegressedTerms(fitted + (count - 1) / count * influence.sum(0), influence, share)
