@@ -119,7 +119,7 @@ class ELBOMetric(PosteriorStatistic):
         """
         if self.sample is None:
             return torch.tensor(torch.inf, dtype=torch.float64, device=self.device)
-        return torch.tensor(float(len(self._posterior())), dtype=torch.float64, device=self.device).log()
+        return self._ceiling()
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """The value with its standard error, or a list of values over steps."""

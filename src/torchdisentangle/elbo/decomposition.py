@@ -117,7 +117,7 @@ class ELBODecomposition(ELBOMetric):
         settings: those of :class:`~torchdisentangle.elbo.base.ELBOMetric`.
 
     Reference:
-        Chen et al., NeurIPS 2018, equation 2.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> import torch

@@ -112,6 +112,14 @@ class Separability(PosteriorStatistic):
         count = torch.tensor(len(of_queries.joint), device=of_queries.joint.device)
         return {name: standard_error(value.var(0, correction=0), count) for name, value in values.items()}
 
+    @readout
+    def ceiling(self) -> Tensor:
+        r"""Largest information that the rows kept can show, :math:`\log N` nats.
+
+        Where ``information`` comes near it, more rows are needed: SEPIN falls to 0 whatever the latents tell.
+        """
+        return self._ceiling()
+
     def plot(self, val: dict[str, Tensor] | None = None, ax: Any = None) -> Any:
         """Informativeness as bars, split into what a latent alone tells and what it shares."""
         value = self.compute() if val is None else val

@@ -115,6 +115,10 @@ class PosteriorStatistic(Statistic):
         It comes before all other sums, so that what it refuses has changed nothing.
         """
 
+    def _ceiling(self) -> Tensor:
+        r"""Largest information that the rows kept can show, :math:`\log N` nats."""
+        return torch.tensor(float(len(self._posterior())), dtype=torch.float64, device=self.device).log()
+
     def _posterior(self) -> AggregatePosterior:
         """The aggregate posterior of the rows kept."""
         self.require_samples(self.num_rows, "posteriors")

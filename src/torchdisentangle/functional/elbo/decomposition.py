@@ -50,7 +50,7 @@ def elbo_terms(z: Tensor, mean: Tensor, log_variance: Tensor, log_joint: Tensor,
         The terms, ``(S,)`` each, in nats.
 
     Reference:
-        Chen et al., NeurIPS 2018, equation 2.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> z, zero = torch.randn(5, 2), torch.zeros(5, 2)
@@ -85,7 +85,7 @@ def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTer
         ValueError: if shapes do not fit.
 
     Reference:
-        Chen et al., NeurIPS 2018, equation 2.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> mean = torch.tensor([[-9.0], [9.0]]).repeat(100, 1)
@@ -157,7 +157,7 @@ def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor, beyond: Tensor 
         The corrected means, and what is left of each term's variance, ``(3,)`` each.
 
     Reference:
-        Cochran, *Sampling Techniques*, 1977, Chapter 7 (regression estimators).
+        Cochran, *Sampling Techniques*, 1977 (regression estimators).
 
     Example:
         >>> adjusted_to_kl(torch.tensor([2.0, 0.0, 1.0]), torch.diag(torch.tensor([3.0, 0.0, 1.0])), torch.tensor(4.0))
