@@ -32,9 +32,9 @@ class ELBODecompositionCallback(EvaluationCallback):
     ==================================== =========================================================== ===========
 
     It draws the figures ``decomposition``, ``latent_kl`` and ``code_pairs``. The first three terms add to ``kl``; they
-    are those of the aggregate posterior, without minibatch approximations. A warning says, once in a run, when the mutual
-    information stands within 5 % of its ceiling: it and the total correlation are then about the number of rows. ``num_nonfinite`` counts rows that were left
-    out, if there are any.
+    are those of the aggregate posterior, without minibatch approximations. ``num_nonfinite`` counts rows that were left
+    out, if there are any. A warning says, once in a run, when the mutual information stands within 5 % of its ceiling:
+    it and the total correlation are then about the number of rows.
 
     The terms cost ``num_queries * N * d`` exponentials, shared out over processes: seconds for 20,000 rows. Values are
     those of one process, and training is bitwise unchanged.

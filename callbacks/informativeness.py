@@ -33,9 +33,9 @@ class InformativenessCallback(EvaluationCallback):
     ======================= ================================================================== =========================
 
     It draws the figures ``ranking`` (informativeness as bars, split into SEPIN and SEP), ``pairwise`` and ``misjed``.
-    A warning says, once in a run, when the information stands within 5 % of its ceiling: separability is then about the
-    number of rows. ``num_nonfinite`` counts posteriors that were left out, if there are any. With no more than three latents
-    ``sepin_at_k`` is of all.
+    ``num_nonfinite`` counts posteriors that were left out, if there are any. With no more than three latents
+    ``sepin_at_k`` is of all. A warning says, once in a run, when the information stands within 5 % of its ceiling:
+    separability is then about the number of rows.
 
     Latents are taken in units of the prior. The callback keeps the posteriors of at most ``max_rows`` data, the same
     for any number of processes. Beside one encoding of the data the cost is about ``4 * num_queries * max_rows *

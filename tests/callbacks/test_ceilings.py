@@ -1,4 +1,4 @@
-"""Information at its ceiling: what is logged beside it, and the one warning, in a trainer and without."""
+"""What an evaluation says once of values that are no findings: information at its ceiling, errors of few samples."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from tests.helpers import MakeTrainer, logged
 from torchdisentangle import Report, evaluate
 from torchdisentangle.callbacks import ELBODecompositionCallback, InformativenessCallback
+from torchdisentangle.evaluation import ManifoldEvaluation
 from torchdisentangle.models import BetaVAE
 
 FAMILIES = {"elbo": "mutual_information", "informativeness": "information"}
@@ -64,6 +65,15 @@ def test_a_fit_logs_the_ceiling_and_warns_once(make_trainer: MakeTrainer, callba
         assert len(cautions(found)) == 1, expected
         values = logged(trainer, one.family)
         assert values[name] == pytest.approx(values[f"{name}_ceiling"], rel=1e-6) == pytest.approx(math.log(600))
+
+
+@pytest.mark.parametrize(("num_samples", "standard_errors", "said"), [(99, True, 1), (100, True, 0), (99, False, 0)])
+def test_standard_errors_of_few_samples(num_samples: int, standard_errors: bool, said: int) -> None:
+    evaluation = ManifoldEvaluation(num_samples=num_samples, standard_errors=standard_errors)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        evaluate(model(0.5), None, [evaluation])
+    assert sum("standard errors of skewed values are too small" in str(record.message) for record in found) == said
 
 
 @pytest.mark.parametrize(("value", "ceiling", "said"), [(4.76, 5.0, True), (4.74, 5.0, False), (0.0, 0.0, False)])

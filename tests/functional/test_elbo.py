@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from torchdisentangle import functional as F
-from torchdisentangle.functional.elbo.decomposition import adjusted_to_kl, kl_beyond_queries, regressed_on_kl
+from torchdisentangle.functional.elbo.decomposition import adjusted_to_kl, explained_kl, regressed_on_kl
 from torchdisentangle.functional.elbo.minibatch import minibatch_log_weights
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -178,10 +178,10 @@ def test_what_the_queries_do_not_reach_goes_to_the_last_term() -> None:
     # one row less that could be confused: (d - 1) log N / N, and of the mean that is left 1 / N
     assert float(terms.mutual_information) == pytest.approx(float(plain.mutual_information), abs=0.1)
     assert float(terms.total_correlation) == pytest.approx(float(plain.total_correlation), abs=0.1)
-    assert float(kl_beyond_queries(kl[:-1], 20)) == 0.0
-    unseen = kl_beyond_queries(kl[:-1], 20, kl.mean())  # the sample lacks the row, the mean has it
-    torch.testing.assert_close(unseen, kl.mean() - kl[:-1].mean())
-    assert float(kl_beyond_queries(kl[:-1], 20, kl[:-1].mean() + 0.01)) == 0.0
+    posteriors, known = (mean[:-1], log_variance[:-1]), kl[:-1].mean()  # the sample lacks the row
+    torch.testing.assert_close(explained_kl(*posteriors, 20, known), known)
+    torch.testing.assert_close(explained_kl(*posteriors, 20, kl.mean()), known)  # the mean has it
+    assert float(explained_kl(*posteriors, 20, known + 0.01)) == pytest.approx(float(known) + 0.01)
 
 
 def test_the_correction_takes_noise_away() -> None:

@@ -12,10 +12,10 @@ from torchdisentangle.functional.elbo.decomposition import (
     RegressedTerms,
     adjusted_to_kl,
     elbo_terms,
-    kl_beyond_queries,
+    explained_kl,
     regressed_on_kl,
+    sampled_kl,
 )
-from torchdisentangle.functional.elbo.gaussian import gaussian_kl
 from torchdisentangle.functional.elbo.minibatch import minibatch_log_densities
 from torchdisentangle.functional.row_hash import hash_content, hash_index, hashed_normal
 from torchdisentangle.plots import plot_scalar
@@ -58,6 +58,7 @@ class ELBOMetric(PosteriorStatistic):
     label: str
     terms: Tensor
     terms_outer: Tensor
+    terms_kl: Tensor
     num_terms: Tensor
     num_skipped: Tensor
 
@@ -82,6 +83,7 @@ class ELBOMetric(PosteriorStatistic):
             super().__init__(None, seed, configuration=(estimator, dataset_size, seed), **settings)
             self.add_sum("terms")
             self.add_sum("terms_outer")
+            self.add_sum("terms_kl")
             self.add_sum("num_terms", dtype=torch.int64)
             self.add_sum("num_skipped", dtype=torch.int64)
         self.estimator, self.num_queries, self.dataset_size = estimator, num_queries, dataset_size
@@ -150,7 +152,8 @@ class ELBOMetric(PosteriorStatistic):
         z = mean + (0.5 * log_variance).exp() * hashed_normal(keys, mean.shape[1], self.seed)
         densities = minibatch_log_densities(z, mean, log_variance, self.dataset_size, self.estimator)
         terms = torch.stack(elbo_terms(z, mean, log_variance, *densities), dim=1)
-        self.accumulate(terms=terms.sum(0), terms_outer=terms.mT @ terms, num_terms=len(terms))
+        kl = sampled_kl(mean, log_variance).sum()
+        self.accumulate(terms=terms.sum(0), terms_outer=terms.mT @ terms, terms_kl=kl, num_terms=len(terms))
 
     def _value(self) -> Tensor:
         """The three terms, ``(3,)``."""
@@ -168,13 +171,12 @@ class ELBOMetric(PosteriorStatistic):
             raise ValueError(f"{type(self).__name__} saw only batches of a single row, which have no 'mss' estimate")
         mean = self.terms / self.num_terms
         covariance = self.terms_outer / self.num_terms - mean[:, None] * mean
-        value, variance = adjusted_to_kl(mean, covariance, kl)
+        value, variance = adjusted_to_kl(mean, covariance, kl, self.terms_kl / self.num_terms)
         return Estimate(value, standard_error(variance, self.num_terms))
 
     def _of_queries(self) -> RegressedTerms:
         kl, posterior, terms = self.latent_kl().sum(), self._posterior(), self._terms_of_queries(self.num_queries)
-        beyond = kl_beyond_queries(gaussian_kl(posterior.mean, posterior.log_variance).sum(1), len(terms), kl)
-        return regressed_on_kl(terms, kl, beyond)
+        return regressed_on_kl(terms, kl, explained_kl(posterior.mean, posterior.log_variance, len(terms), kl))
 
     def _error_of_queries(self, regressed: RegressedTerms) -> Tensor:
         """Standard errors, ``(3,)``: what differs between rows counts for less, the more of the rows are queried."""

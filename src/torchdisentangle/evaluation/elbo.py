@@ -126,5 +126,6 @@ class ELBOPass(Pass):
             matrices["code_pairs"] = pairs
             if len(pairs) > 1:
                 figures["code_pairs"] = partial(plot_pairwise, pairs, label="mutual information (nats)")
-        ceilings = floats({"mutual_information": ceiling})
+        scalars["mutual_information_ceiling"] = ceiling
+        ceilings = {"mutual_information": float(ceiling)}
         return Report(floats(scalars) | counts, matrices, draws(figures), num_rows, ceilings=ceilings)

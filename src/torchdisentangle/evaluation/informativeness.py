@@ -75,8 +75,8 @@ class InformativenessEvaluation(Evaluation):
         """Say so if the information is at the ceiling of the rows kept."""
         return report.caution(
             "information",
-            "the posteriors of the rows hardly overlap, so that any latent can be missed without loss and wsepin, windin "
-            "and sepin_at_k fall to 0, whatever the latents tell: give more rows, or a larger max_rows",
+            "the posteriors of the rows hardly overlap, so that any latent can be missed without loss and wsepin, "
+            "windin and sepin_at_k fall to 0, whatever the latents tell: give more rows, or a larger max_rows",
         )
 
     def begin(self, model: LatentModel, place: Place, context: Context) -> InformativenessPass:
@@ -136,7 +136,8 @@ class InformativenessPass(Pass):
         scalars |= {f"{name}_standard_error": errors[name] for name in ("information", "wsepin") if name in errors}
         matrices = {name: separability[name] for name in ("informativeness", "sep", "sepin")}
         matrices["pairwise"] = pairwise
-        ceilings = floats({"information": ceiling})
+        scalars["information_ceiling"] = ceiling
+        ceilings = {"information": float(ceiling)}
         return Report(floats(scalars) | counts, matrices, draws(figures), num_rows, ceilings=ceilings)
 
 

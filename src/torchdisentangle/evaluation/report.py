@@ -178,15 +178,14 @@ class Report:
         return dict(self.scalars)
 
     def to_log(self) -> dict[str, float]:
-        """The scalars with the ends of their intervals and their ceilings: ``<name>_low``, ``_high`` and ``_ceiling``.
+        """The scalars with the ends of their intervals, as ``<name>_low`` and ``<name>_high``.
 
         Example:
-            >>> Report({"mig": 0.5}, intervals={"mig": (0.4, 0.6)}, ceilings={"mig": 0.9}).to_log()
-            {'mig': 0.5, 'mig_low': 0.4, 'mig_high': 0.6, 'mig_ceiling': 0.9}
+            >>> Report({"mig": 0.5}, intervals={"mig": (0.4, 0.6)}).to_log()
+            {'mig': 0.5, 'mig_low': 0.4, 'mig_high': 0.6}
         """
         lows = {f"{name}_low": low for name, (low, _) in self.intervals.items()}
-        highs = {f"{name}_high": high for name, (_, high) in self.intervals.items()}
-        return self.to_dict() | lows | highs | {f"{name}_ceiling": value for name, value in self.ceilings.items()}
+        return self.to_dict() | lows | {f"{name}_high": high for name, (_, high) in self.intervals.items()}
 
     def caution(self, name: str, advice: str) -> str | None:
         """What to say of a scalar that stands within 5 % of its ceiling, where that is no merit; else nothing.

@@ -105,7 +105,13 @@ class ClassMeanStatistic(Statistic):
 
     @readout
     def standard_error(self) -> Any:
-        """Return the standard error of the value over samples; infinite if a class has only one sample."""
+        """Return the standard error of the value over samples; infinite if a class has only one sample.
+
+        Value plus or minus 1.96 errors covers 95 % for entropies from 30 samples on. Pairwise information is skewed:
+        few samples miss its rare large values, and then the error is too small. Measured on random decoders, 1.96
+        errors cover 88 to 93 % with 30 samples, 93 to 95 % with 100, and 95 % from 300 on. Quantiles of Student's t
+        in place of 1.96 mend only 1 %.
+        """
         return self._presented(self._over_classes().standard_error)
 
     @readout
