@@ -96,9 +96,9 @@ class Separability(PosteriorStatistic):
     def standard_error(self) -> dict[str, Tensor]:
         """Standard errors of the scores over queries, by the same names; infinite for a single query.
 
-        Shares and the choice of the ``k`` latents are those of the means: weighted scores are linearised. Rows are drawn
-        without replacement: once all of them are queried, only the noise of their latents is left, which second latents
-        of at most 128 rows tell from what differs between rows.
+        Shares and the choice of the ``k`` latents are those of the means: weighted scores are linearised. Rows are
+        drawn without replacement: once all of them are queried, only the noise of their latents is left, which second
+        latents of at most 128 rows tell from what differs between rows.
         """
         values = self._influences(self._of_queries(self.num_queries))
         count = torch.tensor(len(values["information"]), device=values["information"].device)
