@@ -107,7 +107,6 @@ class EvaluationCallback(EvaluationHooks):
         self._trainer: Any = None
         self._logged = Logged()
         self.last_step: int | None = None  # of the last evaluation
-        self._cautioned = False
 
     @property
     def family(self) -> str:
@@ -164,7 +163,6 @@ class EvaluationCallback(EvaluationHooks):
         """Forget earlier runs."""
         self.num_evaluations, self._settled, self._logged = 0, None, Logged(self.later)
         self.last_step = None
-        self._cautioned = False
 
     def prepare(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the values of the last evaluation, and make choices that depend on the machine."""
@@ -283,9 +281,7 @@ class EvaluationCallback(EvaluationHooks):
         missing = [one for one in self._monitors(trainer) if self._logged.lacks(one.key)]
         stand_in(self._logged.metrics, missing, pl_module.device)
         self.report = report.kept()
-        if not self._cautioned and (caution := self.evaluation.caution(report)):
-            self._cautioned = True
-            rank_zero_warn(f"{key}: {caution}", UserWarning)
+        self._logged.warn_once(key, self.evaluation.caution(report))
         try:
             self.keep(trainer, report)
         except Exception as error:  # a full disk, say

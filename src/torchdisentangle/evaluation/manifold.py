@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass, Say, silent
 from torchdisentangle.evaluation.budget import Plan, agree, estimator_for, plan_in_time
-from torchdisentangle.evaluation.latents import LatentSamples, decode, posterior_noise, prior_samples
+from torchdisentangle.evaluation.latents import LatentSamples, decode, is_flow, posterior_noise, prior_samples
 from torchdisentangle.evaluation.manifold_figures import image_shape, manifold_figures
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws, floats
@@ -296,8 +296,3 @@ class ManifoldPass(Pass):
         names = ("num_nonfinite", "num_dead", "num_saturated", "num_singular")
         counts = {name: getattr(self.metrics.summary, name).sum() for name in names}
         return {name: count for name, count in counts.items() if count > 0}
-
-
-def is_flow(model: LatentModel, data_size: int) -> bool:
-    """Whether the model's own log-determinant is that of its Jacobian."""
-    return model.supports("log_det") and data_size == model.latent_dim
