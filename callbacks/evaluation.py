@@ -281,6 +281,7 @@ class EvaluationCallback(EvaluationHooks):
         missing = [one for one in self._monitors(trainer) if self._logged.lacks(one.key)]
         stand_in(self._logged.metrics, missing, pl_module.device)
         self.report = report.kept()
+        self._logged.warn_once(key, self.evaluation.caution(report))
         try:
             self.keep(trainer, report)
         except Exception as error:  # a full disk, say

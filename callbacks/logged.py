@@ -23,7 +23,7 @@ class Logged:
         self.current: dict[str, Tensor] = {}
         self.metrics: dict[str, Tensor] = {}
         self._keys: set[str] = set()
-        self._compared = False
+        self._compared = self._cautioned = False
 
     def forget(self, metrics: dict[str, Tensor]) -> None:
         """Take the values of an earlier epoch away from monitors.
@@ -61,6 +61,17 @@ class Logged:
         if self.current and not self._compared:
             self._warn(key for key, value in self.current.items() if float(metrics.get(key, value)) != float(value))
             self._compared = True
+
+    def warn_once(self, prefix: str, caution: str | None) -> None:
+        """Warn, once in a run, of values that are no findings.
+
+        Args:
+            prefix: first part of the keys.
+            caution: what to say, if anything.
+        """
+        if caution is not None and not self._cautioned:
+            self._cautioned = True
+            rank_zero_warn(f"{prefix}: {caution}", UserWarning)
 
     def _warn(self, keys: Iterable[str]) -> None:
         for key in keys:

@@ -66,7 +66,8 @@ class ManifoldEntropyCallback(EvaluationCallback):
         active_reference: entropy in nats whose extent takes the place of the largest, such as the first entry of the
             data's :func:`~torchdisentangle.functional.principal_spectrum`: so the latents of a VAE that has collapsed
             altogether are not active.
-        standard_errors: log ``<key>_standard_error`` beside the values that are means over samples.
+        standard_errors: log ``<key>_standard_error`` beside the values that are means over samples; those of fewer than
+            100 samples are too small, and a warning says so.
         image_shape: shape of data that are flat images, for the figure of averaged Jacobian columns.
         memory_budget: bytes that the evaluation may use for Jacobians and what is needed on the way; ``None``: as
             suits the device.

@@ -115,7 +115,7 @@ def density_ratio(logits: Tensor) -> Tensor:
         ``(N,)``.
 
     Reference:
-        Kim & Mnih, *Disentangling by Factorising*, ICML 2018, equation 3.
+        Kim & Mnih, *Disentangling by Factorising*, ICML 2018.
 
     Example:
         >>> density_ratio(torch.tensor([[2.0, 0.5]]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,13 @@ PRIVATE_OF_TORCHMETRICS = {
 }
 """What could break with a new version of torchmetrics; nothing else uses its private names."""
 
+
+LOOKED_UP = {"Kumar": "Section 3", "Ridgeway": "Section 3"}
+"""Numbers that may be cited, by author."""
+
+NUMBERED = re.compile(
+    r"\b(?:Section|Chapter|Appendix|Theorem|Lemma|Proposition|Algorithm|[Ee]quation) (?:\d[\d.]*\d|\d|[A-Z]\b)"
+)
 
 Rule = Callable[[Path], Iterator[str]]
 
@@ -133,6 +141,15 @@ def private_names_of_torchmetrics(path: Path) -> Iterator[str]:
     yield from private_names(path) - PRIVATE_OF_TORCHMETRICS.get(place(path), set())
 
 
+def sections_not_looked_up(path: Path) -> Iterator[str]:
+    """Numbers of sections, equations and theorems are easy to get wrong, and differ between versions of a paper."""
+    text = path.read_text()
+    for match in NUMBERED.finditer(text):
+        before = text[max(0, match.start() - 200) : match.start()].rpartition(";")[2]
+        if not any(author in before and match[0] == number for author, number in LOOKED_UP.items()):
+            yield f"{match[0]}: look it up and add it to LOOKED_UP, or leave it out"
+
+
 RULES: list[Rule] = [
     long_without_a_reason,
     casts,
@@ -140,6 +157,7 @@ RULES: list[Rule] = [
     reduced_by_hand,
     properties_that_communicate,
     private_names_of_torchmetrics,
+    sections_not_looked_up,
 ]
 
 
@@ -156,6 +174,7 @@ def test_the_list_of_private_names_is_up_to_date() -> None:
 
 
 BAD = """
+# Kumar et al., ICLR 2018, Section 4
 from typing import cast
 class Metric:
     @property

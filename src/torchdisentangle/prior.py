@@ -48,11 +48,6 @@ class Prior(NamedTuple):
         """Whether every dimension is a Gaussian that is the same for all classes."""
         return len(self.loc) == 1 and not bool(self.uniform.any())
 
-    @property
-    def is_standard_normal(self) -> bool:
-        """Whether every dimension is a standard normal, whatever the class."""
-        return bool((self.loc == 0).all() and (self.scale == 1).all() and not self.uniform.any())
-
     def sample(
         self, num_samples: int, generator: torch.Generator | None = None, labels: Tensor | None = None
     ) -> Tensor:

@@ -22,7 +22,7 @@ from torchdisentangle.models import BetaVAE, LatentModel, Posterior, Prior
 TERMS = ["mutual_information", "total_correlation", "dimension_wise_kl"]
 SCALARS = [
     *TERMS, "kl", "active_units", "gaussian_total_correlation", "gaussian_wasserstein_correlation",
-    "code_mutual_information",
+    "code_mutual_information", "mutual_information_ceiling",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from torchdisentangle.models import NormalizingFlowModule, real_nvp
 
 SCALARS = {
     "total", "informative_latents", "information", "sep_mean", "wsepin", "windin", "sepin_at_k",
-    "pairwise_mean", "pairwise_max", "misjed_at_k",
+    "pairwise_mean", "pairwise_max", "misjed_at_k", "information_ceiling",
 }  # fmt: skip
 
 

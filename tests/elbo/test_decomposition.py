@@ -24,6 +24,7 @@ from torchdisentangle import (
     elbo_metrics,
 )
 from torchdisentangle.functional import elbo_decomposition
+from torchdisentangle.statistics.classes import Estimate
 
 NAMES = ("mutual_information", "total_correlation", "dimension_wise_kl")
 
@@ -165,17 +166,50 @@ def test_minibatch_sums_add_over_objects() -> None:
     assert {name: float(value) for name, value in first.compute().items()} == pytest.approx(expected, rel=1e-12)
 
 
-def test_standard_errors_say_how_the_value_spreads_over_seeds() -> None:
-    mean, log_variance = gaussians(400, 3, 0.4, 0.6)
-    values, errors = [], []
-    for seed in range(60):
-        metric = TotalCorrelation(num_queries=100, seed=seed)
-        metric.update(mean, log_variance)
-        values.append(metric.compute())
-        errors.append(metric.standard_error())
-    spread = torch.stack(values).std()
-    # of 60 values, known to 9 %; drawing a quarter of the rows without replacement makes it up to 13 % smaller
-    assert 0.65 < float(spread / torch.stack(errors).mean()) < 1.3
+@pytest.mark.parametrize(
+    ("num_rows", "num_latents", "num_queries"),
+    [(60, 3, 1024), (200, 6, 60)],  # all rows; a third
+)
+def test_standard_errors_say_how_the_values_spread_over_seeds(
+    num_rows: int, num_latents: int, num_queries: int
+) -> None:
+    mean, log_variance = gaussians(num_rows, num_latents, 0.5)
+
+    def estimates(seeds: range, num_queries: int) -> Estimate:
+        found = []
+        for seed in seeds:
+            metric = ELBODecomposition(num_queries=num_queries, seed=seed)
+            metric.update(mean, log_variance, index=torch.arange(num_rows))
+            found.append(metric.estimates())
+        return Estimate(*map(torch.stack, zip(*found, strict=True)))
+
+    found = estimates(range(80), num_queries)
+    truth = estimates(range(1000, 1020), num_rows).value.mean(0)
+    z = (found.value - truth) / found.standard_error
+    squares, covered = z.square().mean(0), (z.abs() < 1.96).double().mean(0)
+    # of 80 values, so known to 16 %; where all rows were queried it was 0.5
+    assert ((squares > 0.65) & (squares < 1.55)).all()
+    assert (covered > 0.86).all()  # three standard errors of 80 below 0.95
+
+
+def test_second_latents_are_drawn_where_they_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, original = [], aggregate.aggregate_log_sums
+    monkeypatch.setattr(
+        aggregate, "aggregate_log_sums", lambda z, *args, **kwargs: sizes.append(len(z)) or original(z, *args, **kwargs)
+    )
+    for num_rows, num_queries in ((50, 64), (300, 200), (2000, 100)):
+        metric = ELBODecomposition(num_queries=num_queries)
+        metric.update(*gaussians(num_rows, 2, 0.4))
+        metric.compute()
+        metric.standard_error()
+    assert sizes == [50, 50, 200, 128, 100]
+
+
+@pytest.mark.parametrize("num_rows", [1, 2])
+def test_the_error_of_one_or_two_queries_is_not_known(num_rows: int) -> None:
+    metric = TotalCorrelation()
+    metric.update(*gaussians(num_rows, 2, 0.4))
+    assert metric.standard_error().isposinf()
 
 
 def members() -> dict[str, Metric]:
@@ -301,11 +335,39 @@ def test_forward_gives_the_batch_whatever_came_before(settings: dict[str, Any], 
         ({"estimator": "mws", "dataset_size": 0}, "needs dataset_size"),
         ({"num_queries": 0}, "num_queries must be at least 1"),
         ({"max_rows": 0}, "max_rows must be at least 1"),
+        ({"seed": -1}, "seed must be between 0"),
+        ({"seed": 2**32, "estimator": "mss", "dataset_size": 9}, "seed must be between 0"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TotalCorrelation(**settings)
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, True, "0"])
+def test_a_seed_is_an_integer(seed: Any) -> None:
+    with pytest.raises(TypeError, match="seed must be an integer"):
+        TotalCorrelation(seed=seed)
+
+
+@pytest.mark.parametrize("estimator", ["aggregate", "mss"])
+@pytest.mark.parametrize("rows", [1, 60])
+@pytest.mark.parametrize(
+    ("mean", "log_variance"),
+    [(0.0, 700.0), (0.0, -1e4), (0.0, -1e38), (0.0, -1e306), (1e10, -1e23), (1e150, 0.0), (1e60, 400.0)],
+)
+def test_extreme_posteriors_keep_the_bounds_of_the_terms(
+    estimator: Any, rows: int, mean: float, log_variance: float
+) -> None:
+    """Information is at most log N, total correlation (d - 1) log N, and what is left is the dimension-wise KL."""
+    means, log_variances = gaussians(60, 3, 0.4)
+    means[:rows, 1], log_variances[:rows, 1] = mean, log_variance
+    values = decomposed(means, log_variances, estimator=estimator, dataset_size=60)
+    assert all(math.isfinite(value) for value in values.values())
+    noise = 0.5  # of 60 samples, and of a stratified estimate
+    assert -noise < values["mutual_information"] < math.log(60) + noise
+    assert -noise < values["total_correlation"] < 2 * math.log(60) + noise
+    assert sum(values[name] for name in NAMES) == pytest.approx(values["kl"], rel=1e-12)
 
 
 def test_plots() -> None:

@@ -191,13 +191,25 @@ def test_dead_channels_share_nothing_and_are_never_nan() -> None:
 
 @pytest.mark.parametrize("clusters", [2, 4])
 def test_the_nmi_of_a_very_noisy_copy_exceeds_one(clusters: int) -> None:
-    """The limit that the documentation states, sqrt((e^I - 1) / I); VI has no such fault."""
+    """The limit that the documentation states for equidistant values; VI has no such fault."""
     precise = F.label_coefficients(torch.arange(8) % clusters)
     noisy = 1 - 1e-4 * (1 - precise)
     compared = F.compare_channels(noisy, precise)
     limit = math.sqrt((clusters - 1) / math.log(clusters))
     assert compared.normalized_mutual_information.item() == pytest.approx(limit, rel=1e-3)
     assert compared.variation_of_information.item() == pytest.approx(math.log(clusters), rel=1e-3)
+
+
+def test_the_nmi_of_a_very_noisy_copy_of_values_on_a_line() -> None:
+    """The other limit that the documentation states: distances of a noisy copy grow with the square."""
+    values = torch.arange(4).repeat(2)
+    distances = (values - values[:, None]).double().square()
+    precise = F.label_coefficients(values)
+    compared = F.compare_channels((1 - 1e-4 * distances).view_as(precise), precise)
+    # to first order I(U; V) = e mean d, and to second I(U; U') = e^2 mean_i var_j d
+    limit = distances.mean() / (distances.var(1, correction=0).mean() * math.log(4)).sqrt()
+    assert compared.normalized_mutual_information.item() == pytest.approx(float(limit), rel=1e-3)
+    assert float(limit) == pytest.approx(0.79, abs=0.005)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:

@@ -96,6 +96,17 @@ def test_bias_of_independent_variables(n: int, bias: float) -> None:
         assert float(F.mutual_information(tables, correction).mean()) < 0.1 * bias
 
 
+@pytest.mark.parametrize(("counts_a_cell", "ratio"), [(0.1, 1.86), (0.5, 1.0), (1, 0.87), (2, 0.87), (8, 0.98)])
+def test_the_first_order_of_the_bias_at_few_counts(counts_a_cell: float, ratio: float) -> None:
+    """What the documentation says: 15 % too small at one or two counts a cell, too large far below; exact by sums."""
+    generator, num_rows = torch.Generator().manual_seed(0), round(400 * counts_a_cell)
+    cells = torch.randint(400, (100, num_rows), generator=generator)
+    tables = torch.stack([row.bincount(minlength=400).view(20, 20) for row in cells])
+    plain = float(F.mutual_information(tables).mean())
+    assert float(F.plug_in_bias(tables).mean()) / plain == pytest.approx(ratio, abs=0.05 * ratio)
+    assert float(F.expected_mutual_information(tables[:10]).mean()) == pytest.approx(plain, rel=0.05)
+
+
 def test_expected_information_is_the_mean_over_permutations() -> None:
     bins, values = torch.tensor([0, 0, 1, 1, 2]), torch.tensor([0, 1, 1, 1, 0])
     orders = torch.cartesian_prod(*[torch.arange(5)] * 5)

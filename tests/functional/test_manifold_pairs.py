@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations, permutations
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,11 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.helpers import assert_close, random_jacobian
+from torchdisentangle import ManifoldCrossPairwiseMutualInformation
 from torchdisentangle.functional import (
     gram_matrix,
     manifold_cross_pairwise_mutual_information,
     manifold_pairwise_mutual_information,
     match_latents,
+    matched_orders,
 )
 from torchdisentangle.functional.manifold.gram import MAX_PAIRWISE
 
@@ -91,3 +95,25 @@ def test_columns_without_a_partner_come_last() -> None:
 def test_matching_more_rows_than_columns_keeps_every_column() -> None:
     cross = torch.tensor([[0.0, 5.0], [3.0, 0.0], [0.0, 0.0]])
     assert match_latents(cross).tolist() == [1, 0]
+
+
+@given(seed=seeds, shape=st.tuples(st.integers(1, 5), st.integers(1, 5)))
+def test_partners_of_any_two_numbers_of_latents_are_on_the_diagonal(seed: int, shape: tuple[int, int]) -> None:
+    cross = torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    rows, columns = matched_orders(cross)
+    assert sorted(rows.tolist()) == list(range(shape[0]))
+    assert sorted(columns.tolist()) == list(range(shape[1]))
+    best = max(
+        sum(cross[row, column] for row, column in zip(chosen, others, strict=True))
+        for chosen in permutations(range(shape[0]), min(shape))
+        for others in combinations(range(shape[1]), min(shape))
+    )
+    assert_close(cross[rows][:, columns].diagonal().sum(), best)
+    assert torch.equal(columns, match_latents(cross))
+
+
+def test_the_figure_shows_partners_on_the_diagonal() -> None:
+    cross = torch.tensor([[0.1, 0.0], [0.0, 3.0], [2.0, 0.0]])
+    _, ax = ManifoldCrossPairwiseMutualInformation().plot(cross)
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["1", "2", "0"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "0"]

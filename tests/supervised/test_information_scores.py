@@ -91,6 +91,15 @@ def test_perfect_codes_reach_the_ceiling(sizes: tuple[int, ...], twenty_bins: fl
         assert 0 < float(metric.ceiling()) - value < largest_bias
 
 
+@pytest.mark.parametrize("correction", ["miller_madow", "permutation"])
+def test_corrected_scores_come_nearer_to_the_same_ceiling(correction: Any) -> None:
+    factors = independent_factors((40, 6), 500)
+    plain, corrected = MutualInformationGap(), MutualInformationGap(bias_correction=correction)
+    values = [value_of(metric, factors, factors) for metric in (plain, corrected)]
+    assert float(plain.ceiling()) == float(corrected.ceiling())  # of exact frequencies, which have no bias
+    assert values[0] < values[1] < float(plain.ceiling())
+
+
 def _entropy(labels: Tensor) -> float:
     p = labels.bincount().double() / len(labels)
     return float(-torch.xlogy(p, p).sum())

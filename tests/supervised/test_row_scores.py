@@ -14,11 +14,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from torchdisentangle.supervised import (
     DCI,
     IRS,
+    MCC,
     SAP,
     BetaVAEScore,
     CodeFactorSample,
@@ -136,6 +138,26 @@ def test_continuous_factors() -> None:
     mixed = torch.cat([factors[:, :1], FACTORS[:, :1]], 1)
     values = value_of(DCI(num_trees=10, continuous=[0]), torch.cat([codes[:, :1], PERFECT[:, :1]], 1), mixed)
     assert all(value > 0.95 for value in values.values())
+
+
+def test_discrete_sap_of_the_reference_weights_classes_in_training_alone() -> None:
+    """As in ``disentanglement_lib``: balanced training, plain accuracy of rows; here of a factor of unequal classes."""
+    generator = torch.Generator().manual_seed(3)
+    factor = torch.multinomial(torch.tensor([0.8, 0.15, 0.05]), NUM_ROWS, replacement=True, generator=generator)
+    codes = torch.stack([factor + 0.5 * torch.randn(NUM_ROWS, generator=generator), torch.randn(NUM_ROWS)], 1).double()
+    metric = DiscreteSAP(mode="reference")
+    metric.update(codes, factor[:, None])
+    rows, values = metric._rows()
+    train, test = metric._train_and_test(NUM_ROWS)
+    expected = []
+    for column in rows.T:
+        machine = LinearSVC(C=0.01, class_weight="balanced").fit(column[train, None], values[train, 0])
+        expected.append((machine.predict(column[test, None]) == values[test, 0].numpy()).mean())
+    assert metric.matrix()[:, 0].tolist() == pytest.approx(expected)
+    assert float(metric.compute()) == pytest.approx(max(expected) - min(expected))
+    over_classes = DiscreteSAP("svc", rescale=False)
+    over_classes.update(codes, factor[:, None])
+    assert abs(float(over_classes.matrix()[0, 0]) - expected[0]) > 0.02  # balanced accuracy is another number
 
 
 def test_published_forms() -> None:
@@ -332,6 +354,7 @@ def test_the_sample_itself() -> None:
         (lambda: IRS(num_factor_bins=1), "at least 2"),
         (lambda: IRS(max_rows=0), "max_rows must be at least 1"),
         (lambda: DCI(seed=-1), "seed must be between 0"),
+        (lambda: MCC(seed=-1), "seed must be between 0"),
         (lambda: DCI(num_trees=0), "num_trees must be at least 1"),
         (lambda: MutualInformationGap(edges="prior", seed=-1), "seed must be between 0"),
     ],

@@ -28,7 +28,7 @@ def dequantize(images: Tensor, levels: int, generator: torch.Generator | None = 
 
     Reference:
         Uria et al., *RNADE: The real-valued neural autoregressive density-estimator*, NeurIPS 2013; Theis et al.,
-        *A note on the evaluation of generative models*, ICLR 2016, Section 3.1.
+        *A note on the evaluation of generative models*, ICLR 2016.
 
     Example:
         >>> dequantize(torch.tensor([0.0, 0.5, 1.0]), levels=3).floor()

@@ -8,13 +8,19 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from torchdisentangle.functional.elbo.decomposition import adjusted_to_kl, elbo_terms, kl_beyond_queries
-from torchdisentangle.functional.elbo.gaussian import gaussian_kl
+from torchdisentangle.functional.elbo.decomposition import (
+    RegressedTerms,
+    adjusted_to_kl,
+    elbo_terms,
+    explained_kl,
+    regressed_on_kl,
+    sampled_kl,
+)
 from torchdisentangle.functional.elbo.minibatch import minibatch_log_densities
 from torchdisentangle.functional.row_hash import hash_content, hash_index, hashed_normal
 from torchdisentangle.plots import plot_scalar
 from torchdisentangle.statistics.base import MetricSettings
-from torchdisentangle.statistics.classes import Estimate, standard_error
+from torchdisentangle.statistics.classes import Estimate, finite_population_error, standard_error
 from torchdisentangle.statistics.posterior import PosteriorStatistic
 from torchdisentangle.statistics.readout import readout
 
@@ -33,7 +39,7 @@ class ELBOMetric(PosteriorStatistic):
       ``"mss"`` estimate: it is left out and counted in ``num_skipped``. Each batch costs :math:`b^2 d`.
 
     For every estimator the three terms add to the analytic KL divergence of all rows: a regression shares out the
-    difference that sampling leaves, see :func:`~torchdisentangle.functional.elbo.decomposition.adjusted_to_kl`.
+    difference that sampling leaves, see :func:`~torchdisentangle.functional.elbo.decomposition.regressed_on_kl`.
 
     Args:
         estimator: as above.
@@ -52,6 +58,7 @@ class ELBOMetric(PosteriorStatistic):
     label: str
     terms: Tensor
     terms_outer: Tensor
+    terms_kl: Tensor
     num_terms: Tensor
     num_skipped: Tensor
 
@@ -76,6 +83,7 @@ class ELBOMetric(PosteriorStatistic):
             super().__init__(None, seed, configuration=(estimator, dataset_size, seed), **settings)
             self.add_sum("terms")
             self.add_sum("terms_outer")
+            self.add_sum("terms_kl")
             self.add_sum("num_terms", dtype=torch.int64)
             self.add_sum("num_skipped", dtype=torch.int64)
         self.estimator, self.num_queries, self.dataset_size = estimator, num_queries, dataset_size
@@ -83,11 +91,17 @@ class ELBOMetric(PosteriorStatistic):
 
     def compute(self) -> Any:
         """The value over all rows."""
-        return self._read(self._estimates().value)
+        return self._read(self._value())
 
     @readout
     def standard_error(self) -> Any:
         """Standard error of the value over latents, in the shape of the value.
+
+        Rows are drawn without replacement: once all of them are queried, only the noise of their latents is left, which
+        second latents of at most 128 rows tell from what differs between rows. Measured, the values of other seeds
+        spread as it says, within 10 %, from 20 queries on; but the errors of few queries scatter themselves: value
+        plus or minus 1.96 errors covers 95 % from 100 queries on, 92 % with 30, and 84 % with 10. Infinite with fewer
+        than three.
 
         For the minibatch estimators it is that of independent rows, which the rows of a batch are not.
         """
@@ -107,7 +121,7 @@ class ELBOMetric(PosteriorStatistic):
         """
         if self.sample is None:
             return torch.tensor(torch.inf, dtype=torch.float64, device=self.device)
-        return torch.tensor(float(len(self._posterior())), dtype=torch.float64, device=self.device).log()
+        return self._ceiling()
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """The value with its standard error, or a list of values over steps."""
@@ -138,25 +152,46 @@ class ELBOMetric(PosteriorStatistic):
         z = mean + (0.5 * log_variance).exp() * hashed_normal(keys, mean.shape[1], self.seed)
         densities = minibatch_log_densities(z, mean, log_variance, self.dataset_size, self.estimator)
         terms = torch.stack(elbo_terms(z, mean, log_variance, *densities), dim=1)
-        self.accumulate(terms=terms.sum(0), terms_outer=terms.mT @ terms, num_terms=len(terms))
+        kl = sampled_kl(mean, log_variance).sum()
+        self.accumulate(terms=terms.sum(0), terms_outer=terms.mT @ terms, terms_kl=kl, num_terms=len(terms))
+
+    def _value(self) -> Tensor:
+        """The three terms, ``(3,)``."""
+        return self._of_queries().value if self.estimator == "aggregate" else self._of_minibatches().value
 
     def _estimates(self) -> Estimate:
+        if self.estimator != "aggregate":
+            return self._of_minibatches()
+        regressed = self._of_queries()
+        return Estimate(regressed.value, self._error_of_queries(regressed))
+
+    def _of_minibatches(self) -> Estimate:
         kl = self.latent_kl().sum()
-        if self.estimator == "aggregate":
-            return self._estimates_of_queries(kl)
         if not self.num_terms > 0:
             raise ValueError(f"{type(self).__name__} saw only batches of a single row, which have no 'mss' estimate")
         mean = self.terms / self.num_terms
         covariance = self.terms_outer / self.num_terms - mean[:, None] * mean
-        value, variance = adjusted_to_kl(mean, covariance, kl)
+        value, variance = adjusted_to_kl(mean, covariance, kl, self.terms_kl / self.num_terms)
         return Estimate(value, standard_error(variance, self.num_terms))
 
-    def _estimates_of_queries(self, kl: Tensor) -> Estimate:
+    def _of_queries(self) -> RegressedTerms:
+        kl, posterior, terms = self.latent_kl().sum(), self._posterior(), self._terms_of_queries(self.num_queries)
+        return regressed_on_kl(terms, kl, explained_kl(posterior.mean, posterior.log_variance, len(terms), kl))
+
+    def _error_of_queries(self, regressed: RegressedTerms) -> Tensor:
+        """Standard errors, ``(3,)``: what differs between rows counts for less, the more of the rows are queried."""
+        variance, count = regressed.influence.square().sum(0), len(regressed.influence)
+        again = self._posterior().num_again(count, int(self.num_rows))
+        if not again:
+            return variance.sqrt()
+        difference = self._terms_of_queries(self.num_queries)[:again] - self._terms_of_queries(again, again=True)
+        noise = difference - difference.sum(1, keepdim=True) * regressed.share
+        within = noise.square().mean(0) / (2 * count)
+        return finite_population_error(variance, within, count / int(self.num_rows))
+
+    def _terms_of_queries(self, num: int, again: bool = False) -> Tensor:
+        """The three terms at each query, ``(S, 3)``; or at second latents of the same rows."""
         posterior = self._posterior()
-        queries, sums = posterior.queries(self.num_queries), posterior.log_sums(self.num_queries)
+        queries, sums = posterior.queries(num, again), posterior.log_sums(num, again=again)
         joint, marginal = sums.joint - sums.weight, sums.marginal - sums.weight
-        terms = torch.stack(elbo_terms(queries.z, queries.mean, queries.log_variance, joint, marginal), dim=1)
-        centred = terms - terms.mean(0)
-        beyond = kl_beyond_queries(gaussian_kl(posterior.mean, posterior.log_variance).sum(1), len(terms), kl)
-        value, variance = adjusted_to_kl(terms.mean(0), centred.mT @ centred / len(terms), kl, beyond)
-        return Estimate(value, standard_error(variance, torch.tensor(len(terms), device=terms.device)))
+        return torch.stack(elbo_terms(queries.z, queries.mean, queries.log_variance, joint, marginal), dim=1)

@@ -117,7 +117,7 @@ class ELBODecomposition(ELBOMetric):
         settings: those of :class:`~torchdisentangle.elbo.base.ELBOMetric`.
 
     Reference:
-        Chen et al., NeurIPS 2018, equation 2.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> import torch
@@ -129,7 +129,7 @@ class ELBODecomposition(ELBOMetric):
 
     def compute(self) -> dict[str, Tensor]:
         """The terms and their sum, by name."""
-        return {**self._read(self._estimates().value), "kl": self.latent_kl().sum()}
+        return {**self._read(self._value()), "kl": self.latent_kl().sum()}
 
     @readout
     def standard_error(self) -> dict[str, Tensor]:

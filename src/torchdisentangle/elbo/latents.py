@@ -26,7 +26,7 @@ class LatentKL(PosteriorStatistic):
         settings: those of :class:`~torchdisentangle.statistics.posterior.PosteriorStatistic`.
 
     Reference:
-        Kingma & Welling, *Auto-Encoding Variational Bayes*, ICLR 2014, Appendix B.
+        Kingma & Welling, *Auto-Encoding Variational Bayes*, ICLR 2014.
 
     Example:
         >>> import math, torch
@@ -65,7 +65,7 @@ class ActiveUnits(PosteriorStatistic):
         ValueError: if the threshold is negative.
 
     Reference:
-        Burda et al., *Importance Weighted Autoencoders*, ICLR 2016, Section 5.2.
+        Burda et al., *Importance Weighted Autoencoders*, ICLR 2016.
 
     Example:
         >>> import torch

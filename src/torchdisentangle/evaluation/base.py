@@ -86,6 +86,10 @@ class Evaluation(ABC):
         """
         return self
 
+    def caution(self, report: Report) -> str | None:
+        """What must be said of a report, once in a run: a value that is no finding but a limit of the data, say."""
+        return None
+
     @abstractmethod
     def begin(self, model: LatentModel, place: Place, context: Context) -> Pass:
         """Begin a pass; cheap, and without communication."""

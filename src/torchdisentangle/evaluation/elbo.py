@@ -24,6 +24,8 @@ _LARGEST_TABLE = 2**27  # bytes that the counts of all pairs of codes may take
 class ELBOEvaluation(Evaluation):
     """The KL divergence of all rows and its terms, and how dependent the latents are (Chen et al.).
 
+    The report holds the ceiling of ``mutual_information``, and a warning says when the value stands within 5 % of it.
+
     Args:
         num_queries: latents whose density is taken.
         max_rows: how many posteriors to keep at most.
@@ -68,6 +70,14 @@ class ELBOEvaluation(Evaluation):
         if not model.prior.is_gaussian:
             raise ValueError("the ELBO decomposition needs a Gaussian prior that is the same for all classes")
 
+    def caution(self, report: Report) -> str | None:
+        """Say so if the mutual information is at the ceiling of the rows kept."""
+        return report.caution(
+            "mutual_information",
+            "the posteriors of the rows hardly overlap, so that it and total_correlation say how few rows there are, "
+            "not how much the latents tell or share: give more rows, or a larger max_rows",
+        )
+
     def begin(self, model: LatentModel, place: Place, context: Context) -> ELBOPass:
         """Begin a pass."""
         return ELBOPass(self, model, place)
@@ -100,7 +110,7 @@ class ELBOPass(Pass):
             if not num_rows:
                 return Report(counts)
             values = metrics.compute()
-            errors = decomposition.standard_error()
+            errors, ceiling = decomposition.standard_error(), decomposition.ceiling()
             kl, active = metrics.latent_kl.compute(), metrics.active_units.active()
             pairs = metrics.code_mutual_information.pairwise() if metrics.has_code_pairs else None
         scalars = {name: values[name] for name in values if name != "latent_kl"}
@@ -116,4 +126,6 @@ class ELBOPass(Pass):
             matrices["code_pairs"] = pairs
             if len(pairs) > 1:
                 figures["code_pairs"] = partial(plot_pairwise, pairs, label="mutual information (nats)")
-        return Report(floats(scalars) | counts, matrices, draws(figures), num_rows)
+        scalars["mutual_information_ceiling"] = ceiling
+        ceilings = {"mutual_information": float(ceiling)}
+        return Report(floats(scalars) | counts, matrices, draws(figures), num_rows, ceilings=ceilings)

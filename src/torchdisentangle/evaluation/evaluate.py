@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DistributedSampler
+from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.evaluation.base import Context, Evaluation
 from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
@@ -111,7 +112,11 @@ def evaluate(
         session = Session(adapted, place, dataloader, list(passes.values()), input_key, label_key, positions)
         _feed(session, dataloader, place, shared)
     _raise_together(session, place, shared)
-    return Report.combined({family: one.finish() for family, one in passes.items()})
+    reports = {family: one.finish() for family, one in passes.items()}
+    for one in wanted:
+        if caution := one.caution(reports[one.family]):
+            rank_zero_warn(f"{one.family}: {caution}", UserWarning)
+    return Report.combined(reports)
 
 
 def named(evaluation: str | Evaluation) -> Evaluation:

@@ -25,6 +25,8 @@ from torchdisentangle.plots import plot_independence, plot_informativeness
 class InformativenessEvaluation(Evaluation):
     """What each latent tells about the data, and what it alone tells (Do & Tran).
 
+    The report holds the ceiling of ``information``, and a warning says when the value stands within 5 % of it.
+
     Args:
         num_queries: how many latents are drawn to estimate separability.
         top_k: how many of the most informative latents ``sepin_at_k`` and MISJED are of.
@@ -69,6 +71,14 @@ class InformativenessEvaluation(Evaluation):
         """Encoding."""
         return ("encode",)
 
+    def caution(self, report: Report) -> str | None:
+        """Say so if the information is at the ceiling of the rows kept."""
+        return report.caution(
+            "information",
+            "the posteriors of the rows hardly overlap, so that any latent can be missed without loss and wsepin, "
+            "windin and sepin_at_k fall to 0, whatever the latents tell: give more rows, or a larger max_rows",
+        )
+
     def begin(self, model: LatentModel, place: Place, context: Context) -> InformativenessPass:
         """Begin a pass."""
         return InformativenessPass(self, model, place)
@@ -102,6 +112,7 @@ class InformativenessPass(Pass):
                 return Report(counts)
             separability, binned = metrics.separability.compute(), metrics.binned_informativeness.compute()
             pairwise, misjed = metrics.pairwise.compute(), metrics.misjed.compute()
+            ceiling = metrics.separability.ceiling()
             errors = metrics.separability.standard_error() if self.evaluation.standard_errors else {}
             pairs, top = (metric.compared_latents().tolist() for metric in (metrics.pairwise, metrics.misjed))
         scalars = {
@@ -124,7 +135,10 @@ class InformativenessPass(Pass):
             figures["misjed"] = partial(plot_independence, misjed, top, label="MISJED (normalised)")
         scalars |= {f"{name}_standard_error": errors[name] for name in ("information", "wsepin") if name in errors}
         matrices = {name: separability[name] for name in ("informativeness", "sep", "sepin")}
-        return Report(floats(scalars) | counts, {**matrices, "pairwise": pairwise}, draws(figures), num_rows)
+        matrices["pairwise"] = pairwise
+        scalars["information_ceiling"] = ceiling
+        ceilings = {"information": float(ceiling)}
+        return Report(floats(scalars) | counts, matrices, draws(figures), num_rows, ceilings=ceilings)
 
 
 def _off_diagonal(matrix: Tensor) -> Tensor:

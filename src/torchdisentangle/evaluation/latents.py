@@ -59,3 +59,8 @@ def decode(model: LatentModel, z: Tensor, labels: Tensor | None) -> Tensor:
     if not isinstance(data, Tensor):
         raise TypeError(f"decode must return a tensor, got {type(data).__name__}")
     return data
+
+
+def is_flow(model: LatentModel, data_size: int) -> bool:
+    """Whether the model's own log-determinant is that of its Jacobian."""
+    return model.supports("log_det") and data_size == model.latent_dim

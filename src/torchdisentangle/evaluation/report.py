@@ -17,6 +17,7 @@ from typing_extensions import Self
 from torchdisentangle.functional.jackknife import jackknife_interval
 
 _PARTS = ("scalars", "matrices", "figures", "intervals", "ceilings", "groups")
+_NEAR = 0.95  # of a ceiling: a value above is about the ceiling
 _HEAD, _MATRIX = "report", "matrix/"  # names in a saved file
 
 
@@ -185,6 +186,22 @@ class Report:
         """
         lows = {f"{name}_low": low for name, (low, _) in self.intervals.items()}
         return self.to_dict() | lows | {f"{name}_high": high for name, (_, high) in self.intervals.items()}
+
+    def caution(self, name: str, advice: str) -> str | None:
+        """What to say of a scalar that stands within 5 % of its ceiling, where that is no merit; else nothing.
+
+        Args:
+            name: of the scalar.
+            advice: the end of the sentence.
+
+        Example:
+            >>> Report({"bits": 3.0}, ceilings={"bits": 3.1}).caution("bits", "give more rows")
+            'bits is 3, within 5 % of its ceiling, 3.1: give more rows'
+        """
+        value, ceiling = self.scalars.get(name, 0.0), self.ceilings.get(name, 0.0)
+        if not value >= _NEAR * ceiling > 0:
+            return None
+        return f"{name} is {value:.4g}, within 5 % of its ceiling, {ceiling:.4g}: {advice}"
 
     def to_pandas(self) -> Any:
         """The scalars as a :class:`pandas.DataFrame` with columns ``value``, ``low``, ``high`` and ``ceiling``.

@@ -17,7 +17,7 @@ from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.positions import is_random, sampler_of
 from torchdisentangle.evaluation.report import Report, draws, floats
 from torchdisentangle.evaluation.rows import Rows
-from torchdisentangle.functional import ChannelComparison, compare_posteriors, compare_with_labels, match_latents
+from torchdisentangle.functional import ChannelComparison, compare_posteriors, compare_with_labels, matched_orders
 from torchdisentangle.functional.similarity.channels import INFORMATIVE
 from torchdisentangle.latent_model import LatentModel
 from torchdisentangle.plots import plot_similarity
@@ -171,8 +171,9 @@ def _compare(a: Fingerprint, b: Fingerprint) -> ChannelComparison:
 def _draw(matrix: Tensor, rows: list[int], name: str, measure: Measure) -> Any:
     columns: list[Any] = rows
     if name != "channels":  # in the order that puts the best matches on the diagonal
-        found = match_latents(matrix if measure == "nmi" else -matrix)
-        matrix, columns = matrix[:, found], found.tolist()
+        first, second = matched_orders(matrix if measure == "nmi" else -matrix)
+        matrix, columns = matrix[first][:, second], second.tolist()
+        rows = [rows[row] for row in first.tolist()]
     names = ("channel", _AXES.get(name, "channel"))
     return plot_similarity(matrix, row_labels=rows, column_labels=columns, label=measure_label(measure), names=names)
 

@@ -19,7 +19,7 @@ from torchdisentangle.functional.informativeness.quantization import (
 )
 from torchdisentangle.plots import plot_informativeness
 from torchdisentangle.statistics.base import MetricSettings
-from torchdisentangle.statistics.classes import standard_error
+from torchdisentangle.statistics.classes import finite_population_error, standard_error
 from torchdisentangle.statistics.posterior import PosteriorStatistic
 from torchdisentangle.statistics.posterior_bins import PosteriorBins
 from torchdisentangle.statistics.readout import readout
@@ -110,17 +110,26 @@ class Informativeness(PosteriorStatistic):
     def compute(self) -> Tensor:
         """Informativeness of each latent, ``(d,)``."""
         if self._bins is None:
-            return self._of_queries().mean(0)
+            return self._of_queries(self.num_queries).mean(0)
         self.require_samples(self.num_rows, "posteriors")
         return mutual_information_of(self._bins.entropies(self), self.normalize)
 
     @readout
     def standard_error(self) -> Tensor:
-        """Standard error over queries, ``(d,)`` in nats; infinite for one query, 0 in bins, which draw nothing."""
+        """Standard error over queries, ``(d,)`` in nats; infinite for one query, 0 in bins, which draw nothing.
+
+        Once all rows are queried only the noise of their latents counts, see
+        :meth:`~torchdisentangle.informativeness.Separability.standard_error`.
+        """
         if self._bins is not None:
             return torch.zeros_like(self.latent_kl())
-        values = self._of_queries()
-        return standard_error(values.var(0, correction=0), torch.tensor(len(values), device=values.device))
+        values, num_rows = self._of_queries(self.num_queries), int(self.num_rows)
+        error = standard_error(values.var(0, correction=0), torch.tensor(len(values), device=values.device))
+        again = self._posterior().num_again(self.num_queries, num_rows)
+        if again < 2:
+            return error
+        within = (values[:again] - self._of_queries(again, again=True)).var(0) / (2 * len(values))
+        return finite_population_error(error.square(), within, len(values) / num_rows)
 
     @readout
     def ranking(self) -> Tensor:
@@ -136,7 +145,7 @@ class Informativeness(PosteriorStatistic):
         if self._bins is not None:
             self._bins.add(self, mean, log_variance)
 
-    def _of_queries(self) -> Tensor:
+    def _of_queries(self, num: int, again: bool = False) -> Tensor:
         posterior = self._posterior()
-        sums = posterior.log_sums(self.num_queries)
-        return gaussian_log_density(*posterior.queries(self.num_queries)) - (sums.marginal - sums.weight)
+        sums = posterior.log_sums(num, again=again)
+        return gaussian_log_density(*posterior.queries(num, again)) - (sums.marginal - sums.weight)

@@ -119,7 +119,10 @@ class PairwiseMutualInformation(PosteriorStatistic):
 
     @readout
     def standard_error(self) -> Tensor:
-        """Standard error over queries, ``(d, d)`` in nats; infinite for one query, 0 in bins, which draw nothing."""
+        """Standard error over queries, ``(d, d)`` in nats; infinite for one query, 0 in bins, which draw nothing.
+
+        It is that of rows drawn from many, so too large where most of the rows are queried.
+        """
         if self._bins is None:
             return self._of_queries().standard_error
         size = len(self._compared())

@@ -18,7 +18,7 @@ from torchdisentangle.functional.informativeness.separation import (
 )
 from torchdisentangle.plots import plot_informativeness
 from torchdisentangle.statistics.base import MetricSettings
-from torchdisentangle.statistics.classes import standard_error
+from torchdisentangle.statistics.classes import finite_population_error, standard_error
 from torchdisentangle.statistics.posterior import PosteriorStatistic
 from torchdisentangle.statistics.readout import readout
 
@@ -84,7 +84,7 @@ class Separability(PosteriorStatistic):
 
     def compute(self) -> dict[str, Tensor]:
         """The scores by name."""
-        information = self._of_queries().mean()
+        information = self._of_queries(self.num_queries).mean()
         scores = separability(information)
         named = {"information": information.joint, "informativeness": information.single, **scores._asdict()}
         if self.top_k is not None:
@@ -96,9 +96,36 @@ class Separability(PosteriorStatistic):
     def standard_error(self) -> dict[str, Tensor]:
         """Standard errors of the scores over queries, by the same names; infinite for a single query.
 
-        Shares and the choice of the ``k`` latents are those of the means: weighted scores are linearised.
+        Shares and the choice of the ``k`` latents are those of the means: weighted scores are linearised. Rows are
+        drawn without replacement: once all of them are queried, only the noise of their latents is left, which second
+        latents of at most 128 rows tell from what differs between rows.
         """
-        of_queries = self._of_queries()
+        values = self._influences(self._of_queries(self.num_queries))
+        count = torch.tensor(len(values["information"]), device=values["information"].device)
+        errors = {name: standard_error(value.var(0, correction=0), count) for name, value in values.items()}
+        again = self._posterior().num_again(self.num_queries, int(self.num_rows))
+        if again < 2:
+            return errors
+        fraction = len(values["information"]) / int(self.num_rows)
+        repeated = self._influences(self._of_queries(again, again=True))
+        within = {name: (value[:again] - repeated[name]).var(0) / (2 * count) for name, value in values.items()}
+        return {name: finite_population_error(error.square(), within[name], fraction) for name, error in errors.items()}
+
+    @readout
+    def ceiling(self) -> Tensor:
+        r"""Largest information that the rows kept can show, :math:`\log N` nats.
+
+        Where ``information`` comes near it, more rows are needed: SEPIN falls to 0 whatever the latents tell.
+        """
+        return self._ceiling()
+
+    def plot(self, val: dict[str, Tensor] | None = None, ax: Any = None) -> Any:
+        """Informativeness as bars, split into what a latent alone tells and what it shares."""
+        value = self.compute() if val is None else val
+        return plot_informativeness(value["informativeness"], value["sep"], ax=ax)
+
+    def _influences(self, of_queries: LatentInformation) -> dict[str, Tensor]:
+        """What each query adds to the scores, by their names, ``(S, ...)``."""
         scores = {
             "sep": of_queries.shared,
             "sepin": of_queries.joint[:, None] - of_queries.rest,
@@ -109,16 +136,10 @@ class Separability(PosteriorStatistic):
         if self.top_k is not None:
             for name in ("sepin", "indin"):
                 values[f"{name}_at_k"] = mean_of_top(scores[name], of_queries.single.mean(0), self.top_k)
-        count = torch.tensor(len(of_queries.joint), device=of_queries.joint.device)
-        return {name: standard_error(value.var(0, correction=0), count) for name, value in values.items()}
+        return values
 
-    def plot(self, val: dict[str, Tensor] | None = None, ax: Any = None) -> Any:
-        """Informativeness as bars, split into what a latent alone tells and what it shares."""
-        value = self.compute() if val is None else val
-        return plot_informativeness(value["informativeness"], value["sep"], ax=ax)
-
-    def _of_queries(self) -> LatentInformation:
-        """Information in latents at each query."""
+    def _of_queries(self, num: int, again: bool = False) -> LatentInformation:
+        """Information in latents at each query; or at second latents of the same rows."""
         posterior = self._posterior()
-        sums = posterior.log_sums(self.num_queries, leave_one_out=True)
-        return latent_information(gaussian_log_density(*posterior.queries(self.num_queries)), sums)
+        sums = posterior.log_sums(num, leave_one_out=True, again=again)
+        return latent_information(gaussian_log_density(*posterior.queries(num, again)), sums)

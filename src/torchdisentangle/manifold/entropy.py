@@ -32,7 +32,7 @@ class ManifoldEntropySpectrum(ManifoldMetric):
         settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
-        Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025, Section 3.
+        Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025.
 
     Example:
         >>> spectrum = ManifoldEntropySpectrum()
@@ -74,7 +74,7 @@ class ManifoldEntropy(ManifoldMetric):
         settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3.
+        Galperin & Köthe, AISTATS 2025.
 
     Example:
         >>> entropy = ManifoldEntropy(normalize=True)
@@ -115,7 +115,7 @@ class ManifoldTotalCorrelation(ManifoldMetric):
         settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3.
+        Galperin & Köthe, AISTATS 2025.
 
     Example:
         >>> total_correlation = ManifoldTotalCorrelation()
@@ -181,7 +181,7 @@ class ManifoldMutualInformation(ManifoldMetric):
         settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3.
+        Galperin & Köthe, AISTATS 2025.
 
     Example:
         >>> information = ManifoldMutualInformation([0], [1])

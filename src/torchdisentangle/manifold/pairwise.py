@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.device import float64_device
-from torchdisentangle.functional.manifold.pairs import match_latents
+from torchdisentangle.functional.manifold.pairs import matched_orders
 from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
 from torchdisentangle.manifold.base import ManifoldMetric, linfoot
 from torchdisentangle.plots import plot_pairwise
@@ -37,7 +37,7 @@ class ManifoldPairwiseMutualInformation(ManifoldMetric):
         settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3; Linfoot, *An informational measure of correlation*, 1957.
+        Galperin & Köthe, AISTATS 2025; Linfoot, *An informational measure of correlation*, 1957.
 
     Example:
         >>> mpmi = ManifoldPairwiseMutualInformation()
@@ -88,7 +88,7 @@ class ManifoldCrossPairwiseMutualInformation(ClassMeanStatistic):
         settings: as for :class:`torchmetrics.Metric`.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3.
+        Galperin & Köthe, AISTATS 2025.
 
     Example:
         >>> mcpmi = ManifoldCrossPairwiseMutualInformation()
@@ -158,11 +158,15 @@ class ManifoldCrossPairwiseMutualInformation(ClassMeanStatistic):
         return linfoot(estimate) if self.normalize else estimate
 
     def plot(self, val: Tensor | None = None, ax: Any = None, match: bool = True) -> Any:
-        """Plot a heatmap, with the second model's latents in the order that matches the first's by default."""
+        """Plot a heatmap, by default with the latents of both models in orders that put partners on the diagonal."""
         value = self.compute() if val is None else val
-        columns = match_latents(value) if match else torch.arange(value.shape[1])
+        rows, columns = matched_orders(value) if match else map(torch.arange, value.shape)
         return plot_pairwise(
-            value[:, columns], ax=ax, label=_label("MCPMI", self.normalize), column_labels=columns.tolist()
+            value[rows][:, columns],
+            ax=ax,
+            label=_label("MCPMI", self.normalize),
+            row_labels=rows.tolist(),
+            column_labels=columns.tolist(),
         )
 
 

@@ -121,7 +121,7 @@ class MeanDecoderJacobian(ManifoldMetric):
         settings: of :class:`~torchdisentangle.manifold.base.ManifoldMetric`.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 4.
+        Galperin & Köthe, AISTATS 2025.
 
     Example:
         >>> mean = MeanDecoderJacobian()

@@ -13,6 +13,9 @@ from torchdisentangle.functional.row_hash import hashed_normal
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.sample import RowSample
 
+_SMALL_PART = 0.05  # of a population: a sample of it is as good as one of an infinite population
+_MOST_AGAIN = 128  # second latents; the variance that they tell is then known to about 15 %
+
 
 class PosteriorQueries(NamedTuple):
     """Latents drawn from posteriors, one for each of ``S`` rows.
@@ -68,20 +71,41 @@ class AggregatePosterior:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def queries(self, num: int) -> PosteriorQueries:
+    def queries(self, num: int, again: bool = False) -> PosteriorQueries:
         """Latents drawn from the posteriors of a uniform subset of the rows, the same on every process.
 
         Args:
             num: how many, at least 1; at most as many are drawn as there are rows.
+            again: whether to draw second latents of the same rows.
 
         Returns:
             The latents of the first rows, and what they were drawn from.
         """
         mean, log_variance = self.mean[:num], self.log_variance[:num]
-        noise = hashed_normal(self._keys[:num], mean.shape[1], self._seed)
+        width = mean.shape[1]
+        noise = hashed_normal(self._keys[:num], 2 * width, self._seed)
+        noise = noise[:, width:] if again else noise[:, :width]
         return PosteriorQueries(mean + (0.5 * log_variance).exp() * noise, mean, log_variance)
 
-    def log_sums(self, num: int, *, leave_one_out: bool = False, matched: bool = False) -> AggregateLogSums:
+    def num_again(self, num: int, population: int) -> int:
+        """Of how many rows second latents are needed for the standard error of a mean over :meth:`queries`.
+
+        Rows that are drawn without replacement are no sample once they are most of the population: what varies then is
+        the noise of their latents, which two latents of a row tell from what differs between rows.
+
+        Args:
+            num: how many queries.
+            population: the number of rows of which those kept are a uniform sample.
+
+        Returns:
+            The number; 0 if the queries are a small part of the population.
+        """
+        num = min(num, len(self))
+        return min(num, _MOST_AGAIN) if num > _SMALL_PART * population else 0
+
+    def log_sums(
+        self, num: int, *, leave_one_out: bool = False, matched: bool = False, again: bool = False
+    ) -> AggregateLogSums:
         """Log-sums over the rows at :meth:`queries`, computed once for all metrics of the sample.
 
         While the states are reduced over processes this is a collective: each process computes a share of the rows.
@@ -90,16 +114,17 @@ class AggregatePosterior:
             num: how many queries.
             leave_one_out: whether to include the log-sums of all dimensions but one.
             matched: whether to include the log-sums over the rows that share the queries' factors.
+            again: whether the queries are second latents of the same rows.
 
         Returns:
             The log-sums.
         """
-        request = ("log-sums", num, leave_one_out, matched)
+        request = ("log-sums", num, leave_one_out, matched, again)
         if request not in self.derived:
             settings: dict[str, Any] = {"leave_one_out": leave_one_out}
             if matched and self.factors is not None:
                 settings |= {"factors": self.factors, "query_factors": self.factors[:num]}
-            z = self.queries(num).z
+            z = self.queries(num, again).z
             if self._shared and dist.get_world_size(self._group) > 1:
                 sums = shared_aggregate_log_sums(z, self.mean, self.log_variance, group=self._group, **settings)
             else:

@@ -7,6 +7,7 @@ a ValueError; both name the argument and what it got. NumPy arrays are accepted 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.device import float64_device
+
+_LARGEST_SEED = 2**32 - 1  # what scikit-learn and NumPy accept
 
 Continuous = bool | Sequence[int]
 """Which columns of the factors are real numbers: all, none, or the columns named."""
@@ -200,6 +203,22 @@ def continuous_columns(continuous: Continuous, num_factors: int) -> list[bool]:
         raise ValueError(f"continuous names the columns {list(continuous)} of {num_factors} factors")
     named = {column % num_factors for column in continuous}
     return [column in named for column in range(num_factors)]
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse what is no seed of PyTorch, NumPy and scikit-learn alike.
+
+    Raises:
+        TypeError: if it is no integer.
+        ValueError: if it is negative, or has more than 32 bits.
+
+    Example:
+        >>> check_seed(2**32 - 1)
+    """
+    if not isinstance(seed, Integral) or isinstance(seed, bool):
+        raise TypeError(f"seed must be an integer, got {seed!r}")
+    if not 0 <= int(seed) <= _LARGEST_SEED:
+        raise ValueError(f"seed must be between 0 and {_LARGEST_SEED}, got {seed}")
 
 
 def finite_rows(*values: Tensor | None) -> Tensor:

@@ -105,7 +105,13 @@ class ClassMeanStatistic(Statistic):
 
     @readout
     def standard_error(self) -> Any:
-        """Return the standard error of the value over samples; infinite if a class has only one sample."""
+        """Return the standard error of the value over samples; infinite if a class has only one sample.
+
+        Value plus or minus 1.96 errors covers 95 % for entropies from 30 samples on. Pairwise information is skewed:
+        few samples miss its rare large values, and then the error is too small. Measured on random decoders, 1.96
+        errors cover 88 to 93 % with 30 samples, 93 to 95 % with 100, and 95 % from 300 on. Quantiles of Student's t
+        in place of 1.96 mend only 1 %.
+        """
         return self._presented(self._over_classes().standard_error)
 
     @readout
@@ -153,6 +159,27 @@ def standard_error(variance: Tensor, count: Tensor) -> Tensor:
         tensor([2., inf])
     """
     return (variance.clamp(min=0) / (count - 1)).sqrt().masked_fill(count == 1, float("inf"))
+
+
+def finite_population_error(variance: Tensor, within: Tensor, fraction: float) -> Tensor:
+    r"""Standard error of a mean over rows that are drawn from a finite population, each with noise of its own.
+
+    .. math:: \sqrt{(1 - f) \, v + f \, v_\text{within}}
+
+    Args:
+        variance: :math:`v`, the squared standard error of the mean if the population were infinite.
+        within: the same without what differs between rows.
+        fraction: :math:`f`, the drawn part of the population.
+
+    Reference:
+        Cochran, *Sampling Techniques*, 1977 (finite population correction; subsampling).
+
+    Example:
+        >>> finite_population_error(torch.tensor(4.0), torch.tensor(1.0), 1.0)  # every row was drawn
+        tensor(1.)
+    """
+    finite = ((1 - fraction) * variance + fraction * within).sqrt()
+    return finite.masked_fill(variance.isinf(), float("inf"))  # not known, whatever the fraction
 
 
 def over_classes(estimate: Estimate, count: Tensor) -> Estimate:

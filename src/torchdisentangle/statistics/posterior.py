@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 from torchdisentangle.functional.elbo.gaussian import gaussian_kl
 from torchdisentangle.statistics.aggregate import AggregatePosterior
 from torchdisentangle.statistics.base import MetricSettings, Statistic
-from torchdisentangle.statistics.checks import check_codes, check_index, check_log_variance
+from torchdisentangle.statistics.checks import check_codes, check_index, check_log_variance, check_seed
 from torchdisentangle.statistics.readout import readout
 from torchdisentangle.statistics.sample import RowSample
 
@@ -34,7 +34,8 @@ class PosteriorStatistic(Statistic):
         settings: as for :class:`torchmetrics.Metric`.
 
     Raises:
-        ValueError: if ``max_rows`` is not positive.
+        TypeError: if the seed is no integer.
+        ValueError: if ``max_rows`` is not positive, or the seed is not one that NumPy accepts.
     """
 
     is_differentiable: bool | None = False
@@ -51,6 +52,7 @@ class PosteriorStatistic(Statistic):
         configuration: object = None,
         **settings: Unpack[MetricSettings],
     ) -> None:
+        check_seed(seed)
         kept = None if max_rows is None else (max_rows, seed)
         super().__init__(configuration=("posteriors", kept, configuration), **settings)
         self.max_rows, self.seed = max_rows, seed
@@ -114,6 +116,10 @@ class PosteriorStatistic(Statistic):
 
         It comes before all other sums, so that what it refuses has changed nothing.
         """
+
+    def _ceiling(self) -> Tensor:
+        r"""Largest information that the rows kept can show, :math:`\log N` nats."""
+        return torch.tensor(float(len(self._posterior())), dtype=torch.float64, device=self.device).log()
 
     def _posterior(self) -> AggregatePosterior:
         """The aggregate posterior of the rows kept."""

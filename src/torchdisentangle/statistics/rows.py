@@ -14,8 +14,6 @@ from torchdisentangle.statistics.code_factor_state import CodeFactorState
 from torchdisentangle.statistics.groups import group_sizes, groups_of_keys
 from torchdisentangle.statistics.sample import RowSample
 
-_LARGEST_SEED = 2**32 - 1  # what scikit-learn and NumPy accept
-
 
 class CodeFactorRows(RowSample, CodeFactorState):
     """Codes and factors of at most ``max_rows`` rows: states of a statistic.
@@ -42,8 +40,6 @@ class CodeFactorRows(RowSample, CodeFactorState):
     def __init__(
         self, max_rows: int = 10_000, continuous: Continuous = False, seed: int = 0, log_variance: bool = False
     ) -> None:
-        if not 0 <= seed <= _LARGEST_SEED:
-            raise ValueError(f"seed must be between 0 and {_LARGEST_SEED}, got {seed}")
         super().__init__(("codes", "factors", "log_variance") if log_variance else ("codes", "factors"), max_rows, seed)
         columns = continuous if isinstance(continuous, bool) else tuple(continuous)
         self.configuration = ("codes and factors", self.columns, max_rows, seed, columns)

@@ -13,6 +13,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from torchdisentangle.functional.row_hash import hash_content, hash_index
 from torchdisentangle.statistics.base import MergedState, Statistic
+from torchdisentangle.statistics.checks import check_seed
 from torchdisentangle.statistics.reduction import ReductionError, agree_on_sizes
 
 _DERIVED = (
@@ -63,7 +64,8 @@ class RowSample(MergedState):
         seed: of the hash; another seed keeps other rows.
 
     Raises:
-        ValueError: if the capacity is not positive.
+        TypeError: if the seed is no integer.
+        ValueError: if the capacity is not positive, or the seed is not one that NumPy accepts.
 
     Reference:
         Cohen & Kaplan, *Summarizing data using bottom-k sketches*, PODC 2007.
@@ -89,6 +91,7 @@ class RowSample(MergedState):
     def __init__(self, columns: Sequence[str], capacity: int, seed: int = 0) -> None:
         if capacity < 1:
             raise ValueError(f"max_rows must be at least 1, got {capacity}")
+        check_seed(seed)
         self.columns, self.capacity, self.seed = tuple(columns), capacity, seed
         self.names = ("keys", *self.columns)
 

@@ -45,8 +45,7 @@ class BetaVAEScore(RowScore):
         ImportError: if scikit-learn is missing.
 
     Reference:
-        Higgins et al., *beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework*, ICLR 2017,
-        Section 3.
+        Higgins et al., *beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework*, ICLR 2017.
 
     Example:
         >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(3)).repeat(20, 1)

@@ -66,7 +66,7 @@ class DCI(RowScore):
 
     Reference:
         Eastwood & Williams, *A Framework for the Quantitative Evaluation of Disentangled Representations*, ICLR 2018;
-        Locatello et al., ICML 2019, Appendix C (boosted trees).
+        Locatello et al., ICML 2019 (boosted trees).
 
     Example:
         >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(3)).repeat(20, 1)

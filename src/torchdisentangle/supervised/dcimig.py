@@ -25,7 +25,7 @@ class DCIMIG(InformationScore):
         settings: of :class:`~torchdisentangle.supervised.information.InformationScore`.
 
     Reference:
-        Sepliarskaia, Kiseleva & de Rijke, *How to not measure disentanglement*, 2019, Section 4.
+        Sepliarskaia, Kiseleva & de Rijke, *How to not measure disentanglement*, 2019.
 
     Example:
         >>> import torch

@@ -45,8 +45,9 @@ class DiscreteSAP(RowScore):
         ImportError: if scikit-learn is missing.
 
     Reference:
-        Kumar et al., ICLR 2018, Section 3; Locatello et al., *Challenging Common Assumptions in the Unsupervised
-        Learning of Disentangled Representations*, ICML 2019, Appendix C (the support vector machine).
+        Kumar et al., ICLR 2018, Section 3; the support vector machine as in the code of Locatello et al., *Challenging
+        Common Assumptions in the Unsupervised Learning of Disentangled Representations*, ICML 2019
+        (``disentanglement_lib``).
 
     Example:
         >>> factors = torch.cartesian_prod(torch.arange(5), torch.arange(5)).repeat(20, 1)

@@ -39,8 +39,7 @@ class FactorVAEScore(RowScore):
         settings: of :class:`~torchdisentangle.supervised.row_score.RowScore`.
 
     Reference:
-        Kim & Mnih, *Disentangling by Factorising*, ICML 2018, Section 4; Locatello et al., ICML 2019, Appendix C (the
-        threshold).
+        Kim & Mnih, *Disentangling by Factorising*, ICML 2018; Locatello et al., ICML 2019 (the threshold).
 
     Example:
         >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(3)).repeat(20, 1)

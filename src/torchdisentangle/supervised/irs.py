@@ -41,7 +41,7 @@ class IRS(RowScore):
         settings: of :class:`~torchdisentangle.supervised.row_score.RowScore`.
 
     Reference:
-        Suter et al., *Robustly Disentangled Causal Mechanisms*, ICML 2019, Section 4.
+        Suter et al., *Robustly Disentangled Causal Mechanisms*, ICML 2019.
 
     Example:
         >>> import torch

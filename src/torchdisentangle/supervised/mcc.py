@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.identifiability import correlation_matrix, match_codes, matched_correlation
 from torchdisentangle.statistics import MetricSettings, readout
+from torchdisentangle.statistics.checks import check_seed
 from torchdisentangle.statistics.code_factor_moments import CodeFactorMoments
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
 from torchdisentangle.statistics.rows import CodeFactorRows
@@ -76,6 +77,7 @@ class MCC(SupervisedScore):
     ) -> None:
         if correlation not in ("pearson", "spearman"):
             raise ValueError(f"correlation must be 'pearson' or 'spearman', got {correlation!r}")
+        check_seed(seed)
         keeps_rows = held_out or correlation == "spearman"
         state: CodeFactorState = CodeFactorRows(max_rows, True, seed) if keeps_rows else CodeFactorMoments()
         super().__init__(state, factor_names=factor_names, **settings)

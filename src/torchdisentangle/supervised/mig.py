@@ -33,9 +33,9 @@ class MutualInformationGap(InformationScore):
         settings: of :class:`~torchdisentangle.supervised.information.InformationScore`.
 
     Reference:
-        Chen et al., *Isolating sources of disentanglement in variational autoencoders*, NeurIPS 2018, Section 4; from
+        Chen et al., *Isolating sources of disentanglement in variational autoencoders*, NeurIPS 2018; from
         histograms, Locatello et al., *Challenging common assumptions in the unsupervised learning of disentangled
-        representations*, ICML 2019, Appendix C.
+        representations*, ICML 2019.
 
     Example:
         >>> import torch

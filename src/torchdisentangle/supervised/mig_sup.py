@@ -30,7 +30,7 @@ class MIGSup(InformationScore):
         settings: of :class:`~torchdisentangle.supervised.information.InformationScore`.
 
     Reference:
-        Li et al., *Progressive learning and disentanglement of hierarchical representations*, ICLR 2020, Section 4.
+        Li et al., *Progressive learning and disentanglement of hierarchical representations*, ICLR 2020.
 
     Example:
         >>> import torch

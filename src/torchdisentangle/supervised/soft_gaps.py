@@ -63,7 +63,7 @@ class RobustMIG(InformationScore):
         settings: of :class:`~torchdisentangle.supervised.information.InformationScore`.
 
     Reference:
-        Do & Tran, *Theory and evaluation metrics for learning disentangled representations*, ICLR 2020, Section 4.3.
+        Do & Tran, *Theory and evaluation metrics for learning disentangled representations*, ICLR 2020.
 
     Example:
         >>> import torch
@@ -124,7 +124,7 @@ class JEMMIG(InformationScore):
         settings: of :class:`~torchdisentangle.supervised.information.InformationScore`.
 
     Reference:
-        Do & Tran, ICLR 2020, Section 4.3; the normalised complement as in Zaidi et al., *Measuring disentanglement: a
+        Do & Tran, ICLR 2020; the normalised complement as in Zaidi et al., *Measuring disentanglement: a
         review of metrics*, 2020.
 
     Example:

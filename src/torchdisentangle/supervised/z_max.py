@@ -36,7 +36,7 @@ class ZMax(RowScore):
         settings: of :class:`~torchdisentangle.supervised.row_score.RowScore`.
 
     Reference:
-        Kim et al., *Relevance Factor VAE: Learning and Identifying Disentangled Factors*, 2019, Section 4.
+        Kim et al., *Relevance Factor VAE: Learning and Identifying Disentangled Factors*, 2019.
 
     Example:
         >>> factors = torch.cartesian_prod(torch.arange(4), torch.arange(4))

@@ -22,8 +22,7 @@ class RandomConvEmbedding(nn.Module):
         seed: of the weights.
 
     Reference:
-        Zhou et al., *Evaluating the Disentanglement of Deep Generative Models through Manifold Topology*, ICLR 2021,
-        Section 4.
+        Zhou et al., *Evaluating the Disentanglement of Deep Generative Models through Manifold Topology*, ICLR 2021.
 
     Example:
         >>> RandomConvEmbedding(1)(torch.zeros(2, 1, 32, 32)).shape

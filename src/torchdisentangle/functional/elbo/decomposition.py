@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.elbo.aggregate import aggregate_log_sums
-from torchdisentangle.functional.elbo.gaussian import gaussian_kl, gaussian_log_density
+from torchdisentangle.functional.elbo.gaussian import NARROWEST, gaussian_kl, gaussian_log_density
 
 _LEAST_VARIANCE = 1e-9  # nats squared; below, the sampled KL divergence does not vary and explains nothing
+_MOST_LEVERAGE = 0.8  # above, the slopes are those of one far sample, and say nothing about its absence
 
 
 class ELBOTerms(NamedTuple):
@@ -49,7 +50,7 @@ def elbo_terms(z: Tensor, mean: Tensor, log_variance: Tensor, log_joint: Tensor,
         The terms, ``(S,)`` each, in nats.
 
     Reference:
-        Chen et al., NeurIPS 2018, equation 2.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> z, zero = torch.randn(5, 2), torch.zeros(5, 2)
@@ -68,7 +69,7 @@ def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTer
 
     .. math:: I(x; z) + \mathrm{TC} + \mathrm{DWKL} = \frac1N \sum_n \mathrm{KL}(q(z \mid x_n) \,\|\, p(z))
 
-    The terms are means over the latents given, corrected by :func:`adjusted_to_kl` so that they add to the analytic KL
+    The terms are means over the latents given, corrected by :func:`regressed_on_kl` so that they add to the analytic KL
     divergence of all rows. Cost: ``S N d`` exponentials, see
     :func:`~torchdisentangle.functional.elbo.aggregate.aggregate_log_sums`.
 
@@ -84,7 +85,7 @@ def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTer
         ValueError: if shapes do not fit.
 
     Reference:
-        Chen et al., NeurIPS 2018, equation 2.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> mean = torch.tensor([[-9.0], [9.0]]).repeat(100, 1)
@@ -98,45 +99,58 @@ def elbo_decomposition(z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTer
     z, mean, log_variance = z.double(), mean.double(), log_variance.double()
     own = mean[: len(z)], log_variance[: len(z)]
     terms = torch.stack(elbo_terms(z, *own, sums.joint - sums.weight, sums.marginal - sums.weight), dim=1)
-    centred = terms - terms.mean(0)
-    kl = gaussian_kl(mean, log_variance).sum(1)
-    beyond = kl_beyond_queries(kl, len(z))
-    return ELBOTerms(*adjusted_to_kl(terms.mean(0), centred.mT @ centred / len(terms), kl.mean(), beyond)[0])
+    kl = gaussian_kl(mean, log_variance).sum(1).mean()
+    return ELBOTerms(*regressed_on_kl(terms, kl, explained_kl(mean, log_variance, len(z), kl)).value)
 
 
-def kl_beyond_queries(kl_of_rows: Tensor, num_queries: int, kl: Tensor | None = None) -> Tensor:
-    r"""Part of the mean KL divergence about which the queried rows say nothing.
+def explained_kl(mean: Tensor, log_variance: Tensor, num_queries: int, kl: Tensor) -> Tensor:
+    r"""Part of the mean KL divergence that queried rows can explain.
 
-    .. math:: \frac1N \sum_n (\mathrm{KL}_n - K)_+, \quad K = 2 \max_s \mathrm{KL}_s - \frac1S \sum_s \mathrm{KL}_s
+    .. math:: \frac1N \sum_n \min(\mathrm{KL}_n, K), \quad
+              K = 2 \max_s \mathrm{KL}_s - \frac1S \sum_s \mathrm{KL}_s
 
     A single posterior that is very broad, or very far away, can have a KL divergence of thousands of nats. If it is not
     among the queries, a regression on them must not be extrapolated to it: ``K`` reaches as far above the largest
-    queried divergence as that is above their mean. In ordinary data no row lies beyond, and the part is 0.
+    queried divergence as that is above their mean. In ordinary data no row lies beyond, and all is explained. Widths
+    below :math:`e^{-150}`, which no density shows, explain nothing either.
 
     Args:
-        kl_of_rows: of the rows at hand, in random order, ``(N,)`` in nats; the first ``num_queries`` are queried.
+        mean: of the rows at hand, in random order, ``(N, d)``; the first ``num_queries`` are queried.
+        log_variance: likewise.
         num_queries: ``S``.
-        kl: the mean over all rows of the data, if those at hand are a uniform sample of them. If the sample's mean
-            differs from it by more than six standard errors, the difference counts as well.
+        kl: the mean over all rows of the data, of which those at hand are a uniform sample. If their mean differs from
+            it by more than six standard errors, the difference is not explained.
 
     Returns:
         A scalar in nats.
 
     Example:
-        >>> kl_beyond_queries(torch.tensor([1.0, 3.0, 2.0, 1004.0]), num_queries=3)
-        tensor(250.)
+        >>> mean = torch.tensor([1.0, 2.0, 1.5, 40.0])[:, None]  # 0.5, 2 and 1.1 nats are queried, not 800
+        >>> kl = gaussian_kl(mean, torch.zeros(4, 1)).mean()
+        >>> kl, explained_kl(mean, torch.zeros(4, 1), 3, kl)
+        (tensor(200.9062), tensor(1.6042))
     """
-    queried = kl_of_rows[:num_queries]
-    within = kl_of_rows.clamp(max=2 * queried.max() - queried.mean())
-    beyond = (kl_of_rows - within).mean()
-    if kl is None:
-        return beyond
-    unseen = kl - kl_of_rows.mean()
+    of_rows = sampled_kl(mean, log_variance)
+    queried = of_rows[:num_queries]
+    within = of_rows.clamp(max=2 * queried.max() - queried.mean())
+    unseen = kl - of_rows.mean()
     limit = 6 * within.std(correction=0) / len(within) ** 0.5
-    return beyond + torch.where(unseen.abs() > limit, unseen, 0.0)
+    return within.mean() + torch.where(unseen.abs() > limit, 0.0, unseen)
 
 
-def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor, beyond: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+def sampled_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence of each row, ``(N,)`` in nats, with widths as densities at sampled latents show them.
+
+    Example:
+        >>> sampled_kl(torch.zeros(2, 1), torch.tensor([[-1e30], [0.0]]))
+        tensor([149.5000,   0.0000])
+    """
+    return gaussian_kl(mean, log_variance.clamp(min=NARROWEST)).sum(1)
+
+
+def adjusted_to_kl(
+    mean: Tensor, covariance: Tensor, kl: Tensor, explained: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Correct sampled means of the three terms by the KL divergence, which is known in closed form.
 
     .. math:: \bar t_k + c_k \Bigl(\mathrm{KL} - \sum_l \bar t_l\Bigr), \quad
@@ -145,29 +159,104 @@ def adjusted_to_kl(mean: Tensor, covariance: Tensor, kl: Tensor, beyond: Tensor 
     This is the regression (control variate) estimate of each mean. The coefficients add to 1, so the corrected terms
     add to the KL divergence exactly; and a term that does not vary, such as a mutual information at its ceiling or a
     total correlation of 0, is left as it is. Where the sum does not vary, all of the difference goes to the last term,
-    and so does the part of the KL divergence that lies beyond the samples: the other two terms are bounded by
+    and so does the part of the KL divergence that the samples do not explain: the other two terms are bounded by
     :math:`\log N` and :math:`(d - 1) \log N` in every row, so no single row can move them far.
 
     Args:
         mean: of the three terms over samples, ``(3,)`` in nats.
         covariance: of the three terms, ``(3, 3)``.
         kl: the mean KL divergence, a scalar.
-        beyond: the part of it that the samples do not explain, see :func:`kl_beyond_queries`.
+        explained: the part of it that the samples explain, see :func:`explained_kl`; ``None``: all.
 
     Returns:
         The corrected means, and what is left of each term's variance, ``(3,)`` each.
 
     Reference:
-        Cochran, *Sampling Techniques*, 1977, Chapter 7 (regression estimators).
+        Cochran, *Sampling Techniques*, 1977 (regression estimators).
 
     Example:
         >>> adjusted_to_kl(torch.tensor([2.0, 0.0, 1.0]), torch.diag(torch.tensor([3.0, 0.0, 1.0])), torch.tensor(4.0))
         (tensor([2.7500, 0.0000, 1.2500]), tensor([0.7500, 0.0000, 0.7500]))
     """
+    share = _shares(covariance)
+    with_sum = covariance.sum(1)
+    left = covariance.diagonal() - 2 * share * with_sum + share.square() * with_sum.sum()
+    return _adjusted(mean, share, kl, explained), left.clamp(min=0)
+
+
+class RegressedTerms(NamedTuple):
+    """Means of the three terms, and how each sample moves them.
+
+    Args:
+        value: the corrected means, ``(3,)`` in nats; they add to the KL divergence.
+        influence: by how much each mean would change without a sample, ``(S, 3)``; the sum of squares over samples
+            is the mean's squared standard error, for samples of a large population.
+        share: of the difference of the KL divergence from its sampled mean that each term was given, ``(3,)``.
+    """
+
+    value: Tensor
+    influence: Tensor
+    share: Tensor
+
+
+def regressed_on_kl(terms: Tensor, kl: Tensor, explained: Tensor | None = None) -> RegressedTerms:
+    r"""The estimate of :func:`adjusted_to_kl` from single samples, without its bias, and with an honest error.
+
+    .. math:: \hat t_k + \frac{S - 1}{S} \sum_s u_{sk}, \quad
+              u_{sk} = \frac{w_s \, e_{sk}}{1 - h_s}, \quad
+              \operatorname{Var} \hat t_k \approx \sum_s u_{sk}^2
+
+    with the residuals :math:`e_{sk}` of the regression on the sampled KL divergence, the leverages :math:`h_s`, and the
+    weights :math:`w_s` that the estimate gives to samples. Slopes that are fitted to the samples cost degrees of
+    freedom, and bias the means by :math:`O(1/S)`: the jackknife, of which this is the closed form, accounts for both.
+
+    Args:
+        terms: the three terms of each sample, ``(S, 3)`` in nats.
+        kl: the mean KL divergence, a scalar.
+        explained: the part of it that the samples explain, see :func:`explained_kl`; ``None``: all.
+
+    Returns:
+        The means, and the influence of samples; infinite with fewer than three, which leave no residuals.
+
+    Reference:
+        MacKinnon & White, *Some heteroskedasticity-consistent covariance matrix estimators with improved finite sample
+        properties*, 1985 (HC3).
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> terms = torch.randn(100, 3, generator=generator).double()
+        >>> value, influence, _ = regressed_on_kl(terms, torch.tensor(0.3).double())
+        >>> round(float(value.sum()), 6), round(float(influence.square().sum(0)[0].sqrt()), 2)
+        (0.3, 0.08)
+    """
+    count, centred = len(terms), terms - terms.mean(0)
+    scale = centred.sum(1).abs().amax().clamp(min=1)  # of one far row, whose square may overflow
+    scaled = centred / scale
+    share = _shares(scaled.mT @ scaled / count)
+    fitted = _adjusted(terms.mean(0), share, kl, explained)
+    if count < 3:
+        return RegressedTerms(fitted, torch.full_like(terms, torch.inf), share)
+    sampled = scaled.sum(1)
+    slope = sampled / sampled.square().sum().clamp(min=count * _LEAST_VARIANCE)
+    leverage = (1 / count + slope * sampled).clamp(max=_MOST_LEVERAGE)
+    distance = (kl if explained is None else explained) - terms.mean(0).sum()
+    weight = 1 / count + slope * (distance / scale)
+    influence = scale * (weight / (1 - leverage))[:, None] * (scaled - sampled[:, None] * share)
+    return RegressedTerms(fitted + (count - 1) / count * influence.sum(0), influence, share)
+
+
+def _shares(covariance: Tensor) -> Tensor:
+    """Slopes of the three terms on their sum; all belongs to the last where the sum does not vary."""
     with_sum = covariance.sum(1)
     variance = with_sum.sum()
-    last = torch.zeros_like(mean)
+    last = torch.zeros_like(with_sum)
     last[-1] = 1.0
-    share = torch.where(variance > _LEAST_VARIANCE, with_sum / variance.clamp(min=_LEAST_VARIANCE), last)
-    left = covariance.diagonal() - 2 * share * with_sum + share.square() * variance
-    return mean + share * (kl - beyond - mean.sum()) + last * beyond, left.clamp(min=0)
+    return torch.where(variance > _LEAST_VARIANCE, with_sum / variance.clamp(min=_LEAST_VARIANCE), last)
+
+
+def _adjusted(mean: Tensor, share: Tensor, kl: Tensor, explained: Tensor | None) -> Tensor:
+    """The corrected means."""
+    if explained is None:
+        return mean + share * (kl - mean.sum())
+    corrected = mean + share * (explained - mean.sum())
+    return torch.cat([corrected[:-1], corrected[-1:] + (kl - explained)])

@@ -138,7 +138,7 @@ def minibatch_elbo_decomposition(
         ValueError: as :func:`minibatch_log_densities` says.
 
     Reference:
-        Chen et al., NeurIPS 2018, equation 2.
+        Chen et al., NeurIPS 2018.
 
     Example:
         >>> z, zero = torch.randn(4, 2), torch.zeros(4, 2)

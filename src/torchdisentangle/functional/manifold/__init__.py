@@ -14,6 +14,7 @@ from torchdisentangle.functional.manifold.pairs import (
     manifold_cross_pairwise_mutual_information,
     manifold_pairwise_mutual_information,
     match_latents,
+    matched_orders,
 )
 from torchdisentangle.functional.manifold.probes import probed_jacobian, probed_jacobian_chunks
 from torchdisentangle.functional.manifold.spectrum import active_latents, effective_dimension, principal_spectrum
@@ -35,6 +36,7 @@ __all__ = [
     "manifold_pairwise_mutual_information",
     "manifold_total_correlation",
     "match_latents",
+    "matched_orders",
     "principal_spectrum",
     "probed_jacobian",
     "probed_jacobian_chunks",

@@ -59,7 +59,7 @@ def manifold_entropy_spectrum(
         ValueError: if ``gram`` is not ``(N, d, d)``.
 
     Reference:
-        Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025, Section 3.
+        Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025.
 
     Example:
         >>> gram = torch.diag(torch.tensor([4.0, 1.0])).double()[None]
@@ -94,7 +94,7 @@ def manifold_entropy(
             not exist, or is larger than the number of probes.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3.
+        Galperin & Köthe, AISTATS 2025.
 
     Example:
         >>> manifold_entropy(torch.eye(3).double()[None])
@@ -129,7 +129,7 @@ def manifold_mutual_information(
             the number of probes.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3.
+        Galperin & Köthe, AISTATS 2025.
 
     Example:
         >>> gram = torch.tensor([[[1.0, 0.8], [0.8, 1.0]]]).double()
@@ -167,7 +167,7 @@ def manifold_total_correlation(
         ValueError: if ``partition`` is no partition of the latents, or there are fewer probes than latents.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3; as training penalty, Cunningham et al., *Principal Manifold Flows*,
+        Galperin & Köthe, AISTATS 2025; as training penalty, Cunningham et al., *Principal Component Flows*,
         ICML 2022.
 
     Example:
@@ -208,7 +208,7 @@ def entropic_decomposition(
         ValueError: if ``partition`` is no partition of the latents, or there are fewer probes than latents.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3 and Figure 1.
+        Galperin & Köthe, AISTATS 2025.
 
     Example:
         >>> gram = torch.tensor([[[1.0, 0.8], [0.8, 1.0]]]).double()

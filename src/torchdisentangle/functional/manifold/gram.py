@@ -50,7 +50,7 @@ def gram_matrix(jacobian: Tensor, data_std: Tensor | float | None = None) -> Ten
         ValueError: if the Jacobian is not ``(N, D, d)`` or the standard deviation does not fit it.
 
     Reference:
-        Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025, Section 3.
+        Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025.
 
     Example:
         >>> gram_matrix(torch.tensor([[[3.0, 0.0], [4.0, 1.0]]]))

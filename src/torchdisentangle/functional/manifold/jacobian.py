@@ -61,7 +61,7 @@ def decoder_jacobian(
         RuntimeError: if the decoder fails on latents of this width, or no mode can differentiate it.
 
     Reference:
-        Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025, Section 3.
+        Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025.
 
     Example:
         >>> from torchdisentangle.functional import decoder_jacobian

@@ -33,7 +33,7 @@ def manifold_pairwise_mutual_information(gram: Tensor, num_probes: int | None = 
         ValueError: if ``gram`` is not ``(N, d, d)``.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3.
+        Galperin & Köthe, AISTATS 2025.
 
     Example:
         >>> manifold_pairwise_mutual_information(torch.tensor([[[1.0, 0.8], [0.8, 1.0]]]).double())
@@ -87,7 +87,7 @@ def manifold_cross_pairwise_mutual_information(
         ValueError: if the Jacobians differ in ``N`` or ``D``.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 3.
+        Galperin & Köthe, AISTATS 2025.
 
     Example:
         >>> a, b = torch.eye(2)[None], torch.tensor([[[0.6, 0.8], [0.8, -0.6]]])
@@ -142,8 +142,9 @@ def match_latents(cross_information: Tensor) -> Tensor:
         cross_information: ``(d_a, d_b)``, for instance MCPMI.
 
     Returns:
-        A permutation of the columns, ``(d_b,)``, that puts each row's partner on the diagonal: index with
-        ``cross_information[:, permutation]``. Columns without a partner come last.
+        A permutation of the columns, ``(d_b,)``, in the order of their partners: index with
+        ``cross_information[:, permutation]``. Columns without a partner come last. With ``d_a <= d_b`` the partners are
+        on the diagonal; with more rows than columns some rows have none, and :func:`matched_orders` puts those last.
 
     Raises:
         ValueError: if the input is no finite matrix.
@@ -155,10 +156,33 @@ def match_latents(cross_information: Tensor) -> Tensor:
         >>> match_latents(torch.tensor([[0.0, 2.0, 0.1], [3.0, 0.0, 0.0]]))
         tensor([1, 0, 2])
     """
+    return matched_orders(cross_information)[1]
+
+
+def matched_orders(cross_information: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Orders of the latents of two models that put each latent's partner on the diagonal, see :func:`match_latents`.
+
+    Args:
+        cross_information: ``(d_a, d_b)``, for instance MCPMI.
+
+    Returns:
+        Permutations of the rows, ``(d_a,)``, and of the columns, ``(d_b,)``: index with
+        ``cross_information[rows][:, columns]``. What has no partner comes last; the rest of the rows keeps its order.
+
+    Raises:
+        ValueError: if the input is no finite matrix.
+
+    Example:
+        >>> rows, columns = matched_orders(torch.tensor([[0.0, 5.0], [0.0, 0.0], [3.0, 0.0]]))
+        >>> rows.tolist(), columns.tolist()
+        ([0, 2, 1], [1, 0])
+    """
     if cross_information.ndim != 2 or not cross_information.isfinite().all():
         raise ValueError(f"a finite matrix is needed, got shape {tuple(cross_information.shape)}")
     rows, columns = linear_sum_assignment(cross_information.detach().cpu().numpy(), maximize=True)
-    partner = dict(zip(rows.tolist(), columns.tolist(), strict=True))
-    matched = [partner[row] for row in sorted(partner)]
-    rest = sorted(set(range(cross_information.shape[1])) - set(matched))
-    return torch.tensor(matched + rest, device=cross_information.device)
+    orders = [
+        [*found.tolist(), *sorted(set(range(size)) - set(found.tolist()))]  # SciPy's rows ascend
+        for found, size in zip((rows, columns), cross_information.shape, strict=True)
+    ]
+    first, second = (torch.tensor(order, dtype=torch.int64, device=cross_information.device) for order in orders)
+    return first, second

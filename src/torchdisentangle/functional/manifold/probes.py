@@ -66,8 +66,8 @@ def probed_jacobian(
         RuntimeError: if the decoder fails on latents of this width or cannot be differentiated in reverse mode.
 
     Reference:
-        The estimator is this library's. Muirhead, *Aspects of multivariate statistical theory*, 1982, Section 3.2, for
-        the distribution of projections.
+        The estimator is this library's. Muirhead, *Aspects of multivariate statistical theory*, 1982, for the
+        distribution of projections.
 
     Example:
         >>> from torchdisentangle.functional import gram_matrix, manifold_entropy_spectrum, probed_jacobian

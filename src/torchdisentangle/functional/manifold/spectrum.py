@@ -63,7 +63,7 @@ def active_latents(
         ValueError: if the threshold is not between 0 and 1.
 
     Reference:
-        Galperin & Köthe, AISTATS 2025, Section 4 (the cliff); the threshold is this library's.
+        Galperin & Köthe, AISTATS 2025 (the cliff); the threshold is this library's.
 
     Example:
         >>> active_latents(torch.tensor([1.0, 0.0, -9.0]))
@@ -99,7 +99,7 @@ def principal_spectrum(data: Tensor) -> Tensor:
 
     Reference:
         Tipping & Bishop, *Probabilistic Principal Component Analysis*, JRSS B 61(3), 1999; Galperin & Köthe, AISTATS
-        2025, Section 3.
+        2025.
 
     Example:
         >>> principal_spectrum(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))

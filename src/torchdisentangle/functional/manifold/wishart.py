@@ -35,7 +35,7 @@ def log_volume_bias(max_size: int, num_probes: int) -> tuple[float, ...]:
         ValueError: if a set is larger than the number of probes; then :math:`W_S` is singular.
 
     Reference:
-        Muirhead, *Aspects of multivariate statistical theory*, 1982, Theorem 3.2.15.
+        Muirhead, *Aspects of multivariate statistical theory*, 1982.
 
     Example:
         >>> [round(bias, 4) for bias in log_volume_bias(2, 16)]
@@ -65,7 +65,7 @@ def pairwise_bias(num_probes: int) -> float:
         ValueError: if there are fewer than two probes.
 
     Reference:
-        Muirhead, *Aspects of multivariate statistical theory*, 1982, Theorem 3.2.15.
+        Muirhead, *Aspects of multivariate statistical theory*, 1982.
 
     Example:
         >>> round(pairwise_bias(16), 4)

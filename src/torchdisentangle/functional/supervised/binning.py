@@ -141,7 +141,7 @@ def soft_bins(mean: Tensor, log_variance: Tensor, edges: Tensor) -> Tensor:
         ``(n, d, B)``; sums to 1 over bins.
 
     Reference:
-        Do & Tran, *Theory and evaluation metrics for learning disentangled representations*, ICLR 2020, Section 4
+        Do & Tran, *Theory and evaluation metrics for learning disentangled representations*, ICLR 2020
         (quantised posteriors; with open outer bins and exact probabilities instead of densities at centres).
 
     Example:
@@ -179,7 +179,7 @@ def density_bins(
         ``(n, d, B)``; sums to 1 over bins.
 
     Reference:
-        Do & Tran, ICLR 2020, Appendix (quantised estimator).
+        Do & Tran, ICLR 2020 (quantised estimator).
 
     Example:
         >>> density_bins(torch.zeros(1, 1), torch.zeros(1, 1), -1.5, 1.5, 3)

@@ -28,8 +28,7 @@ def disentanglement_per_code(importance: Tensor) -> Tensor:
         ValueError: if the importances are not a matrix, negative, or not finite.
 
     Reference:
-        Eastwood & Williams, *A Framework for the Quantitative Evaluation of Disentangled Representations*, ICLR 2018,
-        Section 2.
+        Eastwood & Williams, *A Framework for the Quantitative Evaluation of Disentangled Representations*, ICLR 2018.
 
     Example:
         >>> disentanglement_per_code(torch.tensor([[2.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))
@@ -56,7 +55,7 @@ def completeness_per_factor(importance: Tensor) -> Tensor:
         ValueError: as for :func:`disentanglement_per_code`.
 
     Reference:
-        Eastwood & Williams, ICLR 2018, Section 2.
+        Eastwood & Williams, ICLR 2018.
 
     Example:
         >>> completeness_per_factor(torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]])).round(decimals=4)
@@ -80,7 +79,7 @@ def dci_disentanglement(importance: Tensor) -> Tensor:
         ValueError: as for :func:`disentanglement_per_code`.
 
     Reference:
-        Eastwood & Williams, ICLR 2018, Section 2.
+        Eastwood & Williams, ICLR 2018.
 
     Example:
         >>> dci_disentanglement(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))
@@ -106,7 +105,7 @@ def dci_completeness(importance: Tensor, weights: Literal["importance", "uniform
         ValueError: as for :func:`disentanglement_per_code`.
 
     Reference:
-        Eastwood & Williams, ICLR 2018, Section 2.
+        Eastwood & Williams, ICLR 2018.
 
     Example:
         >>> dci_completeness(torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]))

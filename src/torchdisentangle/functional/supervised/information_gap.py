@@ -49,7 +49,7 @@ def mutual_information_gap(mutual_information: Tensor, factor_entropy: Tensor) -
         ``(F,)``, between 0 (two codes know equally much, or none knows anything) and 1.
 
     Reference:
-        Chen et al., *Isolating sources of disentanglement in variational autoencoders*, NeurIPS 2018, Section 4.
+        Chen et al., *Isolating sources of disentanglement in variational autoencoders*, NeurIPS 2018.
 
     Example:
         >>> mutual_information_gap(torch.tensor([[0.6, 0.0], [0.1, 0.3]]), torch.tensor([0.7, 0.7]))
@@ -72,7 +72,7 @@ def mutual_information_gap_sup(mutual_information: Tensor, factor_entropy: Tenso
         ``(d,)``, between 0 and 1.
 
     Reference:
-        Li et al., *Progressive learning and disentanglement of hierarchical representations*, ICLR 2020, Section 4.
+        Li et al., *Progressive learning and disentanglement of hierarchical representations*, ICLR 2020.
 
     Example:
         >>> mutual_information_gap_sup(torch.tensor([[0.7, 0.0], [0.35, 0.7]]), torch.tensor([0.7, 0.7]))
@@ -96,7 +96,7 @@ def dci_mig(mutual_information: Tensor, factor_entropy: Tensor) -> Tensor:
         A scalar between 0 and 1.
 
     Reference:
-        Sepliarskaia, Kiseleva & de Rijke, *How to not measure disentanglement*, 2019, Section 4.
+        Sepliarskaia, Kiseleva & de Rijke, *How to not measure disentanglement*, 2019.
 
     Example:
         >>> dci_mig(torch.tensor([[0.7, 0.0], [0.35, 0.7]]), torch.tensor([0.7, 0.7]))
@@ -125,7 +125,7 @@ def jemmig(mutual_information: Tensor, joint_entropy: Tensor) -> Tensor:
         ``(F,)`` in nats; for ``B`` bins between 0 and :math:`H(y_f) + \log B`.
 
     Reference:
-        Do & Tran, *Theory and evaluation metrics for learning disentangled representations*, ICLR 2020, Section 4.3.
+        Do & Tran, *Theory and evaluation metrics for learning disentangled representations*, ICLR 2020.
 
     Example:
         >>> jemmig(torch.tensor([[0.7], [0.1]]), torch.tensor([[0.7], [1.4]]))

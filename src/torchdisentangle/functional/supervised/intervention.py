@@ -21,7 +21,7 @@ def majority_vote_accuracy(votes: Tensor, test_votes: Tensor | None = None) -> T
         A scalar in [0, 1], ``1/F`` at chance; 0 without votes.
 
     Reference:
-        Kim & Mnih, *Disentangling by Factorising*, ICML 2018, Section 4.
+        Kim & Mnih, *Disentangling by Factorising*, ICML 2018.
 
     Example:
         >>> majority_vote_accuracy(torch.tensor([[3, 1, 0], [0, 1, 5]]))
@@ -73,7 +73,7 @@ def interventional_robustness(codes: Tensor, labels: Tensor, quantile: float = 1
         for a factor without two values that have two rows each.
 
     Reference:
-        Suter et al., *Robustly Disentangled Causal Mechanisms*, ICML 2019, Section 4.
+        Suter et al., *Robustly Disentangled Causal Mechanisms*, ICML 2019.
 
     Example:
         >>> codes = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -129,7 +129,7 @@ def irs_score(matrix: Tensor, deviation: Tensor) -> Tensor:
         A scalar, at most 1; 0 if all codes are constant.
 
     Reference:
-        Suter et al., ICML 2019, Section 4.
+        Suter et al., ICML 2019.
 
     Example:
         >>> irs_score(torch.tensor([[1.0, 0.0], [0.5, 0.25]]), torch.tensor([1.0, 1.0]))

@@ -28,8 +28,7 @@ def posterior_mutual_information(sums: AggregateLogSums) -> Tensor:
         ValueError: if the log-sums are without factors.
 
     Reference:
-        Chen et al., *Isolating sources of disentanglement in variational autoencoders*, NeurIPS 2018, Section 4.1 and
-        Appendix C.
+        Chen et al., *Isolating sources of disentanglement in variational autoencoders*, NeurIPS 2018.
 
     Example:
         >>> import torch

@@ -30,7 +30,7 @@ def relative_living_times(intervals: Tensor, alpha_max: float, max_holes: int = 
         ValueError: if the intervals have another shape, or ``max_holes`` is not positive.
 
     Reference:
-        Khrulkov & Oseledets, *Geometry Score*, ICML 2018, Section 4.
+        Khrulkov & Oseledets, *Geometry Score*, ICML 2018.
 
     Example:
         >>> relative_living_times(torch.tensor([[0.2, 0.6], [0.4, 0.8]]), 1.0, max_holes=3)
@@ -131,7 +131,7 @@ def geometry_score(living_times_a: Tensor, living_times_b: Tensor) -> Tensor:
         A scalar between 0 (same topology) and 2.
 
     Reference:
-        Khrulkov & Oseledets, *Geometry Score*, ICML 2018, Section 5.
+        Khrulkov & Oseledets, *Geometry Score*, ICML 2018.
 
     Example:
         >>> geometry_score(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0]))

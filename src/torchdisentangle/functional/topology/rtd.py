@@ -81,7 +81,7 @@ def cross_barcode(distances_a: Tensor, distances_b: Tensor, *, variant: Variant 
         ImportError: without gudhi.
 
     Reference:
-        Barannikov et al., ICML 2022, Section 2.
+        Barannikov et al., ICML 2022.
 
     Example:
         >>> a, b = torch.tensor([[0.0, 3.0], [3.0, 0.0]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
@@ -153,7 +153,7 @@ def shift_latent(z: Tensor, latent: int, step: float) -> tuple[Tensor, Tensor]:
         The shifted latents of the rows that remain ``(k, d)``, and which rows these are ``(n,)``.
 
     Reference:
-        Balabin et al., *Disentanglement Learning via Topology*, ICML 2024, Section 4.
+        Balabin et al., *Disentanglement Learning via Topology*, ICML 2024.
 
     Example:
         >>> z = torch.tensor([[-1.0], [0.0], [1.0]])
