@@ -93,12 +93,14 @@ def test_a_folder_with_a_page(runs: dict[str, Fingerprint], capsys: pytest.Captu
 
 def test_one_bad_file_does_not_stop_the_others(runs: dict[str, Fingerprint], capsys: pytest.CaptureFixture) -> None:
     Path("broken.npz").write_text("nothing")
-    assert main(["rank", NAMES[1], "broken.npz", NAMES[2], "nowhere", "--json"]) == 1
+    other = Fingerprint(torch.randn(50, 2), torch.zeros(50, 2), torch.arange(50) + 1000).save("other.npz")
+    assert main(["rank", str(other), NAMES[1], "broken.npz", NAMES[2], "nowhere", "--json"]) == 1
     printed = capsys.readouterr()
     found = json.loads(printed.out)
     assert {run["run"] for run in found["runs"]} == {"a", "b"}
-    assert "2 of 4 runs are left out: broken.npz is no fingerprint" in printed.err
-    assert "2 of 4 runs are left out" in found["warnings"][-1]
+    assert "3 of 5 runs are left out: broken.npz is no fingerprint" in printed.err
+    assert "other.npz is of other data points" in printed.err
+    assert "3 of 5 runs are left out" in found["warnings"][-1]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from torchdisentangle.cli.compare import load_runs, run_names
@@ -19,6 +20,7 @@ from torchdisentangle.cli.options import add_output_options, collected_warnings,
 from torchdisentangle.cli.output import Result, in_columns, number, without_nan, write_out, write_result
 from torchdisentangle.evaluation.report import Report, draws
 from torchdisentangle.plots import plot_similarity
+from torchdisentangle.similarity.fingerprint import Fingerprint
 from torchdisentangle.similarity.ranking import RunRanking, unsupervised_disentanglement_ranking
 from torchdisentangle.similarity.stability import RunStability, run_stability
 
@@ -26,7 +28,7 @@ _SENTENCES = {
     "stability/mcc": "Mean correlation of the latents of two runs, matched one to one; mean over pairs of runs.",
     "stability/r2": "Share of the variance of a run's latents that a linear function of another's explains.",
 }
-_TITLES = {"udr": "UDR of pairs", "mcc": "MCC of pairs", "r2": "R² of pairs"}
+_TITLES = {"udr": "UDR of pairs", "mcc": "MCC of pairs", "r2": "R2 of pairs"}
 
 
 def add_command(commands: Any) -> None:
@@ -93,6 +95,10 @@ def run(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.level < 1:
         raise ValueError(f"--level must be at least 0 and below 1, got {arguments.level}")
     files, loaded, faults = load_runs(arguments.runs)
+    shared = sharing_points(loaded)
+    faults += [f"{file} is of other data points" for file, shares in zip(files, shared, strict=True) if not shares]
+    files = [file for file, shares in zip(files, shared, strict=True) if shares]
+    loaded = [fingerprint for fingerprint, shares in zip(loaded, shared, strict=True) if shares]
     left_out = f"{len(faults)} of {len(arguments.runs)} runs are left out: {'; '.join(faults)}"
     if len(files) < 2:
         raise ValueError(left_out if faults else "a ranking needs at least two runs")
@@ -121,6 +127,12 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(left_out)
 
 
+def sharing_points(fingerprints: Sequence[Fingerprint]) -> list[bool]:
+    """Which fingerprints share data points with the one that shares some with the most of them."""
+    shared = [[int(torch.isin(one.index, other.index).sum()) > 1 for other in fingerprints] for one in fingerprints]
+    return max(shared, key=sum)
+
+
 def rows_of(ranking: RunRanking, stability: RunStability) -> list[dict[str, Any]]:
     """Values of the runs, the best first."""
     columns: dict[str, Tensor] = {"udr": ranking.udr, "informative": ranking.num_informative, **stability.per_run()}
@@ -135,12 +147,12 @@ def report_of(ranking: RunRanking, stability: RunStability, level: float) -> Rep
     """Values of the runs and of their stability, with intervals where there are runs enough."""
     scalars = {f"stability/{name}": value for name, value in stability.mean().items()}
     for row in rows_of(ranking, stability):
-        scalars |= {f"{row['run']}/{name}": value for name, value in row.items() if name != "run"}
+        scalars |= {f"{row['run']}/{name}": row[name] for name in ("udr", "mcc", "r2")}
     with_intervals = level > 0 and len(ranking.names) > 2
     intervals = stability.interval(level) if with_intervals else {}
     matrices = {"udr": ranking.pairs, "mcc": stability.mcc, "r2": stability.r2}
     figures = {
-        _TITLES[name]: lambda name=name: plot_similarity(matrices[name], row_labels=ranking.names, label=name)
+        _TITLES[name]: lambda name=name: plot_similarity(matrices[name], row_labels=ranking.names, label=name.upper())
         for name in matrices
     }
     return Report(

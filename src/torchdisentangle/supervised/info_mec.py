@@ -57,6 +57,8 @@ class InfoM(InformationScore):
 
     name = "info_m"
     cost = "slow"
+    threshold: float
+    discrete_codes: bool
     estimators = ("counts", "neighbours")
 
     def __init__(
@@ -144,6 +146,8 @@ class InfoC(InformationScore):
 
     name = "info_c"
     cost = "slow"
+    threshold: float
+    discrete_codes: bool
     estimators = ("counts", "neighbours")
 
     def __init__(

@@ -5,7 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.device import sizes_of, to_float64
+from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.functional.supervised.sorted_neighbours import count_within, neighbour_distance
+
+_RESULTS = 16  # intermediate results of a block of codes, each with a number for every row and code
 
 
 def ross_mutual_information(codes: Tensor, labels: Tensor, num_neighbours: int = 3) -> Tensor:
@@ -54,20 +58,27 @@ def ross_mutual_information(codes: Tensor, labels: Tensor, num_neighbours: int =
     _, labels, sizes = labels.unique(return_inverse=True, return_counts=True)
     kept = sizes[labels] > 1
     if not kept.any():
-        return codes.new_zeros(codes.shape[1], dtype=torch.float64)
+        return to_float64(codes).new_zeros(codes.shape[1])
     labels, sizes = labels[kept].unique(return_inverse=True)[1], sizes[sizes > 1]
-    ordered, order = codes[kept].double().mT.contiguous().sort(dim=1)
+    columns = to_float64(codes)[kept].mT
+    blocks = row_blocks(len(columns), len(labels), sizes_of(codes.device).numbers_each(_RESULTS))
+    of_codes = [_mean_of_digammas(columns[block].contiguous(), labels, sizes, num_neighbours) for block in blocks]
+    num_rows, of_label = torch.tensor(len(labels)).to(columns), sizes.repeat_interleave(sizes).to(columns)
+    of_labels = torch.digamma(num_rows) - torch.digamma(of_label).mean()
+    return (torch.cat(of_codes) + of_labels).clamp(min=0)
+
+
+def _mean_of_digammas(columns: Tensor, labels: Tensor, sizes: Tensor, num_neighbours: int) -> Tensor:
+    """Mean of psi(k) - psi(m) of some codes, ``(d,)``."""
+    ordered, order = columns.sort(dim=1)
     by_label = labels[order].argsort(dim=1, stable=True)  # of the ordered numbers, which stay in order in each label
     grouped = ordered.gather(1, by_label)
-    last = sizes.cumsum(0).repeat_interleave(sizes)
-    of_label = sizes.repeat_interleave(sizes)
+    last, of_label = sizes.cumsum(0).repeat_interleave(sizes), sizes.repeat_interleave(sizes)
     radius = neighbour_distance(grouped, last - of_label, last, (of_label - 1).clamp(max=num_neighbours))
     same = count_within(grouped, last - of_label, last, radius)
-    num_rows = torch.full_like(last, len(last))
-    near = count_within(ordered, 0 * num_rows, num_rows, torch.zeros_like(radius).scatter(1, by_label, radius))
-    of_codes = torch.digamma(same.double()).mean(1) - torch.digamma(near.double()).mean(1)
-    of_labels = torch.digamma(num_rows[0].double()) - torch.digamma(of_label.double()).mean()
-    return (of_codes + of_labels).clamp(min=0)
+    start = torch.zeros_like(last)
+    near = count_within(ordered, start, start + len(last), torch.zeros_like(radius).scatter(1, by_label, radius))
+    return torch.digamma(same.double()).mean(1) - torch.digamma(near.double()).mean(1)
 
 
 def check_neighbours(num_neighbours: int) -> None:
