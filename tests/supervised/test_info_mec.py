@@ -153,6 +153,8 @@ def test_held_out_rows_take_chance_off() -> None:
     codes = torch.randn(300, 30, generator=torch.Generator().manual_seed(4)).double()
     assert value(InfoE(), codes, FACTORS[:300]) > 0.05
     assert value(InfoE(held_out=True), codes, FACTORS[:300]) < 0.0
+    with pytest.raises(ValueError, match="none of the factors"):  # each value occurs once, fitted or tested
+        value(InfoE(held_out=True), codes, torch.arange(300)[:, None])
     separable = torch.cat([PERFECT, codes.repeat(5, 1)], dim=1)
     assert value(InfoE(held_out=True), separable) > 0.9
 

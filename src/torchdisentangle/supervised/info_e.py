@@ -84,7 +84,7 @@ class InfoE(RowScore):
 
     @readout
     def per_factor(self) -> Tensor:
-        """The score of each factor, ``(F,)``; NaN for one that was fitted with a single value."""
+        """The score of each factor, ``(F,)``; NaN for one that was fitted with a single value, or cannot be tested."""
         return self._once(self._per_factor)
 
     @readout
@@ -118,6 +118,8 @@ class InfoE(RowScore):
         """Share of the loss without codes that the codes take off; rows of values that were not fitted are left out."""
         classes, labels = factor[train].unique(return_inverse=True)
         seen = torch.isin(factor[test], classes)
+        if not seen.any():
+            return torch.nan
         expected = torch.searchsorted(classes, factor[test][seen])
         share = torch.bincount(labels).double() / len(labels)
         chance = torch.full_like(share, 1 / len(classes)) if self.class_weight else share
