@@ -86,17 +86,20 @@ def test_idle_codes_are_left_out_by_their_range() -> None:
     assert float(score.compute()) < value(InfoM(threshold=1 / 8), codes)  # the noise pulls it down
 
 
-@pytest.mark.parametrize("make", [lambda: InfoM(estimator="counts"), lambda: InfoC(estimator="counts"), InfoE])
-def test_the_floor_is_the_score_of_other_rows(make: Any) -> None:
+@pytest.mark.parametrize(
+    ("make", "num_rows"),
+    [(lambda: InfoM(estimator="counts"), 400), (lambda: InfoC(estimator="counts"), 400), (InfoE, 120)],
+)
+def test_the_floor_is_the_score_of_other_rows(make: Any, num_rows: int) -> None:
     """The codes are perfect, which the floor does not see: it is the mean score of rows that were shuffled by hand."""
-    codes, factors, times = PERFECT[:200], FACTORS[:200], 12
+    codes, factors, times = PERFECT[:num_rows], FACTORS[:num_rows, :3], 8
     score = filled(make(), codes, factors)
     own, floor = float(score.compute()), float(score.floor(permutations=times))
     generator = torch.Generator().manual_seed(7)
-    orders = [torch.randperm(200, generator=generator) for _ in range(times)]
+    orders = [torch.randperm(num_rows, generator=generator) for _ in range(times)]
     by_hand = torch.tensor([value(make(), codes, factors[order]) for order in orders])
     assert abs(floor - by_hand.mean()) < 4 * by_hand.std() * math.sqrt(2 / times)  # standard errors of a difference
-    assert floor < 0.6 < own
+    assert floor < own - 0.2
     assert float(score.floor(permutations=times)) == floor
     assert float(score.floor(permutations=times, seed=1)) != floor
     assert float(score.compute()) == own  # nothing of the permutations is left
