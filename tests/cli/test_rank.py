@@ -13,7 +13,7 @@ import torch
 
 from torchdisentangle import Fingerprint, Report, run_stability, unsupervised_disentanglement_ranking
 from torchdisentangle.cli import main
-from torchdisentangle.cli.table import read_values
+from torchdisentangle.cli.table import read_run
 
 NAMES = ["runs/mixed", "runs/a", "runs/b", "runs/c"]
 
@@ -87,7 +87,7 @@ def test_a_folder_with_a_page(runs: dict[str, Fingerprint], capsys: pytest.Captu
     assert "<td>b/udr" in Path("ranking/report.html").read_text()
     report = Report.load("ranking/report.npz")
     torch.testing.assert_close(report.matrices["mcc"], run_stability(runs).mcc, equal_nan=True)
-    assert read_values(Path("ranking/report.json")) == report.scalars  # which the table of runs takes, too
+    assert read_run(Path("ranking/report.json")).scalars == report.scalars  # which the table of runs takes, too
     assert not math.isnan(report["stability/mcc"])
 
 
