@@ -41,6 +41,8 @@ from torchdisentangle.similarity import (
     compare_fingerprints,
     find_hot_spots,
     fuse_channels,
+    run_stability,
+    unsupervised_disentanglement_ranking,
 )
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.supervised import (
@@ -56,6 +58,9 @@ from torchdisentangle.supervised import (
     DiscreteSAP,
     Explicitness,
     FactorVAEScore,
+    InfoC,
+    InfoE,
+    InfoM,
     Interpretability,
     LinearR2,
     MIGSup,
@@ -99,6 +104,9 @@ __all__ = [
     "GaussianWassersteinCorrelation",
     "GeometryScore",
     "IndexCodeMutualInformation",
+    "InfoC",
+    "InfoE",
+    "InfoM",
     "Informativeness",
     "Interpretability",
     "LabelSimilarity",
@@ -135,5 +143,7 @@ __all__ = [
     "informativeness_metrics",
     "manifold_metrics",
     "paired_difference",
+    "run_stability",
     "supervised_metrics",
+    "unsupervised_disentanglement_ranking",
 ]

@@ -104,6 +104,7 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "MutualInformationGap": td.MutualInformationGap,
     "MutualInformationGap of fixed bins": lambda: td.MutualInformationGap(edges="prior", num_bins=5),
     "MutualInformationGap of posteriors": lambda: td.MutualInformationGap(estimator="posterior", num_queries=20),
+    "MutualInformationGap of neighbours": lambda: td.MutualInformationGap(estimator="neighbours"),
     "MIGSup": td.MIGSup,
     "DCIMIG": td.DCIMIG,
     "Modularity": td.Modularity,
@@ -113,6 +114,9 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "Minimality": td.Minimality,
     "Minimality of posteriors": lambda: td.Minimality(estimator="posterior", num_queries=20),
     "Sufficiency": td.Sufficiency,
+    "InfoM": td.InfoM,
+    "InfoC": td.InfoC,
+    "InfoE": lambda: td.InfoE(continuous=True),  # a linear regression, which takes no hundred steps
     "SAP": td.SAP,
     "MCC": td.MCC,
     "MCC of ranks": lambda: td.MCC("spearman"),
@@ -164,7 +168,8 @@ def missing(name: str) -> frozenset[str]:
     """Read-outs of supervised scores that these do not have."""
     if name == "CodeFactorSample":
         return frozenset({"interval"})
-    return OF_COUNTS if "of posteriors" in name else frozenset()
+    without_counts = ("of posteriors" in name, "of neighbours" in name, name in ("InfoM", "InfoC"))
+    return OF_COUNTS if any(without_counts) else frozenset()
 
 
 CASES: dict[str, Case] = {

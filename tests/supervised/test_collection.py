@@ -19,7 +19,7 @@ LOG_VARIANCE = torch.randn(240, 3, generator=GENERATOR) - 2
 FEW = ["mutual_information", "mig", "modularity", "jemmig", "sap", "irs", "factor_vae", "beta_vae", "dci"]
 ROWS = {
     *("mutual_information", "mig", "mig_sup", "dcimig", "modularity", "jemmig", "minimality", "sufficiency"),
-    *("irs", "factor_vae", "z_max", "beta_vae", "dci", "explicitness", "discrete_sap"),
+    *("irs", "factor_vae", "z_max", "beta_vae", "dci", "explicitness", "discrete_sap", "info_m", "info_c", "info_e"),
 }
 MOMENTS = {"sap", "mcc", "linear_r2", "cca"}
 POSTERIORS = {"robust_mig", "interpretability", "posterior_mig", "posterior_minimality", "posterior_sufficiency"}
@@ -55,7 +55,8 @@ def test_scores_of_posteriors_share_their_states() -> None:
 def test_what_is_made_by_default() -> None:
     assert set(supervised_metrics().keys()) == set(registered_scores()) - POSTERIORS
     assert set(default_scores("quick")) == (ROWS | MOMENTS) - {*default_scores("slow"), "z_max"}
-    assert set(default_scores("slow")) == {"dci", "explicitness", "discrete_sap", "beta_vae"}
+    fitted = {"dci", "explicitness", "discrete_sap", "beta_vae", "info_e"}
+    assert set(default_scores("slow")) == fitted | {"info_m", "info_c"}
 
 
 def test_values_are_those_of_the_single_metrics() -> None:

@@ -84,8 +84,7 @@ class Result:
             if report.ceilings:
                 row.append(number(report.ceilings[name]) if name in report.ceilings else "")
             rows.append(row)
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        return in_columns(rows)
 
     def to_html(self, figures: Mapping[str, bytes]) -> str:
         """A page without links to other files.
@@ -130,6 +129,18 @@ def write_out(result: Result, folder: Path) -> None:
         (folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}.png").write_bytes(figures[name])
     (folder / "report.html").write_text(result.to_html(figures), encoding="utf-8")
     say(f"wrote {folder / 'report.html'}")
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of words as text whose columns line up.
+
+    Example:
+        >>> print(in_columns([["run", "udr"], ["long name", "0.9"]]))
+        run        udr
+        long name  0.9
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def number(value: float) -> str:

@@ -116,7 +116,7 @@ def _draw_matrix(ax: Axes, values: NDArray, rows: list, columns: list, label: st
                 "fontsize": 6.5,
                 "color": "white" if dark else "#333333",
             }
-            ax.text(column, row, "0" if value < 0.005 else f"{value:.2f}", **style)
+            ax.text(column, row, "" if np.isnan(value) else "0" if value < 0.005 else f"{value:.2f}", **style)
 
 
 def _draw_reachability(ax: Axes, reachability: NDArray, hot_spots: Values | None) -> None:

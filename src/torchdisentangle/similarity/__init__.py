@@ -2,7 +2,9 @@
 
 Metric classes take ``update(mean, log_variance, *, index=None, labels=None)``: diagonal Gaussian posteriors of data
 points. They share one state, the posteriors of a fixed set of points. Its fingerprint can be saved, compared with those
-of other models, clustered into hot spots, and fused with others into one space.
+of other models, clustered into hot spots, and fused with others into one space. Fingerprints of several runs also tell
+which of them find what the others find, without labels: :func:`unsupervised_disentanglement_ranking` (UDR) and
+:func:`run_stability`.
 
 Reference: Murphy, Dillavou & Bassett, *Comparing the information content of probabilistic representation spaces*,
 TMLR 2025.
@@ -19,6 +21,8 @@ from torchdisentangle.similarity.metrics import (
     ChannelSimilarity,
     LabelSimilarity,
 )
+from torchdisentangle.similarity.ranking import RunRanking, lasso_weights, unsupervised_disentanglement_ranking
+from torchdisentangle.similarity.stability import RunStability, run_stability
 
 __all__ = [
     "BhattacharyyaFingerprint",
@@ -29,11 +33,16 @@ __all__ = [
     "Fusion",
     "HotSpots",
     "LabelSimilarity",
+    "RunRanking",
+    "RunStability",
     "align_fingerprints",
     "channel_distance",
     "compare_fingerprints",
     "find_fingerprint",
     "find_hot_spots",
     "fuse_channels",
+    "lasso_weights",
+    "run_stability",
     "similarity_matrix",
+    "unsupervised_disentanglement_ranking",
 ]

@@ -4,13 +4,14 @@ All take ``update(codes, factors, *, log_variance=None, index=None)``: codes ``(
 log-variances of the codes' posteriors where a score is one of posteriors, and the rows' positions in the data set.
 Scores that keep the same of the rows share their state.
 
-- From mutual information, of counts of binned codes, or with ``estimator="posterior"`` of posteriors without bins:
+- From mutual information, of counts of binned codes, or without bins with ``estimator="neighbours"`` by distances to
+  nearest neighbours and with ``estimator="posterior"`` of posteriors:
   :class:`MutualInformationMatrix`, :class:`MutualInformationGap`, :class:`MIGSup`, :class:`DCIMIG`,
-  :class:`Modularity`, :class:`Minimality`, :class:`Sufficiency`; from binned posteriors :class:`RobustMIG`,
-  :class:`JEMMIG` and :class:`Interpretability`, which is both.
+  :class:`Modularity`, :class:`Minimality`, :class:`Sufficiency`, :class:`InfoM`, :class:`InfoC`; from binned posteriors
+  :class:`RobustMIG`, :class:`JEMMIG` and :class:`Interpretability`, which is both.
 - From moments of codes and factors: :class:`SAP`.
 - From a uniform sample of rows, to which a predictor is fitted: :class:`DCI`, :class:`Explicitness`,
-  :class:`DiscreteSAP`; or in which groups agree in a factor: :class:`IRS`, :class:`BetaVAEScore`,
+  :class:`InfoE`, :class:`DiscreteSAP`; or in which groups agree in a factor: :class:`IRS`, :class:`BetaVAEScore`,
   :class:`FactorVAEScore`, :class:`ZMax`. :class:`CodeFactorSample` is the rows themselves.
 
 :func:`supervised_metrics` makes them by their short names; :func:`registered_scores` lists these.
@@ -28,6 +29,8 @@ from torchdisentangle.supervised.dcimig import DCIMIG
 from torchdisentangle.supervised.discrete_sap import DiscreteSAP
 from torchdisentangle.supervised.explicitness import Explicitness
 from torchdisentangle.supervised.factor_vae import FactorVAEScore
+from torchdisentangle.supervised.info_e import InfoE
+from torchdisentangle.supervised.info_mec import InfoC, InfoM
 from torchdisentangle.supervised.information import InformationScore, MutualInformationMatrix
 from torchdisentangle.supervised.intervals import Difference, Interval, paired_difference
 from torchdisentangle.supervised.irs import IRS
@@ -58,6 +61,9 @@ __all__ = [
     "DiscreteSAP",
     "Explicitness",
     "FactorVAEScore",
+    "InfoC",
+    "InfoE",
+    "InfoM",
     "InformationScore",
     "Interpretability",
     "Interval",

@@ -19,9 +19,10 @@ from torchdisentangle.statistics.rows import CodeFactorRows
 from torchdisentangle.supervised.base import Mode, SupervisedScore, SupervisedSettings, check_mode
 from torchdisentangle.supervised.counted_information import CountedInformation
 from torchdisentangle.supervised.information_estimator import Information, InformationEstimator
+from torchdisentangle.supervised.neighbour_information import NeighbourInformation
 from torchdisentangle.supervised.posterior_information import PosteriorInformation
 
-Estimator = Literal["counts", "posterior"]
+Estimator = Literal["counts", "neighbours", "posterior"]
 
 
 class CountSettings(SupervisedSettings, total=False):
@@ -37,14 +38,20 @@ class CountSettings(SupervisedSettings, total=False):
     intervals: bool
 
 
-class InformationSettings(CountSettings, total=False):
-    """Settings of :class:`InformationScore`."""
+class BinSettings(CountSettings, total=False):
+    """Settings of :class:`InformationScore`, but for the estimator and its neighbours."""
 
     num_bins: int
     edges: Edges
     binning: Binning
-    estimator: Estimator
     num_queries: int
+
+
+class InformationSettings(BinSettings, total=False):
+    """Settings of :class:`InformationScore`."""
+
+    estimator: Estimator
+    num_neighbours: int
 
 
 class InformationScore(SupervisedScore):
@@ -65,10 +72,14 @@ class InformationScore(SupervisedScore):
         continuous: columns of the factors that are real numbers, which are binned; ``True``: all.
         factor_edges: range of the continuous factors; needed unless ``edges="data"``.
         num_factor_bins: number of bins of a continuous factor, by default ``num_bins``.
-        estimator: ``"counts"`` of bins, or ``"posterior"`` for densities of posteriors, without bins. The latter needs
-            ``log_variance`` and discrete factors, and of the settings above uses none; see
-            :class:`~torchdisentangle.supervised.posterior_information.PosteriorInformation`.
+        estimator: ``"counts"`` of bins; ``"neighbours"`` for distances to nearest neighbours, without bins, of codes
+            and of continuous factors alike, see
+            :class:`~torchdisentangle.supervised.neighbour_information.NeighbourInformation`; or ``"posterior"`` for
+            densities of posteriors, which needs ``log_variance`` and discrete factors, see
+            :class:`~torchdisentangle.supervised.posterior_information.PosteriorInformation`. The last two use none of
+            the settings above but ``continuous``.
         num_queries: latents at which ``estimator="posterior"`` compares densities.
+        num_neighbours: whose distance ``estimator="neighbours"`` looks at.
         max_rows: how many rows to keep at most, where rows are kept.
         seed: of the choice of rows, and of the latents drawn.
         intervals: whether counts are kept so that there is an :meth:`interval`, in twenty times the memory; without
@@ -80,7 +91,7 @@ class InformationScore(SupervisedScore):
         ValueError: for settings that do not fit together, or an estimator that the score cannot use.
     """
 
-    estimators: ClassVar[tuple[Estimator, ...]] = ("counts", "posterior")
+    estimators: ClassVar[tuple[Estimator, ...]] = ("counts", "neighbours", "posterior")
     """Which estimators the score can use."""
 
     def __init__(
@@ -96,6 +107,7 @@ class InformationScore(SupervisedScore):
         num_factor_bins: int | None = None,
         estimator: Estimator = "counts",
         num_queries: int = 2048,
+        num_neighbours: int = 3,
         max_rows: int = 10_000,
         seed: int = 0,
         intervals: bool = True,
@@ -110,6 +122,10 @@ class InformationScore(SupervisedScore):
             if continuous or bias_correction is not None:
                 raise ValueError("estimator='posterior' needs discrete factors and has no bias correction")
             source = PosteriorInformation(CodeFactorRows(max_rows, False, seed, log_variance=True), num_queries)
+        elif estimator == "neighbours":
+            if bias_correction is not None:
+                raise ValueError("estimator='neighbours' has no bias correction")
+            source = NeighbourInformation(CodeFactorRows(max_rows, continuous, seed), num_neighbours, continuous)
         else:
             counts = JointCounts(
                 num_bins, edges, binning, mode, continuous, factor_edges, num_factor_bins, max_rows, seed, intervals
@@ -120,7 +136,7 @@ class InformationScore(SupervisedScore):
         self.num_bins, self.edges, self.binning, self.mode = num_bins, edges, binning, mode
         self.bias_correction, self.continuous, self.factor_edges = bias_correction, continuous, factor_edges
         self.num_factor_bins, self.estimator, self.num_queries = num_factor_bins, estimator, num_queries
-        self.max_rows, self.seed, self.intervals = max_rows, seed, intervals
+        self.num_neighbours, self.max_rows, self.seed, self.intervals = num_neighbours, max_rows, seed, intervals
 
     @classmethod
     def _needs_of(cls, **settings: Any) -> frozenset[str]:
@@ -143,7 +159,7 @@ class InformationScore(SupervisedScore):
     def matrix(self) -> Tensor:
         """Information of every code about every factor, ``(d, F)`` in nats; 0 for a factor with a single value."""
         information = self._source.information(self)
-        return information.mutual * (information.factor_entropy > 0)
+        return information.in_nats() * (information.factor_entropy > 0)
 
     @readout
     def joint_counts(self) -> Tensor:
@@ -211,15 +227,17 @@ class MutualInformationMatrix(InformationScore):
 
     .. math:: I_{kf} = \sum_{bv} p_{bv} \log \frac{p_{bv}}{p_b \, p_v}
 
-    from counts of code bins and factor values, or, with ``estimator="posterior"``, of posteriors. Ideal is one large
-    entry, up to :math:`H(y_f)`, in every column and at most one in every row. The plug-in estimate of codes and factors
-    that are unrelated is ``plug_in_bias()`` on average, unless corrected. Cost of an update: ``n d F`` counts.
+    from counts of code bins and factor values, or, with ``estimator="neighbours"``, from distances to nearest
+    neighbours, or, with ``estimator="posterior"``, of posteriors. Ideal is one large entry, up to :math:`H(y_f)`, in
+    every column and at most one in every row. The plug-in estimate of codes and factors that are unrelated is
+    ``plug_in_bias()`` on average, unless corrected. Cost of an update: ``n d F`` counts.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)`` and ``factors`` ``(n, F)``;
     ``compute`` returns ``(d, F)`` in nats, with a column of zeros for a factor that was seen with a single value.
 
     Args:
-        normalize: whether to divide each column by the factor's entropy, so that entries are in [0, 1].
+        normalize: whether to divide each column by the factor's entropy, so that entries are in [0, 1]; with
+            ``estimator="neighbours"`` that of a continuous factor is :math:`\sqrt{1 - e^{-2I}}`.
         settings: of :class:`InformationScore`.
 
     Reference:
@@ -252,4 +270,4 @@ class MutualInformationMatrix(InformationScore):
         return super().plot(torch.atleast_2d(self.compute() if val is None else val), ax)
 
     def _score(self, information: Information) -> Tensor:
-        return information.mutual / information.factor_entropy if self.normalize else information.mutual
+        return information.mutual / information.factor_entropy if self.normalize else information.in_nats()

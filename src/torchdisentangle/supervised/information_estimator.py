@@ -14,18 +14,25 @@ class Information(NamedTuple):
     """Information of ``d`` codes about ``F`` factors, in nats."""
 
     mutual: Tensor
-    """Mutual information :math:`I(z_k; y_f)`, ``(d, F)``."""
+    """Mutual information :math:`I(z_k; y_f)`, ``(d, F)``; by neighbours, about a continuous factor, from 0 to 1."""
     factor_entropy: Tensor
-    """:math:`H(y_f)`, ``(F,)``; 0 for a factor with a single value."""
+    """:math:`H(y_f)`, ``(F,)``; 0 for a factor with a single value; by neighbours, 1 for a continuous factor."""
     code_information: Tensor
-    """:math:`I(z_k; x)`, what a code knows about the data, ``(d,)``; for binned codes their entropy."""
+    """:math:`I(z_k; x)`, what a code knows about the data, ``(d,)``; for binned codes their entropy; by neighbours
+    infinite, for a code without noise tells all rows apart."""
     joint_entropy: Tensor | None = None
     """:math:`H(z_k, y_f)`, ``(d, F)``; only of binned codes."""
+    estimate: Tensor | None = None
+    """Mutual information in nats as it was estimated, ``(d, F)``, where ``mutual`` is something else."""
 
     def of_factors(self, chosen: Tensor) -> Information:
         """The same about some of the factors."""
-        joint = None if self.joint_entropy is None else self.joint_entropy[:, chosen]
-        return Information(self.mutual[:, chosen], self.factor_entropy[chosen], self.code_information, joint)
+        joint, estimate = (None if x is None else x[:, chosen] for x in (self.joint_entropy, self.estimate))
+        return Information(self.mutual[:, chosen], self.factor_entropy[chosen], self.code_information, joint, estimate)
+
+    def in_nats(self) -> Tensor:
+        """Mutual information in nats, ``(d, F)``."""
+        return self.mutual if self.estimate is None else self.estimate
 
 
 class InformationEstimator(ABC):

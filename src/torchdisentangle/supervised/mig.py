@@ -24,7 +24,8 @@ class MutualInformationGap(InformationScore):
     ``estimator="counts"`` bins codes. With 20 bins of the data's range the value is the published one of the
     disentanglement studies. Bins cap it: a factor of more values than bins reaches about :math:`\log B / \log V`, see
     ``ceiling()``. The bias of the plug-in estimate cancels in part. ``estimator="posterior"`` is MIG as first defined,
-    of Gaussian posteriors and without bins; it sees how wide they are.
+    of Gaussian posteriors and without bins; it sees how wide they are. ``estimator="neighbours"`` has no bins either,
+    and needs the codes alone.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)`` and ``factors`` ``(n, F)``, and of
     posteriors ``log_variance`` ``(n, d)``; ``compute`` returns a scalar. With a single code the second best is 0.

@@ -57,6 +57,7 @@ class Minimality(InformationScore):
 
     name = "minimality"
     variants: ClassVar[Variants] = {"minimality": {}, "posterior_minimality": {"estimator": "posterior"}}
+    estimators = ("counts", "posterior")  # what a code without noise knows about the data is infinite
 
     def __init__(self, threshold: float | None = None, **settings: Unpack[InformationSettings]) -> None:
         super().__init__(**settings)

@@ -20,6 +20,7 @@ from torchdisentangle.functional.similarity.comparison import (
     compare_with_labels,
 )
 from torchdisentangle.functional.similarity.monte_carlo import SpaceSimilarity, space_information, space_similarity
+from torchdisentangle.functional.similarity.ranking import informative_latents, rank_correlations, relation_score
 
 __all__ = [
     "ChannelComparison",
@@ -31,9 +32,12 @@ __all__ = [
     "compare_posteriors",
     "compare_with_labels",
     "continuity",
+    "informative_latents",
     "joint_information",
     "label_coefficients",
     "normalized_mutual_information",
+    "rank_correlations",
+    "relation_score",
     "space_coefficients",
     "space_information",
     "space_similarity",

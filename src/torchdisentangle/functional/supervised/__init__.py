@@ -13,6 +13,7 @@ from torchdisentangle.functional.supervised.importance import (
     dci_disentanglement,
     disentanglement_per_code,
 )
+from torchdisentangle.functional.supervised.info_mec import largest_share
 from torchdisentangle.functional.supervised.information import (
     entropy,
     expected_mutual_information,
@@ -32,12 +33,14 @@ from torchdisentangle.functional.supervised.intervention import (
     interventional_robustness,
     irs_score,
 )
+from torchdisentangle.functional.supervised.ksg import informational_correlation, ksg_mutual_information
 from torchdisentangle.functional.supervised.posterior_information import posterior_mutual_information
 from torchdisentangle.functional.supervised.predictability import (
     one_vs_rest_auc,
     predictability_gap,
     squared_correlation,
 )
+from torchdisentangle.functional.supervised.ross import ross_mutual_information
 
 __all__ = [
     "canonical_correlations",
@@ -49,10 +52,13 @@ __all__ = [
     "disentanglement_per_code",
     "entropy",
     "expected_mutual_information",
+    "informational_correlation",
     "interventional_robustness",
     "irs_score",
     "jemmig",
     "joint_entropy",
+    "ksg_mutual_information",
+    "largest_share",
     "linear_r2",
     "match_codes",
     "matched_correlation",
@@ -65,5 +71,6 @@ __all__ = [
     "plug_in_bias",
     "posterior_mutual_information",
     "predictability_gap",
+    "ross_mutual_information",
     "squared_correlation",
 ]

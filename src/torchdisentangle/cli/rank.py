@@ -1,0 +1,164 @@
+"""``torchdisentangle rank``: which of several runs has the latents that the others find, too."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchdisentangle.cli.compare import load_runs, run_names
+from torchdisentangle.cli.options import add_output_options, collected_warnings, say
+from torchdisentangle.cli.output import Result, in_columns, number, without_nan, write_out, write_result
+from torchdisentangle.evaluation.report import Report, draws
+from torchdisentangle.plots import plot_similarity
+from torchdisentangle.similarity.fingerprint import Fingerprint
+from torchdisentangle.similarity.ranking import RunRanking, unsupervised_disentanglement_ranking
+from torchdisentangle.similarity.stability import RunStability, run_stability
+
+_SENTENCES = {
+    "stability/mcc": "Mean correlation of the latents of two runs, matched one to one; mean over pairs of runs.",
+    "stability/r2": "Share of the variance of a run's latents that a linear function of another's explains.",
+}
+_TITLES = {"udr": "UDR of pairs", "mcc": "MCC of pairs", "r2": "R2 of pairs"}
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser of ``rank`` to those of the other commands."""
+    parser = commands.add_parser(
+        "rank",
+        help="rank runs without labels",
+        description="Rank runs by unsupervised disentanglement ranking (UDR): whether their latents are those of the "
+        "other runs, up to order and signs. Prints one line for each run, the best first, with the mean agreement with "
+        "the other runs (MCC up to order and scale, R2 up to a linear map), and the stability of all.",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="fingerprint file, or folder of a run: its latest one")
+    parser.add_argument("--method", choices=("lasso", "spearman"), default="lasso", help="what relates latents in UDR")
+    parser.add_argument("--strength", type=float, default=0.1, help="of the lasso's penalty")
+    parser.add_argument(
+        "--threshold", type=float, default=0.01, help="leave out latents with no more nats of KL divergence"
+    )
+    parser.add_argument(
+        "--level", type=float, default=0.95, help="of the confidence intervals over runs; 0: no intervals"
+    )
+    add_output_options(parser)
+    parser.set_defaults(run=run)
+
+
+@dataclass(frozen=True)
+class Ranked(Result):
+    """A result with one row of values for each run, the best first.
+
+    Args:
+        runs: values of the runs by name.
+    """
+
+    runs: Sequence[Mapping[str, Any]] = ()
+
+    def to_json(self) -> str:
+        """JSON as of every result, and ``runs``."""
+        content = {"runs": without_nan(list(self.runs)), **json.loads(super().to_json())}
+        return json.dumps(content, indent=2, allow_nan=False)
+
+    def to_csv(self) -> str:
+        """CSV with one row for each run."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [*self.runs[0]], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.runs)
+        return text.getvalue()
+
+    def to_text(self) -> str:
+        """A table of the runs, and what they have in common."""
+        cells = [
+            [number(value) if isinstance(value, float) else str(value) for value in run.values()] for run in self.runs
+        ]
+        lines = [in_columns([[*self.runs[0]], *cells]), ""]
+        for name in ("mcc", "r2"):
+            ends = self.report.intervals.get(f"stability/{name}")
+            interval = "" if ends is None else " [{}, {}]".format(*map(number, ends))
+            lines.append(f"mean {name} of all pairs: {number(self.report[f'stability/{name}'])}{interval}")
+        return "\n".join(lines)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Rank the runs that the arguments name."""
+    start = time.perf_counter()
+    if not 0 <= arguments.level < 1:
+        raise ValueError(f"--level must be at least 0 and below 1, got {arguments.level}")
+    files, loaded, faults = load_runs(arguments.runs)
+    shared = sharing_points(loaded)
+    faults += [f"{file} is of other data points" for file, shares in zip(files, shared, strict=True) if not shares]
+    files = [file for file, shares in zip(files, shared, strict=True) if shares]
+    loaded = [fingerprint for fingerprint, shares in zip(loaded, shared, strict=True) if shares]
+    left_out = f"{len(faults)} of {len(arguments.runs)} runs are left out: {'; '.join(faults)}"
+    if len(files) < 2:
+        raise ValueError(left_out if faults else "a ranking needs at least two runs")
+    fingerprints = dict(zip(run_names(files), loaded, strict=True))
+    say(f"comparing {len(files)} runs, {len(files) * (len(files) - 1)} ordered pairs")
+    with collected_warnings() as said:
+        ranking = unsupervised_disentanglement_ranking(
+            fingerprints, arguments.method, strength=arguments.strength, threshold=arguments.threshold
+        )
+        stability = run_stability(fingerprints, threshold=arguments.threshold)
+    report = report_of(ranking, stability, arguments.level)
+    facts = {
+        "files": [str(file) for file in files],
+        "method": arguments.method,
+        "strength": arguments.strength,
+        "threshold": arguments.threshold,
+        "level": arguments.level,
+    }
+    rows = rows_of(ranking, stability)
+    result = Ranked("Ranking of runs", report, facts, [*said, *([left_out] if faults else [])], _SENTENCES, rows)
+    write_result(result, arguments)
+    if arguments.out is not None:
+        write_out(result, Path(arguments.out))
+    say(f"{ranking.num_points} data points in {time.perf_counter() - start:.1f} s")
+    if faults:
+        raise ValueError(left_out)
+
+
+def sharing_points(fingerprints: Sequence[Fingerprint]) -> list[bool]:
+    """Which fingerprints share data points with the one that shares some with the most of them."""
+    shared = [[int(torch.isin(one.index, other.index).sum()) > 1 for other in fingerprints] for one in fingerprints]
+    return max(shared, key=sum)
+
+
+def rows_of(ranking: RunRanking, stability: RunStability) -> list[dict[str, Any]]:
+    """Values of the runs, the best first."""
+    columns: dict[str, Tensor] = {"udr": ranking.udr, "informative": ranking.num_informative, **stability.per_run()}
+    places = {name: place for place, name in enumerate(ranking.names)}
+    return [
+        {"run": name, **{key: values[places[name]].item() for key, values in columns.items()}}
+        for name in ranking.order()
+    ]
+
+
+def report_of(ranking: RunRanking, stability: RunStability, level: float) -> Report:
+    """Values of the runs and of their stability, with intervals where there are runs enough."""
+    scalars = {f"stability/{name}": value for name, value in stability.mean().items()}
+    for row in rows_of(ranking, stability):
+        scalars |= {f"{row['run']}/{name}": row[name] for name in ("udr", "mcc", "r2")}
+    with_intervals = level > 0 and len(ranking.names) > 2
+    intervals = stability.interval(level) if with_intervals else {}
+    matrices = {"udr": ranking.pairs, "mcc": stability.mcc, "r2": stability.r2}
+    figures = {
+        _TITLES[name]: lambda name=name: plot_similarity(matrices[name], row_labels=ranking.names, label=name.upper())
+        for name in matrices
+    }
+    return Report(
+        scalars,
+        matrices,
+        draws(figures),
+        ranking.num_points,
+        intervals={f"stability/{name}": (float(low), float(high)) for name, (low, high) in intervals.items()},
+    )

@@ -1,0 +1,79 @@
+r"""Unsupervised disentanglement ranking (UDR): are the latents of two models the same up to order, signs and scales?
+
+:math:`R_{ab}` says how strongly latent ``a`` of one model is related to latent ``b`` of another.
+"""
+
+from __future__ import annotations
+
+import torch
+from scipy.stats import rankdata
+from torch import Tensor
+
+from torchdisentangle.functional.elbo.gaussian import gaussian_kl
+from torchdisentangle.functional.supervised.identifiability import correlation_matrix
+
+
+def informative_latents(mean: Tensor, log_variance: Tensor, threshold: float = 0.01) -> Tensor:
+    r"""Which latents tell anything about the data: their mean KL divergence from the prior exceeds a threshold.
+
+    .. math:: \frac1N \sum_i \tfrac12 \left( \mu_i^2 + \sigma_i^2 - \log \sigma_i^2 - 1 \right) > \tau
+
+    Args:
+        mean: of diagonal Gaussian posteriors, ``(N, d)``.
+        log_variance: ``(N, d)``.
+        threshold: :math:`\tau` in nats.
+
+    Returns:
+        ``(d,)`` booleans.
+
+    Example:
+        >>> informative_latents(torch.tensor([[0.0, 1.0], [0.0, -1.0]]), torch.tensor([[0.0, -2.0], [0.0, -2.0]]))
+        tensor([False,  True])
+    """
+    return gaussian_kl(mean, log_variance).mean(0) > threshold
+
+
+def rank_correlations(mean_a: Tensor, mean_b: Tensor) -> Tensor:
+    """Absolute rank correlation (Spearman) of all pairs of latents.
+
+    Args:
+        mean_a: posterior means of one model, ``(N, d_a)``.
+        mean_b: of the other at the same points, ``(N, d_b)``.
+
+    Returns:
+        ``(d_a, d_b)`` in [0, 1], in float64; 0 for a constant latent.
+
+    Example:
+        >>> rank_correlations(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[3.0, 1.0], [2.0, 1.0], [-9.0, 1.0]]))
+        tensor([[1., 0.]], dtype=torch.float64)
+    """
+    both = torch.cat([mean_a, mean_b], dim=1)
+    ranks = torch.as_tensor(rankdata(both.detach().cpu().numpy(), axis=0), device=both.device)
+    return correlation_matrix(ranks.mean(0), ranks.mT.cov())[: mean_a.shape[1], mean_a.shape[1] :].abs()
+
+
+def relation_score(relations: Tensor) -> Tensor:
+    r"""How far every latent of one model is related to a single latent of the other, and the other way round.
+
+    .. math:: \frac12 \left[ \frac{1}{d_b} \sum_b \frac{(\max_a R_{ab})^2}{\sum_a R_{ab}}
+              + \frac{1}{d_a} \sum_a \frac{(\max_b R_{ab})^2}{\sum_b R_{ab}} \right]
+
+    with 0 for a latent that is related to none.
+
+    Args:
+        relations: :math:`R`, non-negative, ``(d_a, d_b)``.
+
+    Returns:
+        A scalar; between 0 and 1 for relations between 0 and 1, and 0 if a model has no latents.
+
+    Reference:
+        Duan et al., *Unsupervised model selection for variational disentangled representation learning*, ICLR 2020.
+
+    Example:
+        >>> relation_score(torch.eye(3)), relation_score(torch.ones(2, 2))
+        (tensor(1.), tensor(0.5000))
+    """
+    if relations.numel() == 0:
+        return relations.new_zeros(())
+    sides = [(relations.amax(dim).square() / relations.sum(dim)).nan_to_num(0.0).mean() for dim in (0, 1)]
+    return torch.stack(sides).mean()

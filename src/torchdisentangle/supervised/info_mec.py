@@ -1,0 +1,227 @@
+"""InfoM and InfoC: modularity and compactness of information, by its largest share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from typing_extensions import Unpack
+
+from torchdisentangle.functional.supervised.info_mec import largest_share
+from torchdisentangle.statistics import readout
+from torchdisentangle.statistics.rows import CodeFactorRows
+from torchdisentangle.supervised.information import BinSettings, Estimator, InformationScore
+from torchdisentangle.supervised.information_estimator import Information
+from torchdisentangle.supervised.neighbour_information import NeighbourInformation
+from torchdisentangle.supervised.shuffled import shuffled_scores
+
+
+class InfoM(InformationScore):
+    r"""InfoM, the modularity of InfoMEC: does every code know one factor only?
+
+    .. math:: \mathrm{InfoM} = \frac{\frac{1}{|A|} \sum_{k \in A} \frac{\max_f N_{kf}}{\sum_f N_{kf}} - \frac1F}
+              {1 - \frac1F}, \quad N_{kf} = \frac{I_{kf}}{H(y_f)}
+
+    over active codes :math:`A`, those whose range exceeds a share of the largest range. Ideal 1; 0 if every code knows
+    equally much of all factors. Noise does not score 0: what an estimator finds in it is not equal either. ``floor()``
+    is the score of these codes with the factors of other rows, about 0.6 for ten codes and five factors.
+
+    Intervals are too narrow: the bias of a share of estimates that cannot be negative is more than they correct for.
+
+    A code whose estimates are all 0 is left out; the score is 0 if nothing is left, and NaN with a single factor. A
+    code
+    that is active and knows nothing pulls the score down: five of noise beside five perfect ones make it about 0.8.
+
+    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, ``factors`` ``(n, F)`` and ``index``
+    ``(n,)``; ``compute`` returns a scalar.
+
+    Args:
+        threshold: the share of the largest range that an active code exceeds. The paper's authors use 1/20, and 1/8 in
+            another version of their code. Discrete codes are active if they vary, and with ``estimator="counts"`` codes
+            that are in more than one bin.
+        discrete_codes: whether codes are labels, such as those of quantised latents: their values are counted.
+        estimator: of mutual information, ``"neighbours"`` or ``"counts"``.
+        num_neighbours: of ``estimator="neighbours"``.
+        settings: of :class:`~torchdisentangle.supervised.information.InformationScore`.
+
+    Raises:
+        ValueError: for a threshold that is not in [0, 1), or discrete codes that are to be binned.
+
+    Reference:
+        Hsu et al., *Disentanglement via latent quantization*, NeurIPS 2023.
+
+    Example:
+        >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(2)).repeat(10, 1)
+        >>> score = InfoM(discrete_codes=True)
+        >>> score.update(factors[:, [0, 0, 1]].float(), factors)
+        >>> score.compute()
+        tensor(1., dtype=torch.float64)
+    """
+
+    name = "info_m"
+    cost = "slow"
+    threshold: float
+    discrete_codes: bool
+    estimators = ("counts", "neighbours")
+
+    def __init__(
+        self,
+        threshold: float = 1 / 20,
+        discrete_codes: bool = False,
+        estimator: Estimator = "neighbours",
+        num_neighbours: int = 10,
+        **settings: Unpack[BinSettings],
+    ) -> None:
+        super().__init__(estimator=estimator, num_neighbours=num_neighbours, **settings)
+        _set_active(self, threshold, discrete_codes)
+
+    def compute(self) -> Tensor:
+        """Mean over active codes."""
+        return self._score(self.information())
+
+    @readout
+    def per_code(self) -> Tensor:
+        """The value of every code, ``(d,)``; NaN for one that is not active, or knows nothing."""
+        return self._shares(self.information())
+
+    @readout
+    def active_codes(self) -> Tensor:
+        """Which codes are active, ``(d,)`` booleans."""
+        return _active(self, self._source.information(self))
+
+    @readout
+    def floor(self, permutations: int = 10, seed: int = 0) -> Tensor:
+        """The score of codes that know nothing: mean over random pairings of the codes with the factors of other rows.
+
+        Args:
+            permutations: how many pairings; each costs as much as the score.
+            seed: of the pairings.
+
+        Raises:
+            ValueError: if no rows are kept, as for counts in fixed bins.
+        """
+        return shuffled_scores(self, permutations, seed).mean()
+
+    def _score(self, information: Information) -> Tensor:
+        return _mean_of_known(self._shares(information), len(information.factor_entropy))
+
+    def _shares(self, information: Information) -> Tensor:
+        shares = largest_share(information.mutual / information.factor_entropy, dim=1)
+        return shares.masked_fill(~_active(self, information), torch.nan)
+
+
+class InfoC(InformationScore):
+    r"""InfoC, the compactness of InfoMEC: is every factor in one code only?
+
+    .. math:: \mathrm{InfoC} = \frac{\frac1F \sum_f \frac{\max_{k \in A} N_{kf}}{\sum_{k \in A} N_{kf}} - \frac{1}{|A|}}
+              {1 - \frac{1}{|A|}}, \quad N_{kf} = \frac{I_{kf}}{H(y_f)}
+
+    over active codes :math:`A`, those whose range exceeds a share of the largest range. Ideal 1; 0 if all codes know
+    equally much of every factor. As for :class:`InfoM`, noise does not score 0; ``floor()`` is the score of these codes
+    with the factors of other rows, about 0.3 for ten codes and five factors.
+
+    Intervals are too narrow, as those of :class:`InfoM` are.
+
+    A factor of which no active code knows anything is left out; the score is 0 if nothing is left, and NaN with a
+    single active code. It depends on the number of active codes, so codes that are idle but for noise change it.
+
+    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, ``factors`` ``(n, F)`` and ``index``
+    ``(n,)``; ``compute`` returns a scalar.
+
+    Args:
+        threshold: as for :class:`InfoM`.
+        discrete_codes: as for :class:`InfoM`.
+        estimator: of mutual information, ``"neighbours"`` or ``"counts"``.
+        num_neighbours: of ``estimator="neighbours"``.
+        settings: of :class:`~torchdisentangle.supervised.information.InformationScore`.
+
+    Raises:
+        ValueError: for a threshold that is not in [0, 1), or discrete codes that are to be binned.
+
+    Reference:
+        Hsu et al., *Disentanglement via latent quantization*, NeurIPS 2023.
+
+    Example:
+        >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(2)).repeat(10, 1)
+        >>> score = InfoC(discrete_codes=True)
+        >>> score.update(factors[:, [0, 0, 1]].float(), factors)
+        >>> score.compute(), score.per_factor()  # two codes share the first factor: (1/2 - 1/3) / (1 - 1/3)
+        (tensor(0.6250, dtype=torch.float64), tensor([0.2500, 1.0000], dtype=torch.float64))
+    """
+
+    name = "info_c"
+    cost = "slow"
+    threshold: float
+    discrete_codes: bool
+    estimators = ("counts", "neighbours")
+
+    def __init__(
+        self,
+        threshold: float = 1 / 20,
+        discrete_codes: bool = False,
+        estimator: Estimator = "neighbours",
+        num_neighbours: int = 10,
+        **settings: Unpack[BinSettings],
+    ) -> None:
+        super().__init__(estimator=estimator, num_neighbours=num_neighbours, **settings)
+        _set_active(self, threshold, discrete_codes)
+
+    def compute(self) -> Tensor:
+        """Mean over factors."""
+        return self._score(self.information())
+
+    @readout
+    def per_factor(self) -> Tensor:
+        """The value of every factor, ``(F,)``; NaN for one that no active code knows, or that has a single value."""
+        return self._over_all_factors(self._shares)
+
+    @readout
+    def active_codes(self) -> Tensor:
+        """Which codes are active, ``(d,)`` booleans."""
+        return _active(self, self._source.information(self))
+
+    @readout
+    def floor(self, permutations: int = 10, seed: int = 0) -> Tensor:
+        """The score of codes that know nothing: mean over random pairings of the codes with the factors of other rows.
+
+        Args:
+            permutations: how many pairings; each costs as much as the score.
+            seed: of the pairings.
+
+        Raises:
+            ValueError: if no rows are kept, as for counts in fixed bins.
+        """
+        return shuffled_scores(self, permutations, seed).mean()
+
+    def _score(self, information: Information) -> Tensor:
+        return _mean_of_known(self._shares(information), int(_active(self, information).sum()))
+
+    def _shares(self, information: Information) -> Tensor:
+        active = _active(self, information)
+        return largest_share((information.mutual / information.factor_entropy)[active], dim=0)
+
+
+def _set_active(score: InfoM | InfoC, threshold: float, discrete_codes: bool) -> None:
+    """Keep the settings that both scores have of their own."""
+    if not 0 <= threshold < 1:
+        raise ValueError(f"threshold must be in [0, 1), got {threshold}")
+    if discrete_codes:
+        if score.estimator != "neighbours" or not isinstance(score.state, CodeFactorRows):
+            raise ValueError("discrete_codes=True counts the values of the codes: leave out estimator")
+        score._source = NeighbourInformation(score.state, score.num_neighbours, score.continuous, discrete_codes=True)
+    score.threshold, score.discrete_codes = threshold, discrete_codes
+
+
+def _active(score: InfoM | InfoC, information: Information) -> Tensor:
+    """Which codes are active, ``(d,)`` booleans."""
+    if score.estimator == "counts":
+        return information.code_information > 0
+    assert isinstance(score.state, CodeFactorRows)
+    codes = score.state.read(score)["codes"]
+    reach = codes.amax(0) - codes.amin(0)
+    return reach > (0.0 if score.discrete_codes else score.threshold) * reach.max()
+
+
+def _mean_of_known(shares: Tensor, number: int) -> Tensor:
+    """Mean of the shares that are known; 0 if there is none, and NaN if there is a single code or factor to share."""
+    mean = shares.nanmean()
+    return mean if number == 1 else mean.nan_to_num(0.0)
