@@ -22,6 +22,8 @@ from torchdisentangle.informativeness import (
     informativeness_metrics,
 )
 from torchdisentangle.manifold import (
+    IMAContrast,
+    JacobianAmariDistance,
     ManifoldCrossPairwiseMutualInformation,
     ManifoldEntropy,
     ManifoldEntropySpectrum,
@@ -98,9 +100,11 @@ __all__ = [
     "GaussianTotalCorrelation",
     "GaussianWassersteinCorrelation",
     "GeometryScore",
+    "IMAContrast",
     "IndexCodeMutualInformation",
     "Informativeness",
     "Interpretability",
+    "JacobianAmariDistance",
     "LabelSimilarity",
     "LatentKL",
     "LinearR2",

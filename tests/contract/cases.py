@@ -90,11 +90,20 @@ def with_two_jacobians() -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (jacobians(), jacobians(2)), {"labels": torch.arange(NUM_ROWS) % 2}
 
 
+def with_an_unmixing() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return (jacobians().mT.contiguous(), jacobians().flip(0)), {"labels": torch.arange(NUM_ROWS) % 2}
+
+
 def gram_of(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     """A functional form on Gram matrices, averaged over the two classes."""
+    return per_class(lambda jacobian: function(F.gram_matrix(jacobian)))
 
-    def value(jacobian: Tensor, labels: Tensor) -> Tensor:
-        return torch.stack([function(F.gram_matrix(jacobian[labels == label])) for label in range(2)]).mean(0)
+
+def per_class(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A functional form on Jacobians, averaged over the two classes."""
+
+    def value(*jacobians: Tensor, labels: Tensor) -> Tensor:
+        return torch.stack([function(*(part[labels == label] for part in jacobians)) for label in range(2)]).mean(0)
 
     return value
 
@@ -192,6 +201,10 @@ CASES: dict[str, Case] = {
     ),
     "ManifoldCrossPairwiseMutualInformation": Case(
         td.ManifoldCrossPairwiseMutualInformation, with_two_jacobians, rows=False
+    ),
+    "IMAContrast": Case(td.IMAContrast, with_jacobians, gram_of(F.ima_contrast), rows=False),
+    "JacobianAmariDistance": Case(
+        td.JacobianAmariDistance, with_an_unmixing, per_class(F.jacobian_amari_distance), rows=False
     ),
     "GaussianTotalCorrelation": Case(
         td.GaussianTotalCorrelation, codes_alone, lambda codes: F.gaussian_total_correlation(codes.double().mT.cov())

@@ -20,6 +20,10 @@ from torchdisentangle.manifold.entropy import (
     ManifoldMutualInformation,
     ManifoldTotalCorrelation,
 )
+from torchdisentangle.manifold.independent_mechanisms import (
+    IMAContrast,
+    JacobianAmariDistance,
+)
 from torchdisentangle.manifold.pairwise import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldPairwiseMutualInformation,
@@ -27,6 +31,8 @@ from torchdisentangle.manifold.pairwise import (
 from torchdisentangle.manifold.summary import ManifoldSummary, MeanDecoderJacobian
 
 __all__ = [
+    "IMAContrast",
+    "JacobianAmariDistance",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",

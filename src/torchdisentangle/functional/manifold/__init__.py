@@ -9,6 +9,11 @@ from torchdisentangle.functional.manifold.entropy import (
     manifold_total_correlation,
 )
 from torchdisentangle.functional.manifold.gram import gram_matrix, log_column_norms, log_volume, tangent_correlation
+from torchdisentangle.functional.manifold.independent_mechanisms import (
+    ima_contrast,
+    inverse_jacobian,
+    jacobian_amari_distance,
+)
 from torchdisentangle.functional.manifold.jacobian import decoder_jacobian, decoder_jacobian_chunks
 from torchdisentangle.functional.manifold.pairs import (
     manifold_cross_pairwise_mutual_information,
@@ -27,6 +32,9 @@ __all__ = [
     "effective_dimension",
     "entropic_decomposition",
     "gram_matrix",
+    "ima_contrast",
+    "inverse_jacobian",
+    "jacobian_amari_distance",
     "log_column_norms",
     "log_volume",
     "manifold_cross_pairwise_mutual_information",
