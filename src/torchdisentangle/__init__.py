@@ -24,6 +24,7 @@ from torchdisentangle.informativeness import (
 from torchdisentangle.manifold import (
     IMAContrast,
     JacobianAmariDistance,
+    LatentPathLength,
     ManifoldCrossPairwiseMutualInformation,
     ManifoldEntropy,
     ManifoldEntropySpectrum,
@@ -107,6 +108,7 @@ __all__ = [
     "JacobianAmariDistance",
     "LabelSimilarity",
     "LatentKL",
+    "LatentPathLength",
     "LinearR2",
     "MIGSup",
     "ManifoldCrossPairwiseMutualInformation",

@@ -203,6 +203,7 @@ CASES: dict[str, Case] = {
         td.ManifoldCrossPairwiseMutualInformation, with_two_jacobians, rows=False
     ),
     "IMAContrast": Case(td.IMAContrast, with_jacobians, gram_of(F.ima_contrast), rows=False),
+    "LatentPathLength": Case(td.LatentPathLength, with_jacobians, gram_of(F.latent_path_length), rows=False),
     "JacobianAmariDistance": Case(
         td.JacobianAmariDistance, with_an_unmixing, per_class(F.jacobian_amari_distance), rows=False
     ),

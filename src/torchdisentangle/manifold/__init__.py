@@ -28,11 +28,15 @@ from torchdisentangle.manifold.pairwise import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldPairwiseMutualInformation,
 )
+from torchdisentangle.manifold.path_length import (
+    LatentPathLength,
+)
 from torchdisentangle.manifold.summary import ManifoldSummary, MeanDecoderJacobian
 
 __all__ = [
     "IMAContrast",
     "JacobianAmariDistance",
+    "LatentPathLength",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",

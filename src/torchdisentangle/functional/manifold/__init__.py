@@ -21,6 +21,9 @@ from torchdisentangle.functional.manifold.pairs import (
     match_latents,
     matched_orders,
 )
+from torchdisentangle.functional.manifold.path_length import (
+    latent_path_length,
+)
 from torchdisentangle.functional.manifold.probes import probed_jacobian, probed_jacobian_chunks
 from torchdisentangle.functional.manifold.spectrum import active_latents, effective_dimension, principal_spectrum
 
@@ -35,6 +38,7 @@ __all__ = [
     "ima_contrast",
     "inverse_jacobian",
     "jacobian_amari_distance",
+    "latent_path_length",
     "log_column_norms",
     "log_volume",
     "manifold_cross_pairwise_mutual_information",
