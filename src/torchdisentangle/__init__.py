@@ -22,6 +22,8 @@ from torchdisentangle.informativeness import (
     informativeness_metrics,
 )
 from torchdisentangle.manifold import (
+    CompositionalContrast,
+    DistanceToOrthogonality,
     IMAContrast,
     JacobianAmariDistance,
     LatentPathLength,
@@ -92,8 +94,10 @@ __all__ = [
     "ChannelSimilarity",
     "CodeFactorSample",
     "CodeMutualInformation",
+    "CompositionalContrast",
     "DimensionWiseKL",
     "DiscreteSAP",
+    "DistanceToOrthogonality",
     "ELBODecomposition",
     "Explicitness",
     "FactorVAEScore",

@@ -204,6 +204,15 @@ CASES: dict[str, Case] = {
     ),
     "IMAContrast": Case(td.IMAContrast, with_jacobians, gram_of(F.ima_contrast), rows=False),
     "LatentPathLength": Case(td.LatentPathLength, with_jacobians, gram_of(F.latent_path_length), rows=False),
+    "DistanceToOrthogonality": Case(
+        td.DistanceToOrthogonality, with_jacobians, gram_of(F.distance_to_orthogonality), rows=False
+    ),
+    "CompositionalContrast": Case(
+        lambda: td.CompositionalContrast([[0], [1, 2]]),
+        with_jacobians,
+        per_class(lambda jacobian: F.compositional_contrast(jacobian, [[0], [1, 2]])),
+        rows=False,
+    ),
     "JacobianAmariDistance": Case(
         td.JacobianAmariDistance, with_an_unmixing, per_class(F.jacobian_amari_distance), rows=False
     ),

@@ -14,6 +14,9 @@ Reference: Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic 
 """
 
 from torchdisentangle.manifold.collection import ManifoldMetrics, manifold_metrics
+from torchdisentangle.manifold.compositionality import (
+    CompositionalContrast,
+)
 from torchdisentangle.manifold.entropy import (
     ManifoldEntropy,
     ManifoldEntropySpectrum,
@@ -23,6 +26,9 @@ from torchdisentangle.manifold.entropy import (
 from torchdisentangle.manifold.independent_mechanisms import (
     IMAContrast,
     JacobianAmariDistance,
+)
+from torchdisentangle.manifold.orthogonality import (
+    DistanceToOrthogonality,
 )
 from torchdisentangle.manifold.pairwise import (
     ManifoldCrossPairwiseMutualInformation,
@@ -34,6 +40,8 @@ from torchdisentangle.manifold.path_length import (
 from torchdisentangle.manifold.summary import ManifoldSummary, MeanDecoderJacobian
 
 __all__ = [
+    "CompositionalContrast",
+    "DistanceToOrthogonality",
     "IMAContrast",
     "JacobianAmariDistance",
     "LatentPathLength",

@@ -1,5 +1,8 @@
 """Jacobians of decoders, volumes of their tangent vectors, and manifold entropic metrics."""
 
+from torchdisentangle.functional.manifold.compositionality import (
+    compositional_contrast,
+)
 from torchdisentangle.functional.manifold.entropy import (
     EntropicDecomposition,
     entropic_decomposition,
@@ -15,6 +18,9 @@ from torchdisentangle.functional.manifold.independent_mechanisms import (
     jacobian_amari_distance,
 )
 from torchdisentangle.functional.manifold.jacobian import decoder_jacobian, decoder_jacobian_chunks
+from torchdisentangle.functional.manifold.orthogonality import (
+    distance_to_orthogonality,
+)
 from torchdisentangle.functional.manifold.pairs import (
     manifold_cross_pairwise_mutual_information,
     manifold_pairwise_mutual_information,
@@ -30,8 +36,10 @@ from torchdisentangle.functional.manifold.spectrum import active_latents, effect
 __all__ = [
     "EntropicDecomposition",
     "active_latents",
+    "compositional_contrast",
     "decoder_jacobian",
     "decoder_jacobian_chunks",
+    "distance_to_orthogonality",
     "effective_dimension",
     "entropic_decomposition",
     "gram_matrix",
