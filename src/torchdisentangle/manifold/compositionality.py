@@ -79,5 +79,5 @@ class CompositionalContrast(JacobianMean):
         self._add(jacobian, labels=labels)
 
     def _values(self, *jacobians: Tensor) -> Tensor:
-        slots = check_partition(self.slots, jacobians[0].shape[2])
-        return compositional_contrasts(*jacobians, slots, self.normalize)
+        (jacobian,) = jacobians
+        return compositional_contrasts(jacobian, check_partition(self.slots, jacobian.shape[2]), self.normalize)

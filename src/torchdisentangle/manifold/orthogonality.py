@@ -80,4 +80,5 @@ class DistanceToOrthogonality(JacobianMean):
         self._add(check_jacobian(jacobian), labels=labels)
 
     def _values(self, *jacobians: Tensor) -> Tensor:
-        return orthogonality_distances(gram_matrix(*jacobians, self._scale), self.normalize, self.min_gap)
+        (jacobian,) = jacobians
+        return orthogonality_distances(gram_matrix(jacobian, self._scale), self.normalize, self.min_gap)
