@@ -1,6 +1,7 @@
 """Disentanglement and alignment metrics for generative models, as torchmetrics classes."""
 
 from torchdisentangle import lightning_package as lightning_package  # before anything imports one of the packages
+from torchdisentangle.attributes import AttributeMonotonicity, AttributeRange, AttributeSmoothness
 from torchdisentangle.elbo import (
     ActiveUnits,
     CodeMutualInformation,
@@ -88,6 +89,9 @@ __all__ = [
     "MISJED",
     "SAP",
     "ActiveUnits",
+    "AttributeMonotonicity",
+    "AttributeRange",
+    "AttributeSmoothness",
     "BetaVAEScore",
     "BhattacharyyaFingerprint",
     "ChannelInformation",

@@ -94,6 +94,10 @@ def with_an_unmixing() -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (jacobians().mT.contiguous(), jacobians().flip(0)), {"labels": torch.arange(NUM_ROWS) % 2}
 
 
+def with_paths() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return (torch.randn(NUM_ROWS, 6, 2, generator=torch.Generator().manual_seed(4)),), {}
+
+
 def gram_of(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     """A functional form on Gram matrices, averaged over the two classes."""
     return per_class(lambda jacobian: function(F.gram_matrix(jacobian)))
@@ -215,6 +219,11 @@ CASES: dict[str, Case] = {
     ),
     "JacobianAmariDistance": Case(
         td.JacobianAmariDistance, with_an_unmixing, per_class(F.jacobian_amari_distance), rows=False
+    ),
+    "AttributeSmoothness": Case(td.AttributeSmoothness, with_paths, F.smoothness, rows=False),
+    "AttributeMonotonicity": Case(td.AttributeMonotonicity, with_paths, F.monotonicity, rows=False),
+    "AttributeRange": Case(
+        td.AttributeRange, with_paths, lambda paths: (paths.amax(1) - paths.amin(1)).double().mean(0), rows=False
     ),
     "GaussianTotalCorrelation": Case(
         td.GaussianTotalCorrelation, codes_alone, lambda codes: F.gaussian_total_correlation(codes.double().mT.cov())

@@ -1,5 +1,6 @@
 """Formulas: tensors in, tensors out; no state, no logging, no process groups. A folder for each family."""
 
+from torchdisentangle.functional.attributes import PathScores, monotonicity, path_scores, smoothness
 from torchdisentangle.functional.elbo import (
     AggregateLogSums,
     ELBOTerms,
@@ -121,6 +122,7 @@ __all__ = [
     "EntropicDecomposition",
     "JackknifeInterval",
     "LatentInformation",
+    "PathScores",
     "SeparabilityScores",
     "SpaceSimilarity",
     "active_latents",
@@ -191,6 +193,7 @@ __all__ = [
     "minibatch_total_correlation",
     "misjed",
     "modularity",
+    "monotonicity",
     "mutual_information",
     "mutual_information_gap",
     "mutual_information_gap_sup",
@@ -198,6 +201,7 @@ __all__ = [
     "normalized_mutual_information",
     "one_vs_rest_auc",
     "pairwise_information",
+    "path_scores",
     "plug_in_bias",
     "posterior_mutual_information",
     "predictability_gap",
@@ -208,6 +212,7 @@ __all__ = [
     "relative_living_times",
     "representation_topology_divergence",
     "separability",
+    "smoothness",
     "space_coefficients",
     "space_information",
     "space_similarity",
