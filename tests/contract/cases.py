@@ -98,6 +98,15 @@ def with_paths() -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (torch.randn(NUM_ROWS, 6, 2, generator=torch.Generator().manual_seed(4)),), {}
 
 
+def with_two_spaces() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return (codes(), jacobians()[:, :, 0] + codes(1)), index()
+
+
+def of_covariance(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A functional form on the covariance of two spaces side by side."""
+    return lambda a, b: function(torch.cat([a, b], dim=1).double().mT.cov(), a.shape[1])
+
+
 def gram_of(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     """A functional form on Gram matrices, averaged over the two classes."""
     return per_class(lambda jacobian: function(F.gram_matrix(jacobian)))
@@ -220,6 +229,10 @@ CASES: dict[str, Case] = {
     "JacobianAmariDistance": Case(
         td.JacobianAmariDistance, with_an_unmixing, per_class(F.jacobian_amari_distance), rows=False
     ),
+    "LinearCKA": Case(td.LinearCKA, with_two_spaces, of_covariance(F.linear_cka)),
+    "SVCCA": Case(td.SVCCA, with_two_spaces, of_covariance(F.svcca)),
+    "ProcrustesDistance": Case(td.ProcrustesDistance, with_two_spaces, of_covariance(F.procrustes_distance)),
+    "RSA": Case(td.RSA, with_two_spaces, F.representational_similarity),
     "AttributeSmoothness": Case(td.AttributeSmoothness, with_paths, F.smoothness, rows=False),
     "AttributeMonotonicity": Case(td.AttributeMonotonicity, with_paths, F.monotonicity, rows=False),
     "AttributeRange": Case(

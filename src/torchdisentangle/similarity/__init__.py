@@ -4,6 +4,10 @@ Metric classes take ``update(mean, log_variance, *, index=None, labels=None)``: 
 points. They share one state, the posteriors of a fixed set of points. Its fingerprint can be saved, compared with those
 of other models, clustered into hot spots, and fused with others into one space.
 
+:class:`~torchdisentangle.LinearCKA`, :class:`~torchdisentangle.SVCCA`,
+:class:`~torchdisentangle.ProcrustesDistance` and :class:`~torchdisentangle.RSA` compare whole spaces of codes:
+``update(codes_a, codes_b, *, index=None)``.
+
 Reference: Murphy, Dillavou & Bassett, *Comparing the information content of probabilistic representation spaces*,
 TMLR 2025.
 """
@@ -19,8 +23,17 @@ from torchdisentangle.similarity.metrics import (
     ChannelSimilarity,
     LabelSimilarity,
 )
+from torchdisentangle.similarity.space_comparison import SpaceComparison, compare_spaces
+from torchdisentangle.similarity.spaces import (
+    RSA,
+    SVCCA,
+    LinearCKA,
+    ProcrustesDistance,
+)
 
 __all__ = [
+    "RSA",
+    "SVCCA",
     "BhattacharyyaFingerprint",
     "ChannelInformation",
     "ChannelSimilarity",
@@ -29,9 +42,13 @@ __all__ = [
     "Fusion",
     "HotSpots",
     "LabelSimilarity",
+    "LinearCKA",
+    "ProcrustesDistance",
+    "SpaceComparison",
     "align_fingerprints",
     "channel_distance",
     "compare_fingerprints",
+    "compare_spaces",
     "find_fingerprint",
     "find_hot_spots",
     "fuse_channels",

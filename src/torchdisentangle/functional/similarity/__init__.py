@@ -20,6 +20,12 @@ from torchdisentangle.functional.similarity.comparison import (
     compare_with_labels,
 )
 from torchdisentangle.functional.similarity.monte_carlo import SpaceSimilarity, space_information, space_similarity
+from torchdisentangle.functional.similarity.spaces import (
+    linear_cka,
+    procrustes_distance,
+    representational_similarity,
+    svcca,
+)
 
 __all__ = [
     "ChannelComparison",
@@ -33,9 +39,13 @@ __all__ = [
     "continuity",
     "joint_information",
     "label_coefficients",
+    "linear_cka",
     "normalized_mutual_information",
+    "procrustes_distance",
+    "representational_similarity",
     "space_coefficients",
     "space_information",
     "space_similarity",
+    "svcca",
     "variation_of_information",
 ]
