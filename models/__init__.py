@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torchdisentangle.models.infogan import InfoGAN
     from torchdisentangle.models.topdis import TopDisTCVAE, TopDisVAE, TopologicalPenalty
     from torchdisentangle.models.vae import VAE
+    from torchdisentangle.models.wgan import WGANGP
 
 _NEED_LIGHTNING = {
     "AnnealedVAE": "annealed_vae",
@@ -43,11 +44,13 @@ _NEED_LIGHTNING = {
     "TopologicalPenalty": "topdis",
     "TwoMoonsDataModule": "data",
     "VAE": "vae",
+    "WGANGP": "wgan",
 }
 
 __all__ = [
     "DIPVAE",
     "VAE",
+    "WGANGP",
     "AnnealedVAE",
     "BetaTCVAE",
     "BetaVAE",
