@@ -16,6 +16,8 @@ from torchdisentangle.models.prior_fit import fit_prior
 from torchdisentangle.prior import Prior
 
 if TYPE_CHECKING:
+    from torchdisentangle.models.ada_vae import AdaGVAE, AdaMLVAE
+    from torchdisentangle.models.adversarial_autoencoder import AdversarialAutoencoder
     from torchdisentangle.models.annealed_vae import AnnealedVAE
     from torchdisentangle.models.beta_tcvae import BetaTCVAE
     from torchdisentangle.models.beta_vae import BetaVAE
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from torchdisentangle.models.wgan import WGANGP
 
 _NEED_LIGHTNING = {
+    "AdaGVAE": "ada_vae",
+    "AdaMLVAE": "ada_vae",
+    "AdversarialAutoencoder": "adversarial_autoencoder",
     "AnnealedVAE": "annealed_vae",
     "BetaTCVAE": "beta_tcvae",
     "BetaVAE": "beta_vae",
@@ -51,6 +56,9 @@ __all__ = [
     "DIPVAE",
     "VAE",
     "WGANGP",
+    "AdaGVAE",
+    "AdaMLVAE",
+    "AdversarialAutoencoder",
     "AnnealedVAE",
     "BetaTCVAE",
     "BetaVAE",
