@@ -32,7 +32,7 @@ def packages() -> list[str]:
 
     Example:
         >>> packages()[:3]
-        ['torchdisentangle.callbacks', 'torchdisentangle.datasets', 'torchdisentangle.elbo']
+        ['torchdisentangle.attributes', 'torchdisentangle.callbacks', 'torchdisentangle.datasets']
     """
     inside = {*_packages_of(ROOT), f"{ROOT}.callbacks", f"{ROOT}.models", *_packages_of(FORMULAS)}
     return sorted(inside - {FORMULAS, f"{ROOT}.cli"})

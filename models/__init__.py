@@ -16,6 +16,8 @@ from torchdisentangle.models.prior_fit import fit_prior
 from torchdisentangle.prior import Prior
 
 if TYPE_CHECKING:
+    from torchdisentangle.models.ada_vae import AdaGVAE, AdaMLVAE
+    from torchdisentangle.models.adversarial_autoencoder import AdversarialAutoencoder
     from torchdisentangle.models.annealed_vae import AnnealedVAE
     from torchdisentangle.models.beta_tcvae import BetaTCVAE
     from torchdisentangle.models.beta_vae import BetaVAE
@@ -26,8 +28,12 @@ if TYPE_CHECKING:
     from torchdisentangle.models.infogan import InfoGAN
     from torchdisentangle.models.topdis import TopDisTCVAE, TopDisVAE, TopologicalPenalty
     from torchdisentangle.models.vae import VAE
+    from torchdisentangle.models.wgan import WGANGP
 
 _NEED_LIGHTNING = {
+    "AdaGVAE": "ada_vae",
+    "AdaMLVAE": "ada_vae",
+    "AdversarialAutoencoder": "adversarial_autoencoder",
     "AnnealedVAE": "annealed_vae",
     "BetaTCVAE": "beta_tcvae",
     "BetaVAE": "beta_vae",
@@ -43,11 +49,16 @@ _NEED_LIGHTNING = {
     "TopologicalPenalty": "topdis",
     "TwoMoonsDataModule": "data",
     "VAE": "vae",
+    "WGANGP": "wgan",
 }
 
 __all__ = [
     "DIPVAE",
     "VAE",
+    "WGANGP",
+    "AdaGVAE",
+    "AdaMLVAE",
+    "AdversarialAutoencoder",
     "AnnealedVAE",
     "BetaTCVAE",
     "BetaVAE",

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FAMILIES = tuple(
     f"torchdisentangle.{family}"
-    for family in ("manifold", "elbo", "supervised", "informativeness", "similarity", "topology")
+    for family in ("attributes", "manifold", "elbo", "supervised", "informativeness", "similarity", "topology")
 )
 LIGHTNING = ("lightning", "pytorch_lightning")
 FORBIDDEN = {

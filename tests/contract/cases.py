@@ -90,11 +90,33 @@ def with_two_jacobians() -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (jacobians(), jacobians(2)), {"labels": torch.arange(NUM_ROWS) % 2}
 
 
+def with_an_unmixing() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return (jacobians().mT.contiguous(), jacobians().flip(0)), {"labels": torch.arange(NUM_ROWS) % 2}
+
+
+def with_paths() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return (torch.randn(NUM_ROWS, 6, 2, generator=torch.Generator().manual_seed(4)),), {}
+
+
+def with_two_spaces() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return (codes(), jacobians()[:, :, 0] + codes(1)), index()
+
+
+def of_covariance(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A functional form on the covariance of two spaces side by side."""
+    return lambda a, b: function(torch.cat([a, b], dim=1).double().mT.cov(), a.shape[1])
+
+
 def gram_of(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     """A functional form on Gram matrices, averaged over the two classes."""
+    return per_class(lambda jacobian: function(F.gram_matrix(jacobian)))
 
-    def value(jacobian: Tensor, labels: Tensor) -> Tensor:
-        return torch.stack([function(F.gram_matrix(jacobian[labels == label])) for label in range(2)]).mean(0)
+
+def per_class(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A functional form on Jacobians, averaged over the two classes."""
+
+    def value(*jacobians: Tensor, labels: Tensor) -> Tensor:
+        return torch.stack([function(*(part[labels == label] for part in jacobians)) for label in range(2)]).mean(0)
 
     return value
 
@@ -197,6 +219,29 @@ CASES: dict[str, Case] = {
     ),
     "ManifoldCrossPairwiseMutualInformation": Case(
         td.ManifoldCrossPairwiseMutualInformation, with_two_jacobians, rows=False
+    ),
+    "IMAContrast": Case(td.IMAContrast, with_jacobians, gram_of(F.ima_contrast), rows=False),
+    "LatentPathLength": Case(td.LatentPathLength, with_jacobians, gram_of(F.latent_path_length), rows=False),
+    "DistanceToOrthogonality": Case(
+        td.DistanceToOrthogonality, with_jacobians, gram_of(F.distance_to_orthogonality), rows=False
+    ),
+    "CompositionalContrast": Case(
+        lambda: td.CompositionalContrast([[0], [1, 2]]),
+        with_jacobians,
+        per_class(lambda jacobian: F.compositional_contrast(jacobian, [[0], [1, 2]])),
+        rows=False,
+    ),
+    "JacobianAmariDistance": Case(
+        td.JacobianAmariDistance, with_an_unmixing, per_class(F.jacobian_amari_distance), rows=False
+    ),
+    "LinearCKA": Case(td.LinearCKA, with_two_spaces, of_covariance(F.linear_cka)),
+    "SVCCA": Case(td.SVCCA, with_two_spaces, of_covariance(F.svcca)),
+    "ProcrustesDistance": Case(td.ProcrustesDistance, with_two_spaces, of_covariance(F.procrustes_distance)),
+    "RSA": Case(td.RSA, with_two_spaces, F.representational_similarity),
+    "AttributeSmoothness": Case(td.AttributeSmoothness, with_paths, F.smoothness, rows=False),
+    "AttributeMonotonicity": Case(td.AttributeMonotonicity, with_paths, F.monotonicity, rows=False),
+    "AttributeRange": Case(
+        td.AttributeRange, with_paths, lambda paths: (paths.amax(1) - paths.amin(1)).double().mean(0), rows=False
     ),
     "GaussianTotalCorrelation": Case(
         td.GaussianTotalCorrelation, codes_alone, lambda codes: F.gaussian_total_correlation(codes.double().mT.cov())

@@ -11,7 +11,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from torchdisentangle.datasets import Sprites
-from torchdisentangle.models import DIPVAE, VAE, AnnealedVAE, BetaTCVAE, BetaVAE, FactorVAE, InfoGAN
+from torchdisentangle.models import (
+    DIPVAE,
+    VAE,
+    AdaGVAE,
+    AdaMLVAE,
+    AdversarialAutoencoder,
+    AnnealedVAE,
+    BetaTCVAE,
+    BetaVAE,
+    FactorVAE,
+    InfoGAN,
+)
 from torchdisentangle.models.base import GenerativeModule
 
 SHAPE = (1, 16, 16)
@@ -21,6 +32,11 @@ WITHOUT_LATENT_DIM = {name: value for name, value in TINY.items() if name != "la
 MODELS: dict[str, Callable[..., GenerativeModule]] = {
     "vae": lambda **changed: VAE(**{**TINY, **changed}),
     "beta_vae": lambda **changed: BetaVAE(**{**TINY, "beta": 4.0, **changed}),
+    "ada_gvae": lambda **changed: AdaGVAE(**{**TINY, **changed}),
+    "ada_ml_vae": lambda **changed: AdaMLVAE(**{**TINY, **changed}),
+    "adversarial_autoencoder": lambda **changed: AdversarialAutoencoder(
+        **{**TINY, "posterior": "gaussian", "discriminator_hidden": [16], **changed}
+    ),
     "annealed_vae": lambda **changed: AnnealedVAE(
         **{**TINY, "gamma": 10.0, "max_capacity": 2.0, "capacity_steps": 50, **changed}
     ),

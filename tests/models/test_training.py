@@ -76,7 +76,7 @@ def test_models_are_latent_models(model: Any, images: Tensor) -> None:
     assert 0 <= decoded.min() <= decoded.max() <= 1
 
 
-@pytest.mark.parametrize("name", ["factor_vae", "infogan"])
+@pytest.mark.parametrize("name", ["adversarial_autoencoder", "factor_vae", "infogan"])
 def test_adversaries_train_on_two_processes(
     name: str, make: Callable[..., Any], loader: DataLoader, make_trainer: MakeTrainer
 ) -> None:

@@ -129,7 +129,7 @@ def test_compare_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     assert "NMI of 18 informative channels at 80 points" in printed
     assert f"hot spot 1: {RUNS} channels of {RUNS} runs" in printed or f"hot spot 0: {RUNS} channels" in printed
-    assert {path.name for path in out.iterdir()} == {"similarity.csv", "similarity.png", "labels.png"}
+    assert {path.name for path in out.iterdir()} == {"similarity.csv", "similarity.png", "labels.png", "spaces.csv"}
     table = [line.split(",") for line in (out / "similarity.csv").read_text().splitlines()]
     assert table[0][2:] == [row[0] for row in table[1:]]
     assert "run3/30:2" in table[0]

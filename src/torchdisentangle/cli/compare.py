@@ -11,12 +11,14 @@ from typing import Any
 
 from torch import Tensor
 
+from torchdisentangle.cli.spaces import describe_spaces, write_spaces
 from torchdisentangle.functional.similarity.channels import INFORMATIVE, NATS_PER_BIT
 from torchdisentangle.plots import plot_similarity
 from torchdisentangle.similarity.ensemble import EnsembleComparison, compare_fingerprints
 from torchdisentangle.similarity.fingerprint import Fingerprint, find_fingerprint
 from torchdisentangle.similarity.hot_spots import HotSpots, find_hot_spots
 from torchdisentangle.similarity.measure import Measure, Unit, in_unit, measure_label, similarity_matrix
+from torchdisentangle.similarity.space_comparison import compare_spaces
 
 _SHARE = 0.4  # of the runs that a hot spot takes: the paper's 20 channels of 50 runs
 _WIDEST = 20  # columns that are printed
@@ -27,8 +29,8 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "compare",
         help="compare the latent channels of runs",
-        description="Similarity of all latent channels of one or more runs, and hot spots of information they share. "
-        "Prints the similarity matrix, and writes it with its figures.",
+        description="Similarity of all latent channels of one or more runs, hot spots of information they share, and "
+        "similarity of the runs' whole spaces. Prints the similarity matrix, and writes it with its figures.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="fingerprint file, or folder of a run: its latest one")
     parser.add_argument("--measure", choices=("nmi", "vi"), default="nmi", help="normalised MI, or variation of inf.")
@@ -65,6 +67,10 @@ def compare(
         print(f"{name:16} {fingerprints[name]!r} from {file}")
     information = in_unit(ensemble.comparison.information_a, unit)
     arguments.output.mkdir(parents=True, exist_ok=True)
+    if len(fingerprints) > 1 and ensemble.num_points >= 3:
+        spaces = compare_spaces(fingerprints)
+        write_spaces(arguments.output / "spaces.csv", spaces)
+        print(f"\n{describe_spaces(spaces)}")
     table = arguments.output / "similarity.csv"
     _write(table, ensemble.names, matrix, information)
     spots = find_hot_spots(ensemble.comparison, measure, min_samples, threshold)

@@ -9,6 +9,7 @@ from torchdisentangle.datasets.factors import FactorDataset, FactorSubGrid
 from torchdisentangle.datasets.interventions import intervention_factors
 from torchdisentangle.datasets.mnist import EMNIST, MNIST
 from torchdisentangle.datasets.mpi3d import MPI3D
+from torchdisentangle.datasets.pairs import FactorPairs
 from torchdisentangle.datasets.shaded_objects import ShadedObjects
 from torchdisentangle.datasets.shapes3d import Shapes3D
 from torchdisentangle.datasets.smallnorb import SmallNORB
@@ -25,6 +26,7 @@ __all__ = [
     "CorrelatedSampler",
     "DSprites",
     "FactorDataset",
+    "FactorPairs",
     "FactorSubGrid",
     "ShadedObjects",
     "Shapes3D",

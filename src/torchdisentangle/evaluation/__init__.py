@@ -6,6 +6,7 @@ them. :func:`evaluate` runs evaluations in any code; the callbacks of :mod:`torc
 a Lightning module trains.
 """
 
+from torchdisentangle.evaluation.attributes import AttributeEvaluation
 from torchdisentangle.evaluation.base import Context, Evaluation, Pass
 from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
 from torchdisentangle.evaluation.elbo import ELBOEvaluation
@@ -25,6 +26,7 @@ from torchdisentangle.evaluation.undisturbed import undisturbed
 
 __all__ = [
     "EVALUATIONS",
+    "AttributeEvaluation",
     "Context",
     "DisentanglementEvaluation",
     "ELBOEvaluation",

@@ -27,7 +27,7 @@ from torchdisentangle.statistics.jacobian import Estimator, check_scale
 
 _LARGEST_MEAN_JACOBIAN = 2**27  # bytes of the state that the figure of averaged columns may take
 _ENOUGH = 100  # samples; with fewer, 1.96 standard errors of skewed values cover well below 95 %
-_MATRICES = ("spectrum", "pairwise", "mean_jacobian")
+_MATRICES = ("spectrum", "pairwise", "path_length", "mean_jacobian")
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,37 @@ Reference: Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic 
 """
 
 from torchdisentangle.manifold.collection import ManifoldMetrics, manifold_metrics
+from torchdisentangle.manifold.compositionality import (
+    CompositionalContrast,
+)
 from torchdisentangle.manifold.entropy import (
     ManifoldEntropy,
     ManifoldEntropySpectrum,
     ManifoldMutualInformation,
     ManifoldTotalCorrelation,
 )
+from torchdisentangle.manifold.independent_mechanisms import (
+    IMAContrast,
+    JacobianAmariDistance,
+)
+from torchdisentangle.manifold.orthogonality import (
+    DistanceToOrthogonality,
+)
 from torchdisentangle.manifold.pairwise import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldPairwiseMutualInformation,
 )
+from torchdisentangle.manifold.path_length import (
+    LatentPathLength,
+)
 from torchdisentangle.manifold.summary import ManifoldSummary, MeanDecoderJacobian
 
 __all__ = [
+    "CompositionalContrast",
+    "DistanceToOrthogonality",
+    "IMAContrast",
+    "JacobianAmariDistance",
+    "LatentPathLength",
     "ManifoldCrossPairwiseMutualInformation",
     "ManifoldEntropy",
     "ManifoldEntropySpectrum",

@@ -43,7 +43,7 @@ class ManifoldMetric(ClassMeanStatistic):
     :math:`\log |J|` of all, :math:`\log |J_S|` of further index sets, and the mean off-diagonal MPMI. The state holds,
     for each class, their sum and the sum of their outer products, so that every linear combination (any entropy, mutual
     information or total correlation) has an exact mean and standard error; beside them the sums of the MPMI of all
-    pairs, of its square, and of the Jacobian itself.
+    pairs, of the columns' squared lengths, of the squares of both, and of the Jacobian itself.
 
     With ``estimator="probes"`` the same sums are made of unbiased estimates from random projections of the Jacobians.
     Their standard errors hold what the latents and the probes contribute. The volume of all latents is then known where
@@ -81,6 +81,8 @@ class ManifoldMetric(ClassMeanStatistic):
     readings_outer: Tensor
     pairwise: Tensor
     pairwise_squared: Tensor
+    squared_lengths: Tensor
+    squared_lengths_squared: Tensor
     jacobian_sum: Tensor
     num_dead: Tensor
     num_saturated: Tensor
@@ -112,6 +114,8 @@ class ManifoldMetric(ClassMeanStatistic):
         self._sums = JacobianSums(sets, scale, probes, keeps_jacobian)
         for name in ("readings", "readings_outer", "pairwise", "pairwise_squared", "jacobian_sum"):
             self.add_sum(name)
+        self.add_sum("squared_lengths")
+        self.add_sum("squared_lengths_squared")
         for name in ("num_dead", "num_saturated", "num_singular", "num_without_volume"):
             self.add_sum(name, dtype=torch.int64)
 

@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 from torchdisentangle.manifold.base import ManifoldSettings
 from torchdisentangle.manifold.entropy import ManifoldEntropySpectrum, ManifoldTotalCorrelation
 from torchdisentangle.manifold.pairwise import ManifoldPairwiseMutualInformation
+from torchdisentangle.manifold.path_length import LatentPathLength
 from torchdisentangle.manifold.summary import ManifoldSummary, MeanDecoderJacobian
 from torchdisentangle.settings import unknown_setting
 from torchdisentangle.statistics.collection import StatisticCollection
@@ -30,6 +31,7 @@ class ManifoldMetrics(StatisticCollection):
 
     spectrum: ManifoldEntropySpectrum
     pairwise: ManifoldPairwiseMutualInformation
+    path_length: LatentPathLength
     summary: ManifoldSummary
     decomposition: ManifoldTotalCorrelation
 
@@ -46,6 +48,7 @@ class ManifoldMetrics(StatisticCollection):
         members: dict[str, Metric | MetricCollection] = {
             "spectrum": ManifoldEntropySpectrum(**settings),
             "pairwise": ManifoldPairwiseMutualInformation(**settings),
+            "path_length": LatentPathLength(**settings),
             "summary": ManifoldSummary(active_threshold, active_reference, **settings),
             "decomposition": ManifoldTotalCorrelation(partition, **settings),
         }
@@ -72,14 +75,15 @@ def manifold_metrics(
             Jacobian), and those of :class:`torchmetrics.Metric`.
 
     Returns:
-        A collection with the members ``spectrum``, ``pairwise``, ``summary``, ``decomposition`` and ``mean_jacobian``.
+        A collection with the members ``spectrum``, ``pairwise``, ``path_length``, ``summary``, ``decomposition`` and
+        ``mean_jacobian``.
 
     Example:
         >>> import torch
         >>> metrics = manifold_metrics(partition=[[0], [1, 2]])
         >>> metrics.update(torch.eye(3).expand(8, 3, 3))
         >>> sorted(metrics.keys())
-        ['decomposition', 'mean_jacobian', 'pairwise', 'spectrum', 'summary']
+        ['decomposition', 'mean_jacobian', 'pairwise', 'path_length', 'spectrum', 'summary']
         >>> len(metrics.compute_groups)
         1
     """

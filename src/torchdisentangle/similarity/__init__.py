@@ -6,6 +6,10 @@ of other models, clustered into hot spots, and fused with others into one space.
 which of them find what the others find, without labels: :func:`unsupervised_disentanglement_ranking` (UDR) and
 :func:`run_stability`.
 
+:class:`~torchdisentangle.LinearCKA`, :class:`~torchdisentangle.SVCCA`,
+:class:`~torchdisentangle.ProcrustesDistance` and :class:`~torchdisentangle.RSA` compare whole spaces of codes:
+``update(codes_a, codes_b, *, index=None)``.
+
 Reference: Murphy, Dillavou & Bassett, *Comparing the information content of probabilistic representation spaces*,
 TMLR 2025.
 """
@@ -22,9 +26,18 @@ from torchdisentangle.similarity.metrics import (
     LabelSimilarity,
 )
 from torchdisentangle.similarity.ranking import RunRanking, lasso_weights, unsupervised_disentanglement_ranking
+from torchdisentangle.similarity.space_comparison import SpaceComparison, compare_spaces
+from torchdisentangle.similarity.spaces import (
+    RSA,
+    SVCCA,
+    LinearCKA,
+    ProcrustesDistance,
+)
 from torchdisentangle.similarity.stability import RunStability, run_stability
 
 __all__ = [
+    "RSA",
+    "SVCCA",
     "BhattacharyyaFingerprint",
     "ChannelInformation",
     "ChannelSimilarity",
@@ -33,11 +46,15 @@ __all__ = [
     "Fusion",
     "HotSpots",
     "LabelSimilarity",
+    "LinearCKA",
+    "ProcrustesDistance",
     "RunRanking",
     "RunStability",
+    "SpaceComparison",
     "align_fingerprints",
     "channel_distance",
     "compare_fingerprints",
+    "compare_spaces",
     "find_fingerprint",
     "find_hot_spots",
     "fuse_channels",

@@ -65,8 +65,9 @@ class JacobianSums:
 
         Returns:
             For each class the sum of the readings ``(C, m)``, of their outer products, of the MPMI of all pairs
-            ``i < j`` and of its square ``(C, P)``, and counts of samples that met a floor; and how many samples were
-            left out because of NaN or infinite values. No sums if there are no samples.
+            ``i < j`` and of its square ``(C, P)``, of the columns' squared lengths and of their squares ``(C, d)``, and
+            counts of samples that met a floor; and how many samples were left out because of NaN or infinite values. No
+            sums if there are no samples.
         """
         device = float64_device(jacobian.device)
         pairs = pairs_of(jacobian.shape[2], device)
@@ -95,7 +96,12 @@ class JacobianSums:
         vectors = TangentVectors.of(gram)
         of_pairs = vectors.correlation.flatten(1).gather(1, pairs.expand(len(gram), -1))
         pairwise = pairwise_mutual_information(of_pairs, self.num_probes)
-        sums = _pairwise_sums(pairwise, classes) | {"num_dead": vectors.dead.sum(0)}
+        squared_lengths = gram.diagonal(dim1=1, dim2=2) / (self.num_probes or 1)
+        sums = _pairwise_sums(pairwise, classes) | {
+            "num_dead": vectors.dead.sum(0),
+            "squared_lengths": classes.sums(squared_lengths),
+            "squared_lengths_squared": classes.sums(squared_lengths.square()),
+        }
         if self.mean_jacobian:
             sums["jacobian_sum"] = classes.sums(scaled)
 

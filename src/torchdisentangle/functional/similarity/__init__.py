@@ -21,6 +21,12 @@ from torchdisentangle.functional.similarity.comparison import (
 )
 from torchdisentangle.functional.similarity.monte_carlo import SpaceSimilarity, space_information, space_similarity
 from torchdisentangle.functional.similarity.ranking import informative_latents, rank_correlations, relation_score
+from torchdisentangle.functional.similarity.spaces import (
+    linear_cka,
+    procrustes_distance,
+    representational_similarity,
+    svcca,
+)
 
 __all__ = [
     "ChannelComparison",
@@ -35,11 +41,15 @@ __all__ = [
     "informative_latents",
     "joint_information",
     "label_coefficients",
+    "linear_cka",
     "normalized_mutual_information",
+    "procrustes_distance",
     "rank_correlations",
     "relation_score",
+    "representational_similarity",
     "space_coefficients",
     "space_information",
     "space_similarity",
+    "svcca",
     "variation_of_information",
 ]
