@@ -6,11 +6,11 @@ from collections import Counter
 from typing import Any
 from unittest import mock
 
-from torch import Tensor
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2")
+WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2", "bincount")
 
 
 class Launches(TorchDispatchMode):

@@ -46,8 +46,9 @@ def log_sums(sums: Tensor, shift: Tensor, present: Tensor | None = None) -> LogS
         The logarithms; :math:`-\infty` where the sum underflowed, or nothing is present.
 
     Example:
-        >>> log_sums(torch.tensor([1.0, 0.0]).double(), torch.zeros(1).double())
-        LogSums(value=tensor([0., -inf], dtype=torch.float64), left_out=tensor([     -inf, -667.7497], dtype=torch.float64))
+        >>> found = log_sums(torch.tensor([1.0, 0.0]).double(), torch.zeros(1).double())
+        >>> found.value, found.doubtful
+        (tensor([0., -inf], dtype=torch.float64), tensor([False,  True]))
     """
     lost = sums < _TINY
     value = (sums.masked_fill(lost, 1.0).log() + shift).masked_fill(lost, -torch.inf)

@@ -198,8 +198,8 @@ def density_bins(
         + math.log(2 * math.pi)
     )
     narrow = log_density.amax(-1, keepdim=True) < math.log(_LOWEST_PEAK)
-    one_hot = torch.nn.functional.one_hot(assign_bins(mean, edges), num_bins).to(mean.dtype)
-    return torch.where(narrow, one_hot, torch.softmax(log_density, dim=-1))
+    holds_mean = assign_bins(mean, edges)[..., None] == torch.arange(num_bins, device=mean.device)
+    return torch.where(narrow, holds_mean.to(mean.dtype), torch.softmax(log_density, dim=-1))
 
 
 def _check_number(num_bins: int) -> None:
