@@ -90,7 +90,7 @@ def quantized_blocks(
     Yields:
         ``(m, d, B)`` of consecutive rows.
     """
-    for rows in row_blocks(len(mean), mean.shape[1] * num_bins, sizes_of(mean.device).numbers_each()):
+    for rows in row_blocks(len(mean), mean.shape[1] * num_bins, sizes_of(mean.device).numbers_each(8)):
         yield quantize_posterior(mean[rows], log_variance[rows], edges, num_bins, mode)
 
 

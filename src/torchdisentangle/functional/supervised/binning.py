@@ -152,14 +152,14 @@ def soft_bins(mean: Tensor, log_variance: Tensor, edges: Tensor) -> Tensor:
         >>> soft_bins(torch.zeros(1, 1), torch.zeros(1, 1), torch.tensor([-1.0, 1.0]))
         tensor([[[0.1587, 0.6827, 0.1587]]])
     """
-    z = (edges.to(mean) - mean[..., None]) * (-0.5 * log_variance.clamp(min=_NARROWEST)).exp()[..., None]
-    below = z < 0
-    tail = 0.5 * torch.special.erfc(torch.where(below, -z, z) * 0.5**0.5)  # the smaller of the two beside each edge
-    signed = torch.where(below, tail, -tail)  # the distribution function, less 1 for edges above the mean
+    scale = 2**0.5 * (-0.5 * log_variance.clamp(min=_NARROWEST)).exp()
+    z = (mean[..., None] - edges.to(mean)) * scale[..., None]
+    half = torch.copysign(z.new_full((), 0.5), z.detach())  # negative for edges above the mean
+    signed = torch.special.erfc(z * half) * half  # the smaller tail: the distribution function, or that less 1
     nothing = torch.zeros_like(mean)[..., None]
     steps = torch.cat([nothing, signed, nothing], -1).diff(dim=-1)
-    holds_mean = torch.cat([nothing + 1, below.to(z), nothing], -1).diff(dim=-1)
-    return steps - holds_mean
+    holds_mean = (half.sum(-1, keepdim=True) + half.shape[-1] / 2).long()  # as many edges are below
+    return steps.scatter_add_(-1, holds_mean, nothing + 1)
 
 
 def density_bins(
