@@ -199,14 +199,13 @@ def _completed(matched: LogSums, z: Tensor, query_factors: Tensor, rows: _Rows, 
     places = matched.doubtful.nonzero()  # the one wait for the device
     if not len(places):
         return matched.value
-    exact = [_matched_exactly(*some.unbind(1), z, query_factors, rows, at_once) for some in places.split(at_once)]
+    exact = [_matched_exactly(some, z, query_factors, rows, at_once) for some in places.split(at_once)]
     return matched.value.index_put(places.unbind(1), torch.cat(exact))
 
 
-def _matched_exactly(
-    query: Tensor, factor: Tensor, latent: Tensor, z: Tensor, query_factors: Tensor, rows: _Rows, at_once: int
-) -> Tensor:
-    """The same at some places, ``(L,)``."""
+def _matched_exactly(places: Tensor, z: Tensor, query_factors: Tensor, rows: _Rows, at_once: int) -> Tensor:
+    """The same at some places, ``(L, 3)``: the log-sums, ``(L,)``."""
+    query, factor, latent = places.unbind(1)
     total = z.new_full((len(query),), -torch.inf)
     z_there, value = z[query, latent, None], query_factors[query, factor, None]
     for some in row_blocks(len(rows.mean), len(query), at_once):
