@@ -58,7 +58,7 @@ LOG_SUMS = ["all_reduce float64"] * 2  # the largest logarithms; the sums
 
 EXPECTED = {
     "manifold": [*READ, *AGREED, *SUMS, *COUNTS],
-    "elbo": [*READ, *AGREED, *SUMS, *COUNTS, *SAMPLE, *MOMENTS, *LOG_SUMS],
+    "elbo": [*READ, *AGREED, *SUMS, *COUNTS, *SAMPLE, *MOMENTS, *LOG_SUMS, *LOG_SUMS],  # of two draws of latents
     "disentanglement": [*READ, *AGREED, *COUNTS, *SAMPLE, *MOMENTS],
     "informativeness": [*READ, *AGREED, *SUMS, *COUNTS, *SAMPLE, *LOG_SUMS],
     "similarity": [*READ, *AGREED, *COUNTS, *SAMPLE],
