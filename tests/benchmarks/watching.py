@@ -1,6 +1,6 @@
-"""What watching costs: an epoch of a convolutional VAE on sprites with all callbacks and without.
+"""What watching costs: an epoch on sprites with all callbacks and without, of a convolutional VAE and of a flow.
 
-``python -m tests.benchmarks.watching --device cuda --images 100000 --size 64 --rows 10000 --samples 1024``
+``python -m tests.benchmarks.watching --device cuda --model flow --images 100000 --size 28 --rows 10000 --samples 512``
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import lightning as L
 import torch
@@ -28,7 +28,7 @@ from torchdisentangle.callbacks import (
     RepresentationSimilarityCallback,
 )
 from torchdisentangle.datasets import Sprites
-from torchdisentangle.models import VAE
+from torchdisentangle.models import VAE, NormalizingFlowModule, real_nvp
 
 BATCH_SIZE = 256
 
@@ -37,14 +37,16 @@ class Setting(NamedTuple):
     """What is trained, and how much of it is evaluated.
 
     Args:
+        model: a convolutional VAE, or a RealNVP on flat images.
         images: number of images of an epoch.
-        size: of an image, in pixels; a power of two.
+        size: of an image, in pixels; a power of two for a VAE.
         rows: validation rows.
         samples: latents whose Jacobians are taken.
         epochs: how many are timed, after one that is not.
         figures: whether the callbacks draw figures, to a folder.
     """
 
+    model: Literal["vae", "flow"] = "vae"
     images: int = 100_000
     size: int = 64
     rows: int = 10_000
@@ -54,13 +56,18 @@ class Setting(NamedTuple):
 
 
 class Images(Dataset):
-    """Sprites with their factors, rendered once and kept on a device, so that loading costs next to nothing."""
+    """Sprites with their factors, rendered once and kept on a device, so that loading costs next to nothing.
 
-    def __init__(self, number: int, size: int, device: str, seed: int) -> None:
+    Flat ones have noise, since a flow would find the density of those without to be infinite.
+    """
+
+    def __init__(self, number: int, size: int, device: str, seed: int, flat: bool = False) -> None:
         sprites = Sprites(size)
         index = torch.randint(len(sprites), (number,), generator=torch.Generator().manual_seed(seed))
         self.factors = sprites.index_to_factors(index).to(device)
         self.images = torch.cat([sprites.render(part) for part in self.factors.split(2048)])
+        if flat:
+            self.images = self.images.flatten(1) + 0.05 * torch.randn(number, size**2, device=device)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -90,15 +97,27 @@ class Clock(L.Callback):
 
 
 def every_callback(setting: Setting) -> list[L.Callback]:
-    """All that evaluate every epoch by default; topology does not."""
-    return [
+    """All that suit the model and evaluate every epoch by default; topology does not."""
+    of_any = [
         ManifoldEntropyCallback(setting.samples, figures=setting.figures),
-        ELBODecompositionCallback(figures=setting.figures),
         DisentanglementCallback(figures=setting.figures),
+    ]
+    if setting.model == "flow":
+        return of_any
+    return [
+        *of_any,
+        ELBODecompositionCallback(figures=setting.figures),
         InformativenessCallback(figures=setting.figures),
         RepresentationSimilarityCallback(figures=setting.figures),
         LatentTraversalCallback(figures=setting.figures),
     ]
+
+
+def model_of(setting: Setting) -> L.LightningModule:
+    """The model to train, which begins anew."""
+    if setting.model == "vae":
+        return VAE((1, setting.size, setting.size), latent_dim=10, network="conv")
+    return NormalizingFlowModule(real_nvp(setting.size**2, num_blocks=8, hidden=512), learning_rate=1e-4)
 
 
 def epoch(setting: Setting, data: tuple[Images, Images], device: str, watched: bool) -> tuple[float, int]:
@@ -120,14 +139,14 @@ def epoch(setting: Setting, data: tuple[Images, Images], device: str, watched: b
             enable_model_summary=False,
         )
         train, validation = data
-        model = VAE((1, setting.size, setting.size), latent_dim=10, network="conv")
-        trainer.fit(model, train.loader(shuffle=True), validation.loader(shuffle=False))
+        trainer.fit(model_of(setting), train.loader(shuffle=True), validation.loader(shuffle=False))
     return min(clock.seconds[1:]), torch.cuda.max_memory_allocated(device) if on_gpu else 0
 
 
 def watching(setting: Setting, device: str) -> str:
     """The table of one setting."""
-    data = Images(setting.images, setting.size, device, 0), Images(setting.rows, setting.size, device, 1)
+    flat = setting.model == "flow"
+    data = Images(setting.images, setting.size, device, 0, flat), Images(setting.rows, setting.size, device, 1, flat)
     turns = [
         (epoch(setting, data, device, watched=False), epoch(setting, data, device, watched=True)) for _ in range(2)
     ]
@@ -142,8 +161,9 @@ def watching(setting: Setting, device: str) -> str:
             f"{watched_peak / 2**20:.0f} ({(watched_peak - bare_peak) / 2**20:+.0f})" if bare_peak else "",
         ],
     ]
+    name = f"flow of {setting.size**2} dimensions" if flat else "convolutional VAE"
     return markdown(
-        f"An epoch of a convolutional VAE: {setting.images:,} sprites of {setting.size} x {setting.size} pixels, "
+        f"An epoch of a {name}: {setting.images:,} sprites of {setting.size} x {setting.size} pixels, "
         f"{setting.rows:,} validation rows, {setting.samples:,} Jacobians, {'with' if setting.figures else 'no'} "
         "figures; images included in the memory",
         ["", "seconds of an epoch", "added", "peak MiB of the GPU"],
@@ -152,17 +172,21 @@ def watching(setting: Setting, device: str) -> str:
 
 
 def tables(device: str = "cpu") -> Iterator[str]:
-    """One table; a small one on a CPU."""
+    """A table of a VAE and one of a flow; small ones on a CPU."""
     warnings.filterwarnings("ignore", message=".*does not have many workers")
-    full = Setting() if torch.device(device).type == "cuda" else Setting(8_000, 32, 1_000, 64)
-    sizes = {name: scaled(getattr(full, name)) for name in ("images", "rows", "samples")}
-    yield watching(full._replace(**sizes), device)
+    on_gpu = torch.device(device).type == "cuda"
+    vae = Setting() if on_gpu else Setting("vae", 8_000, 32, 1_000, 64)
+    flow = Setting("flow", 100_000, 28, 10_000, 512) if on_gpu else Setting("flow", 1_000, 28, 500, 16)
+    for full in (vae, flow):
+        sizes = {name: scaled(getattr(full, name)) for name in ("images", "rows", "samples")}
+        yield watching(full._replace(**sizes), device)
 
 
 def main() -> None:
     """The table of the setting that the command line describes."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.watching")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--model", choices=("vae", "flow"), default="vae")
     parser.add_argument("--figures", action="store_true", help="draw figures too")
     for name in ("images", "size", "rows", "samples", "epochs"):
         parser.add_argument(f"--{name}", type=int, default=Setting._field_defaults[name])

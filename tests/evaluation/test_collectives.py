@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
+from torchmetrics import Metric, MetricCollection
 
 from tests.helpers import RunProcesses
 from torchdisentangle import evaluate
@@ -26,8 +27,12 @@ from torchdisentangle.evaluation import (
     InformativenessEvaluation,
     ManifoldEvaluation,
     SimilarityEvaluation,
+    TopologyEvaluation,
     TraversalEvaluation,
 )
+from torchdisentangle.evaluation.base import Context
+from torchdisentangle.evaluation.place import Place
+from torchdisentangle.models import as_latent_model
 
 EVALUATIONS: list[Evaluation] = [
     ManifoldEvaluation(20),
@@ -35,6 +40,7 @@ EVALUATIONS: list[Evaluation] = [
     DisentanglementEvaluation(["mig", "sap"], factors=1, max_rows=40),
     InformativenessEvaluation(num_queries=20, max_rows=40),
     SimilarityEvaluation(num_points=10),
+    TopologyEvaluation(10, 2, num_draws=2, num_landmarks=5, num_threads=1),
     TraversalEvaluation(num_steps=3),
 ]
 
@@ -52,10 +58,11 @@ LOG_SUMS = ["all_reduce float64"] * 2  # the largest logarithms; the sums
 
 EXPECTED = {
     "manifold": [*READ, *AGREED, *SUMS, *COUNTS],
-    "elbo": [*READ, *AGREED, *SUMS, *COUNTS, *SAMPLE, *MOMENTS, *LOG_SUMS],
+    "elbo": [*READ, *AGREED, *SUMS, *COUNTS, *SAMPLE, *MOMENTS, *LOG_SUMS, *LOG_SUMS],  # of two draws of latents
     "disentanglement": [*READ, *AGREED, *COUNTS, *SAMPLE, *MOMENTS],
     "informativeness": [*READ, *AGREED, *SUMS, *COUNTS, *SAMPLE, *LOG_SUMS],
     "similarity": [*READ, *AGREED, *COUNTS, *SAMPLE],
+    "topology": [*READ, *AGREED, *SUMS, *COUNTS],
     "latents": READ,
 }
 
@@ -130,6 +137,16 @@ def test_the_messages_of_an_evaluation(run_processes: RunProcesses) -> None:
     assert {family: [message.what for message in messages] for family, messages in few_rows.items()} == EXPECTED
     assert few_rows == many_rows
     assert first == second
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS, ids=lambda evaluation: evaluation.family)
+def test_states_are_on_the_device_of_the_evaluation(evaluation: Evaluation) -> None:
+    """From the beginning: a process without rows takes part in every message."""
+    model, place = as_latent_model(SmallVAE().to("meta")), Place(torch.device("meta"))
+    parts = vars(evaluation.begin(model, place, Context())).values()
+    metrics = [metric for part in parts for metric in (part.values() if isinstance(part, MetricCollection) else [part])]
+    devices = {metric.device.type for metric in metrics if isinstance(metric, Metric)}
+    assert devices == (set() if evaluation.family == "latents" else {"meta"})
 
 
 @pytest.mark.gpu

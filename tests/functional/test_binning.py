@@ -84,8 +84,11 @@ def test_narrow_posteriors_become_hard_bins(dtype: torch.dtype) -> None:
         assert F.density_bins(on_centre, narrow, -2.0, 2.0, 4).tolist() == [[[0, 0, 1, 0]]]
 
 
-def test_soft_bins_are_differentiable() -> None:
-    mean = torch.randn(4, 2, generator=GENERATOR).double().requires_grad_()
+@pytest.mark.parametrize("on_an_edge", [False, True])
+def test_soft_bins_are_differentiable(on_an_edge: bool) -> None:
+    mean = torch.randn(4, 2, generator=GENERATOR).double()
+    mean[0] = F.normal_quantile_edges(5)[1] if on_an_edge else mean[0]
+    mean.requires_grad_()
     log_variance = torch.randn(4, 2, generator=GENERATOR).double().requires_grad_()
     edges = F.normal_quantile_edges(5)
     assert torch.autograd.gradcheck(lambda m, v: F.soft_bins(m, v, edges), (mean, log_variance))

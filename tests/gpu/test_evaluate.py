@@ -17,6 +17,7 @@ from torchdisentangle.evaluation import (
     InformativenessEvaluation,
     ManifoldEvaluation,
     SimilarityEvaluation,
+    TopologyEvaluation,
     TraversalEvaluation,
 )
 from torchdisentangle.functional.device import CPU_SIZES, use_sizes
@@ -52,6 +53,7 @@ def evaluations() -> list[Evaluation]:
         DisentanglementEvaluation(["mig", "sap"], factors=1),
         InformativenessEvaluation(num_queries=20),
         SimilarityEvaluation(num_points=10),
+        TopologyEvaluation(10, 2, num_draws=2, num_landmarks=5, num_threads=1),
         TraversalEvaluation(num_steps=3),
     ]
 

@@ -85,7 +85,7 @@ class TopologyEvaluation(Evaluation):
 
     def begin(self, model: LatentModel, place: Place, context: Context) -> TopologyPass:
         """Begin a pass."""
-        return TopologyPass(self, model, context.progress)
+        return TopologyPass(self, model, place, context.progress)
 
     def metric(self, latent_dim: int) -> ManifoldTopologyScore:
         """A new metric for a number of latents."""
@@ -129,9 +129,9 @@ class TopologyEvaluation(Evaluation):
 class TopologyPass(Pass):
     """One evaluation of :class:`TopologyEvaluation`, which needs no rows."""
 
-    def __init__(self, evaluation: TopologyEvaluation, model: LatentModel, progress: bool) -> None:
+    def __init__(self, evaluation: TopologyEvaluation, model: LatentModel, place: Place, progress: bool) -> None:
         self.evaluation, self.model, self.progress = evaluation, model, progress
-        self.metric = evaluation.metric(model.latent_dim)
+        self.metric = evaluation.metric(model.latent_dim).to(place.device)
 
     @property
     def done(self) -> bool:

@@ -92,10 +92,31 @@ def hashed_normal(keys: Tensor, size: int, seed: int = 0) -> Tensor:
         >>> noise.mean(0).abs().max() < 0.02, (noise.std(0) - 1).abs().max() < 0.02
         (tensor(True), tensor(True))
     """
-    streams = hash_index(torch.arange(size, device=keys.device), seed)
-    bits = hash_index(hash_index(keys)[:, None] ^ streams)
-    uniform = (_shift(bits, 11).double() + 0.5) * 2.0**-53
-    return torch.special.ndtri(uniform)
+    return RowNoise(keys, size, seed)[:]
+
+
+class RowNoise:
+    """:func:`hashed_normal` for some rows at a time, with what all of them share computed once.
+
+    Args:
+        keys: of all rows, integers of any shape.
+        size: numbers for each row.
+        seed: another seed gives other noise.
+
+    Example:
+        >>> keys = torch.arange(10)
+        >>> torch.equal(RowNoise(keys, 3)[2:5], hashed_normal(keys, 3)[2:5])
+        True
+    """
+
+    def __init__(self, keys: Tensor, size: int, seed: int = 0) -> None:
+        self._rows, self._streams = hash_index(keys), hash_index(torch.arange(size, device=keys.device), seed)
+
+    def __getitem__(self, rows: slice | tuple[slice, ...]) -> Tensor:
+        """The noise of some rows, ``(..., size)`` in float64."""
+        bits = hash_index(self._rows[rows][..., None] ^ self._streams)
+        uniform = (_shift(bits, 11).double() + 0.5) * 2.0**-53
+        return torch.special.ndtri(uniform)
 
 
 def _content(columns: Sequence[Tensor], seed: int) -> Tensor:

@@ -109,16 +109,20 @@ class BinCounter:
         (_, d), (_, num_factors) = codes.shape, values.shape
         num_values = int(values.max()) + 1 if len(values) else 1
         shape = num_values, num_groups, num_factors, d, self.num_bins
-        low, high = self.range or ((codes.amin(0), codes.amax(0)) if len(codes) else (torch.zeros(()),) * 2)
+        ends = self.range or ((codes.amin(0), codes.amax(0)) if len(codes) else (torch.zeros(()),) * 2)
+        low, high = (end.to(codes.device) for end in ends)
+        quantiles = normal_quantile_edges(self.num_bins).to(codes.device) if self.of_prior else None
         block = max(sizes_of(codes.device).numbers_each(4), min(math.prod(shape), _LARGEST_BLOCK))
         table: Tensor | None = None
         for part in row_blocks(len(codes), d * (num_factors if log_variance is None else self.num_bins), block):
             of_rows = None if groups is None else groups[part]
             if self.soft and log_variance is not None:
-                soft = self._soft(codes[part].double(), log_variance[part].to(codes.device, torch.float64), low, high)
+                soft = self._soft(
+                    codes[part].double(), log_variance[part].to(codes.device, torch.float64), low, high, quantiles
+                )
                 counts = self._weights(soft, values[part], of_rows, shape)
             else:
-                bins = self._hard(codes[part], low, high)
+                bins = self._hard(codes[part], low, high, quantiles)
                 counts = grouped_counts(bins, values[part], of_rows, self.num_bins, num_values, num_groups)
             table = counts if table is None else table.add_(counts)
         if table is not None:
@@ -144,16 +148,16 @@ class BinCounter:
                 UserWarning,
             )
 
-    def _hard(self, codes: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        if self.of_prior:
-            return assign_bins(codes, normal_quantile_edges(self.num_bins).to(codes.device))
+    def _hard(self, codes: Tensor, low: Tensor, high: Tensor, quantiles: Tensor | None) -> Tensor:
+        if quantiles is not None:
+            return assign_bins(codes, quantiles)
         return assign_equal_bins(codes, low, high, self.num_bins)
 
-    def _soft(self, mean: Tensor, log_variance: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def _soft(self, mean: Tensor, log_variance: Tensor, low: Tensor, high: Tensor, quantiles: Tensor | None) -> Tensor:
         if self.by_density:
-            return density_bins(mean, log_variance, float(low), float(high), self.num_bins)
-        edges = normal_quantile_edges(self.num_bins) if self.of_prior else equal_width_edges(low, high, self.num_bins)
-        return soft_bins(mean, log_variance, edges.to(mean.device))
+            return density_bins(mean, log_variance, low, high, self.num_bins)
+        edges = equal_width_edges(low, high, self.num_bins) if quantiles is None else quantiles
+        return soft_bins(mean, log_variance, edges)
 
     def _weights(self, soft: Tensor, values: Tensor, groups: Tensor | None, shape: tuple[int, ...]) -> Tensor:
         """Sums of the weights ``(n, d, B)``, of a shape ``(V, G, F, d, B)``."""

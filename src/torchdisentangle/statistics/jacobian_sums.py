@@ -3,6 +3,9 @@
 The work of a block is launched as if every sample were fine. Then the device is asked, once, for how many samples that
 is not so: those with NaN or infinite entries, without which the block is done again, and those whose volume needs
 more than a Cholesky factor.
+
+Nothing here is compiled: beside the conversion to float64, the Gram product and the factor, what is element-wise takes
+1 to 10 % of an update on a CPU; torch.compile halves that, and takes seconds to do so.
 """
 
 from __future__ import annotations

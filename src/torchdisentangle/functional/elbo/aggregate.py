@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.device import sizes_of
-from torchdisentangle.functional.elbo.gaussian import NARROWEST
+from torchdisentangle.functional.elbo.gaussian import NARROWEST, gaussian_log_density
+from torchdisentangle.functional.row_blocks import row_blocks
+from torchdisentangle.functional.underflow import LogSums, log_sums, no_log_sums
 
 _ROWS_AT_LEAST = 256
-_TINY = 1e-290  # sums of exponentials below this have lost digits
 
 
 class AggregateLogSums(NamedTuple):
@@ -117,36 +118,50 @@ def aggregate_log_sums(
     _check(z, mean, log_variance, log_weights, factors, query_factors)
     z = z.double()
     num_factors = 0 if factors is None else factors.shape[1]
-    sums = _nothing(z, leave_one_out, num_factors if factors is not None else None)
+    sums = _nothing(z, leave_one_out, None if factors is None else num_factors)
+    rows = _Rows(mean, log_variance, log_weights, factors)
+    matched = None if factors is None else no_log_sums(z.new_empty(len(z), num_factors, z.shape[1]))
     rows_each, queries_each = _block_shape(z, len(mean), num_factors, block_bytes)
-    for rows in _slices(len(mean), rows_each):
-        row_block = _RowBlock(
-            mean[rows], log_variance[rows], None if log_weights is None else log_weights[rows], factors, rows
-        )
+    for some in _slices(len(mean), rows_each) if len(z) else ():
+        row_block = _RowBlock(rows.at(some))
         parts = [
             row_block.log_sums(z[queries], None if query_factors is None else query_factors[queries], leave_one_out)
             for queries in _slices(len(z), queries_each)
         ]
-        if parts:
-            sums = sums.merge(_concatenated(parts))
-    return sums
+        sums = sums.merge(_concatenated([part for part, _ in parts]))
+        if matched is not None:
+            matched = matched.merge(LogSums(*map(torch.cat, zip(*(part for _, part in parts if part), strict=True))))
+    if matched is None or query_factors is None:
+        return sums
+    return sums._replace(matched=_completed(matched, z, query_factors, rows, rows_each * queries_each))
+
+
+class _Rows(NamedTuple):
+    mean: Tensor
+    log_variance: Tensor
+    log_weights: Tensor | None
+    factors: Tensor | None
+
+    def at(self, rows: slice) -> _Rows:
+        return _Rows._make(None if column is None else column[rows] for column in self)
 
 
 class _RowBlock:
     """Rows in the form that queries are compared with: everything transposed to ``(d, n)`` and in units of sigma."""
 
-    def __init__(
-        self, mean: Tensor, log_variance: Tensor, log_weights: Tensor | None, factors: Tensor | None, rows: slice
-    ) -> None:
-        mean, log_variance = mean.double().mT, log_variance.double().mT.clamp(min=NARROWEST)
+    def __init__(self, rows: _Rows) -> None:
+        mean, log_variance = rows.mean.double().mT, rows.log_variance.double().mT.clamp(min=NARROWEST)
         self.inverse_std = (-0.5 * log_variance).exp().contiguous()
         self.mean = mean.contiguous()
         self.peak = (-0.5 * (log_variance + math.log(2 * math.pi))).contiguous()
-        self.log_weights = None if log_weights is None else log_weights.double()
+        self.log_weights = None if rows.log_weights is None else rows.log_weights.double()
         self.weights = mean.new_ones(mean.shape[1]) if self.log_weights is None else self.log_weights.exp()
-        self.factors = None if factors is None else factors[rows].mT.contiguous()
+        self.factors = None if rows.factors is None else rows.factors.mT.contiguous()
 
-    def log_sums(self, z: Tensor, query_factors: Tensor | None, leave_one_out: bool) -> AggregateLogSums:
+    def log_sums(
+        self, z: Tensor, query_factors: Tensor | None, leave_one_out: bool
+    ) -> tuple[AggregateLogSums, LogSums | None]:
+        """All but the sums over matching rows, and these, ``(S, F, d)``, without what underflows."""
         standardised = (z[:, :, None] - self.mean) * self.inverse_std
         log_density = torch.addcmul(self.peak, standardised, standardised, value=-0.5)  # (S, d, n)
         joint = log_density.sum(1)
@@ -161,11 +176,11 @@ class _RowBlock:
         matched = matched_weight = None
         if self.factors is not None and query_factors is not None:
             same = query_factors[:, :, None] == self.factors  # (S, F, n)
-            matched = self._matched(same, log_density, density, top)
-            matched_weight = (same.double() @ self.weights).log()
-        return AggregateLogSums(
-            self.weights.sum().log(), joint.logsumexp(-1), marginal, all_but_one, matched, matched_weight
-        )
+            weights = same.double()
+            matched = log_sums(weights @ density.mT, top.mT, present=same.any(-1)[..., None])
+            matched_weight = (weights @ self.weights).log()
+        rest = joint.logsumexp(-1), marginal, all_but_one, None, matched_weight
+        return AggregateLogSums(self.weights.sum().log(), *rest), matched
 
     def _all_but_one(self, log_density: Tensor) -> Tensor:
         """Log-sums of products over all dimensions but one: sums before it plus sums after it.
@@ -178,21 +193,33 @@ class _RowBlock:
         after = list(accumulate(columns[:0:-1], initial=torch.zeros_like(none)))[::-1]
         return torch.stack([(a + b).logsumexp(-1) for a, b in zip(before, after, strict=True)], dim=1)
 
-    @staticmethod
-    def _matched(same: Tensor, log_density: Tensor, density: Tensor, top: Tensor) -> Tensor:
-        """Sums over matching rows, from the exponentials at hand; where these underflow, from their logarithms."""
-        sums = same.double() @ density.mT  # (S, F, d)
-        matched = sums.log() + top.mT
-        lost = (sums < _TINY) & same.any(-1)[..., None]
-        for factor in lost.any(-1).any(0).nonzero()[:, 0].tolist():
-            query, latent = lost[:, factor].nonzero().unbind(1)
-            exact = log_density[query, latent].masked_fill(~same[query, factor], -torch.inf).logsumexp(-1)
-            matched = matched.index_put((query, torch.full_like(query, factor), latent), exact)
-        return matched
+
+def _completed(matched: LogSums, z: Tensor, query_factors: Tensor, rows: _Rows, at_once: int) -> Tensor:
+    """Log-sums over matching rows, those that may lack something from the logarithms of the densities."""
+    places = matched.doubtful.nonzero()  # the one wait for the device
+    if not len(places):
+        return matched.value
+    exact = [_matched_exactly(some, z, query_factors, rows, at_once) for some in places.split(at_once)]
+    return matched.value.index_put(places.unbind(1), torch.cat(exact))
+
+
+def _matched_exactly(places: Tensor, z: Tensor, query_factors: Tensor, rows: _Rows, at_once: int) -> Tensor:
+    """The same at some places, ``(L, 3)``: the log-sums, ``(L,)``."""
+    query, factor, latent = places.unbind(1)
+    total = z.new_full((len(query),), -torch.inf)
+    z_there, value = z[query, latent, None], query_factors[query, factor, None]
+    for some in row_blocks(len(rows.mean), len(query), at_once):
+        mean, log_variance, log_weights, factors = rows.at(some)
+        assert factors is not None
+        log_density = gaussian_log_density(z_there, mean.double().mT[latent], log_variance.double().mT[latent])
+        if log_weights is not None:
+            log_density = log_density + log_weights
+        total = torch.logaddexp(total, log_density.where(factors.mT[factor] == value, -torch.inf).logsumexp(-1))
+    return total
 
 
 def _nothing(z: Tensor, leave_one_out: bool, num_factors: int | None) -> AggregateLogSums:
-    """Log-sums over no rows."""
+    """Log-sums over no rows, but for those over matching rows."""
     size, width = z.shape
 
     def empty(*shape: int) -> Tensor:
@@ -203,7 +230,7 @@ def _nothing(z: Tensor, leave_one_out: bool, num_factors: int | None) -> Aggrega
         empty(size),
         empty(size, width),
         empty(size, width) if leave_one_out else None,
-        None if num_factors is None else empty(size, num_factors, width),
+        None,
         None if num_factors is None else empty(size, num_factors),
     )
 

@@ -72,7 +72,7 @@ def quantize_posterior(
         return density_bins(mean, log_variance, low, high, num_bins)
     if mode != "exact":
         raise ValueError(f"mode must be 'exact' or 'reference', got {mode!r}")
-    return soft_bins(mean, log_variance, equal_width_edges(low, high, num_bins).to(mean.device))
+    return soft_bins(mean, log_variance, equal_width_edges(low, high, num_bins, device=mean.device))
 
 
 def quantized_blocks(
@@ -90,7 +90,7 @@ def quantized_blocks(
     Yields:
         ``(m, d, B)`` of consecutive rows.
     """
-    for rows in row_blocks(len(mean), mean.shape[1] * num_bins, sizes_of(mean.device).numbers_each()):
+    for rows in row_blocks(len(mean), mean.shape[1] * num_bins, sizes_of(mean.device).numbers_each(8)):
         yield quantize_posterior(mean[rows], log_variance[rows], edges, num_bins, mode)
 
 
@@ -228,7 +228,7 @@ def misjed(
         raise ValueError(
             f"entropies (d,) and means (N, d) are needed, got {tuple(marginal_entropy.shape)} and {tuple(mean.shape)}"
         )
-    bins = assign_bins(mean, equal_width_edges(*check_edges(edges), num_bins).to(mean.device))
+    bins = assign_bins(mean, equal_width_edges(*check_edges(edges), num_bins, device=mean.device))
     joint = torch.stack(
         [joint_entropy(joint_counts(bins, column[:, None], num_bins, num_bins)[0]) for column in bins.T]
     )

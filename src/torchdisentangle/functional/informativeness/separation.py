@@ -18,8 +18,8 @@ from torchdisentangle.functional.device import sizes_of
 from torchdisentangle.functional.elbo.aggregate import AggregateLogSums
 from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
 from torchdisentangle.functional.informativeness.quantization import rank_latents
-
-_TINY = 1e-290  # sums of exponentials below this have lost digits
+from torchdisentangle.functional.row_blocks import row_blocks
+from torchdisentangle.functional.underflow import LogSums, log_sums, no_log_sums
 
 
 class LatentInformation(NamedTuple):
@@ -249,30 +249,45 @@ def pairwise_information(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tenso
             f"{tuple(z.shape)}, {tuple(mean.shape)} and {tuple(log_variance.shape)}"
         )
     z, mean, log_variance = z.double(), mean.double(), log_variance.double()
-    pairs = max(1, sizes_of(z.device).numbers_each() // max(z.shape[1], 1))
-    num_rows = max(1, min(len(mean), pairs))
-    num_queries = max(1, pairs // num_rows)
+    at_once = max(1, sizes_of(z.device).numbers_each() // max(z.shape[1], 1))
+    num_rows = max(1, min(len(mean), at_once))
+    num_queries = max(1, at_once // num_rows)
     parts = []
     for queries in z.split(num_queries):
         single = torch.full_like(queries, -torch.inf)
-        pair = single[:, :, None].repeat(1, 1, z.shape[1])
+        pair = no_log_sums(single[:, :, None].expand(-1, -1, z.shape[1]))
         for some_mean, some_log_variance in zip(mean.split(num_rows), log_variance.split(num_rows), strict=True):
             of_pairs, of_singles = _pair_and_single_sums(queries, some_mean, some_log_variance)
-            pair, single = torch.logaddexp(pair, of_pairs), torch.logaddexp(single, of_singles)
-        parts.append(pair - single[:, :, None] - single[:, None, :] + math.log(max(len(mean), 1)))
-    diagonal = torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
-    return torch.cat(parts).masked_fill(diagonal, 0.0) if parts else z.new_zeros(0, *diagonal.shape)
+            pair, single = pair.merge(of_pairs), torch.logaddexp(single, of_singles)
+        parts.append((*pair, single))
+    if not parts:
+        return z.new_zeros(0, z.shape[1], z.shape[1])
+    value, left_out, single = map(torch.cat, zip(*parts, strict=True))
+    pairs = _completed(LogSums(value, left_out), z, mean, log_variance, at_once)
+    information = pairs - single[:, :, None] - single[:, None, :] + math.log(max(len(mean), 1))
+    return information.masked_fill(torch.eye(z.shape[1], dtype=torch.bool, device=z.device), 0.0)
 
 
-def _pair_and_single_sums(z: Tensor, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
+def _pair_and_single_sums(z: Tensor, mean: Tensor, log_variance: Tensor) -> tuple[LogSums, Tensor]:
     """Log-sums over rows of the densities of pairs ``(S, d, d)`` and of single latents ``(S, d)``."""
     log_density = gaussian_log_density(z[:, None], mean, log_variance).mT  # (S, d, n)
     top = log_density.amax(-1, keepdim=True).clamp(min=torch.finfo(z.dtype).min)
     density = (log_density - top).exp()
-    sums = density @ density.mT
-    pair = sums.clamp(min=_TINY).log() + top + top.mT
-    lost = (sums < _TINY).nonzero()
-    if len(lost):
-        query, i, j = lost.unbind(1)
-        pair = pair.index_put((query, i, j), (log_density[query, i] + log_density[query, j]).logsumexp(-1))
-    return pair, density.sum(-1).log() + top[..., 0]
+    return log_sums(density @ density.mT, top + top.mT), density.sum(-1).log() + top[..., 0]
+
+
+def _completed(pairs: LogSums, z: Tensor, mean: Tensor, log_variance: Tensor, at_once: int) -> Tensor:
+    """Log-sums of pairs, those that may lack something from the logarithms of the densities."""
+    places = pairs.doubtful.nonzero()  # the one wait for the device
+    if not len(places):
+        return pairs.value
+    exact = []
+    for some in places.split(at_once):
+        query, *both = some.unbind(1)
+        total = z.new_full((len(some),), -torch.inf)
+        for rows in row_blocks(len(mean), len(some), at_once):
+            of_rows = mean[rows].mT, log_variance[rows].mT
+            i, j = (gaussian_log_density(z[query, k, None], *(part[k] for part in of_rows)) for k in both)
+            total = torch.logaddexp(total, (i + j).logsumexp(-1))
+        exact.append(total)
+    return pairs.value.index_put(places.unbind(1), torch.cat(exact))

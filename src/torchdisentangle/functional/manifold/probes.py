@@ -11,7 +11,7 @@ from torchdisentangle.functional.device import float64_device
 from torchdisentangle.functional.manifold.engine import ChunkSize, JacobianEngine
 from torchdisentangle.functional.manifold.vector_products import Decoder
 from torchdisentangle.functional.manifold.wishart import MIN_PROBES
-from torchdisentangle.functional.row_hash import hash_index, hashed_normal
+from torchdisentangle.functional.row_hash import RowNoise, hash_index
 
 DEFAULT_NUM_PROBES = 16
 
@@ -155,9 +155,13 @@ def gaussian_probes(index: Tensor, probes: range, data_size: int, seed: int = 0)
         >>> torch.equal(gaussian_probes(torch.tensor([7]), range(1, 3), 3), all_probes[7:8, 1:3])
         True
     """
+    return _noise(index, probes, data_size, seed)[:]
+
+
+def _noise(index: Tensor, probes: range, data_size: int, seed: int) -> RowNoise:
+    """Of all samples and probes, ``(N, m)``."""
     number = torch.arange(probes.start, probes.stop, device=index.device)
-    keys = hash_index(index, seed)[:, None] ^ hash_index(number, seed + 1)
-    return hashed_normal(keys.flatten(), data_size, seed).view(len(index), len(probes), data_size)
+    return RowNoise(hash_index(index, seed)[:, None] ^ hash_index(number, seed + 1), data_size, seed)
 
 
 class GaussianProbes:
@@ -184,6 +188,7 @@ class GaussianProbes:
         if index.shape != (len(z),) or index.is_floating_point():
             raise ValueError(f"index must be integers of shape ({len(z)},), got {tuple(index.shape)} of {index.dtype}")
         self.num_probes, self.index, self.seed = num_probes, index, seed
+        self._noise: RowNoise | None = None  # its size is that of the data
         self.unit = torch.as_tensor(1.0 if data_std is None else data_std, dtype=torch.float64, device=device).flatten()
 
     def number(self, data_size: int) -> int:
@@ -194,5 +199,7 @@ class GaussianProbes:
 
     def of_rows(self, rows: slice, start: int, stop: int, like: Tensor) -> Tensor:
         """``(t, n, D)``."""
-        probes = gaussian_probes(self.index[rows], range(start, stop), like.shape[-1], self.seed)
+        if self._noise is None:
+            self._noise = _noise(self.index, range(self.num_probes), like.shape[-1], self.seed)
+        probes = self._noise[rows, start:stop]
         return (probes * self.unit).to(like.dtype).to(like.device).transpose(0, 1)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.elbo.gaussian import NARROWEST
+from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.functional.similarity.bhattacharyya import check_posteriors
 from torchdisentangle.functional.similarity.channels import (
     SMALLEST,
@@ -75,7 +76,7 @@ def space_information(mean: Tensor, log_variance: Tensor, num_samples: int = 200
         tensor(0.6931, dtype=torch.float64)
     """
     space = _Space(mean, log_variance)
-    samples = _sampled(num_samples, seed, len(mean), lambda *drawn: [space.draw(*drawn).log_ratio])
+    samples = _sampled(num_samples, seed, [space], lambda rows, noise: [space.densities(rows, noise).log_ratio])
     return _estimate(lambda information: information, samples)
 
 
@@ -123,15 +124,15 @@ def space_similarity(
     if len(mean_a) != len(mean_b):
         raise ValueError(f"both spaces need the same points, got {len(mean_a)} and {len(mean_b)}")
 
-    def log_ratios(rows: Tensor, generator: torch.Generator) -> list[Tensor]:
-        u, u2, v, v2 = (space.draw(rows, generator) for space in (a, a, b, b))
+    def log_ratios(rows: Tensor, *noise: Tensor) -> list[Tensor]:
+        u, u2, v, v2 = (space.densities(rows, part) for space, part in zip((a, a, b, b), noise, strict=True))
         return [
             0.5 * (u.log_ratio + u2.log_ratio),
             0.5 * (v.log_ratio + v2.log_ratio),
             *(x.with_other(y).log_ratio for x, y in ((u, u2), (v, v2), (u, v))),
         ]
 
-    samples = _sampled(num_samples, seed, len(mean_a), log_ratios)
+    samples = _sampled(num_samples, seed, [a, a, b, b], log_ratios)
     nmi = _estimate(lambda *informations: normalized_mutual_information(*_shared(*informations)), samples)
     if not _is_known(samples):
         nmi = SampledEstimate(*(torch.full_like(value, torch.nan) for value in nmi))
@@ -170,28 +171,34 @@ class _Space:
         check_posteriors(mean, log_variance)
         self.mean, self.log_std = mean.double(), 0.5 * log_variance.double().clamp(min=NARROWEST)
 
-    def draw(self, rows: Tensor, generator: torch.Generator) -> _Densities:
-        mean, std = self.mean[rows], self.log_std[rows].exp()
-        codes = mean + std * torch.randn(mean.shape, generator=generator, dtype=torch.float64).to(mean.device)
+    def noise(self, num: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(num, self.mean.shape[1], generator=generator, dtype=torch.float64)
+
+    def densities(self, rows: Tensor, noise: Tensor) -> _Densities:
+        codes = self.mean[rows] + self.log_std[rows].exp() * noise
         densities = -self.log_std.sum(1).expand(len(codes), -1)
         for code, centre, scale in zip(codes.T, self.mean.T, self.log_std.T, strict=True):  # never (S, N, d) at once
             densities = densities - 0.5 * ((code[:, None] - centre) * (-scale).exp()).square()
         return _Densities(densities.gather(1, rows[:, None])[:, 0], densities)  # of the code, which rounding has moved
 
 
-def _sampled(
-    num_samples: int, seed: int, num_points: int, log_ratios: Callable[[Tensor, torch.Generator], list[Tensor]]
-) -> Tensor:
-    """Log-ratios ``(num_samples, k)`` of samples that are drawn and evaluated block by block."""
+def _sampled(num_samples: int, seed: int, spaces: list[_Space], log_ratios: Callable[..., list[Tensor]]) -> Tensor:
+    """Log-ratios ``(num_samples, k)`` of samples: one point each, and noise for each of the spaces.
+
+    All is drawn before anything is evaluated, since a GPU waits for every copy.
+    """
     if num_samples < 2:
         raise ValueError(f"num_samples must be at least 2, got {num_samples}")
     generator = torch.Generator().manual_seed(seed)
-    size = max(1, _BLOCK // num_points)
-    blocks = []
-    for start in range(0, num_samples, size):
-        rows = torch.randint(num_points, (min(size, num_samples - start),), generator=generator)
-        blocks.append(torch.stack(log_ratios(rows, generator), dim=1))
-    return torch.cat(blocks)
+    num_points = len(spaces[0].mean)
+    sizes = [rows.stop - rows.start for rows in row_blocks(num_samples, num_points, _BLOCK)]
+    drawn = [
+        (torch.randint(num_points, (size,), generator=generator), *(one.noise(size, generator) for one in spaces))
+        for size in sizes
+    ]
+    samples = [torch.cat(part).to(spaces[0].mean.device) for part in zip(*drawn, strict=True)]
+    blocks = zip(*(part.split(sizes) for part in samples), strict=True)
+    return torch.cat([torch.stack(log_ratios(*block), dim=1) for block in blocks])
 
 
 def _estimate(function: Callable[..., Tensor], samples: Tensor) -> SampledEstimate:

@@ -11,11 +11,15 @@ import math
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.device import Device
+
 _NARROWEST = -170.0  # log-variance below which 1 / sigma would overflow in float32
 _LOWEST_PEAK = 1e-5  # density at the nearest centre below which a posterior is narrower than its bin
 
 
-def equal_width_edges(low: Tensor | float, high: Tensor | float, num_bins: int) -> Tensor:
+def equal_width_edges(
+    low: Tensor | float, high: Tensor | float, num_bins: int, *, device: Device | None = None
+) -> Tensor:
     r"""Inner edges of bins of equal width.
 
     .. math:: e_k = l + k \, (h - l) / B, \quad k = 1, \dots, B - 1
@@ -24,21 +28,24 @@ def equal_width_edges(low: Tensor | float, high: Tensor | float, num_bins: int) 
         low: lower end of the range, a number or ``(d,)``.
         high: upper end. Where it equals the lower end (a constant code) all numbers are in one bin.
         num_bins: number of bins ``B``.
+        device: where the edges shall be; by default where the range is.
 
     Returns:
         ``(B - 1,)`` or ``(d, B - 1)`` in float64.
 
     Raises:
-        ValueError: if a range is not finite or descends, or there is no bin.
+        ValueError: if a range of numbers is not finite or descends, or there is no bin. Tensors are not looked at,
+            since that would be a wait for their device.
 
     Example:
         >>> equal_width_edges(-1.0, 1.0, 4)
         tensor([-0.5000,  0.0000,  0.5000], dtype=torch.float64)
     """
     _check_number(num_bins)
-    lower, upper = (torch.as_tensor(end, dtype=torch.float64) for end in (low, high))
-    if not (lower.isfinite().all() and upper.isfinite().all() and (lower <= upper).all()):
+    numbers = [end for end in (low, high) if not isinstance(end, Tensor)]
+    if not all(map(math.isfinite, numbers)) or sorted(numbers) != numbers:
         raise ValueError(f"a range must be finite and ascend, got {low} to {high}")
+    lower, upper = (_as_float64(end, device) for end in (low, high))
     steps = torch.arange(1, num_bins, dtype=torch.float64, device=lower.device)
     lower, upper = lower[..., None], upper[..., None]
     edges = lower + steps * ((upper - lower) / num_bins)
@@ -102,24 +109,21 @@ def assign_equal_bins(values: Tensor, low: Tensor | float, high: Tensor | float,
         ``(n, d)`` integers from 0 to ``B - 1``, contiguous along ``n``.
 
     Raises:
-        ValueError: if a range is not finite or descends, or there is no bin.
+        ValueError: as :func:`equal_width_edges`.
 
     Example:
         >>> assign_equal_bins(torch.tensor([[-9.0], [0.0], [0.5], [1.0]]), 0.0, 1.0, 2)[:, 0]
         tensor([0, 0, 1, 1])
     """
-    edges = equal_width_edges(low, high, num_bins).to(values.device)
-    width = (torch.as_tensor(high).to(edges) - torch.as_tensor(low).to(edges))[..., None] / num_bins
-    if not width.isfinite().all():  # the arithmetic overflows
-        return assign_bins(values, edges)
+    edges = equal_width_edges(low, high, num_bins, device=values.device)
+    half_low, half_high = (0.5 * _as_float64(end, values.device)[..., None] for end in (low, high))
+    half_width = (half_high - half_low) / num_bins  # the width itself may overflow
     x = values.mT.to(edges).contiguous()
     end = edges.new_full((*edges.shape[:-1], 1), torch.inf)
-    starts = torch.cat([-end, edges, end], -1).expand(len(x), -1)
-    first = torch.as_tensor(low).to(edges)[..., None].expand(len(x), 1)
-    width = torch.where(width > 0, width, torch.inf).expand(len(x), 1)  # a constant is in one bin, whichever
-    guess = ((x - first) / width).clamp_(0, num_bins - 1).long()
+    starts = torch.cat([-end, edges, end], -1).expand(len(x), -1).reshape(-1)
+    divisor = torch.where(half_width > 0, half_width, torch.inf)  # a constant is in one bin, whichever
+    guess = torch.add(-half_low, x, alpha=0.5).div_(divisor).clamp_(0, num_bins - 1).long()
     place = guess + (num_bins + 1) * torch.arange(len(x), device=x.device)[:, None]
-    starts = starts.reshape(-1)
     return (guess - (x < starts.take(place)).long() + (x >= starts.take(place + 1)).long()).mT
 
 
@@ -148,14 +152,14 @@ def soft_bins(mean: Tensor, log_variance: Tensor, edges: Tensor) -> Tensor:
         >>> soft_bins(torch.zeros(1, 1), torch.zeros(1, 1), torch.tensor([-1.0, 1.0]))
         tensor([[[0.1587, 0.6827, 0.1587]]])
     """
-    z = (edges.to(mean) - mean[..., None]) * (-0.5 * log_variance.clamp(min=_NARROWEST)).exp()[..., None]
-    below = z < 0
-    tail = 0.5 * torch.special.erfc(torch.where(below, -z, z) * 0.5**0.5)  # the smaller of the two beside each edge
-    signed = torch.where(below, tail, -tail)  # the distribution function, less 1 for edges above the mean
+    scale = 2**0.5 * (-0.5 * log_variance.clamp(min=_NARROWEST)).exp()
+    z = (mean[..., None] - edges.to(mean)) * scale[..., None]
+    half = torch.copysign(z.new_full((), 0.5), z.detach())  # negative for edges above the mean
+    signed = torch.special.erfc(z * half) * half  # the smaller tail: the distribution function, or that less 1
     nothing = torch.zeros_like(mean)[..., None]
     steps = torch.cat([nothing, signed, nothing], -1).diff(dim=-1)
-    holds_mean = torch.cat([nothing + 1, below.to(z), nothing], -1).diff(dim=-1)
-    return steps - holds_mean
+    holds_mean = (half.sum(-1, keepdim=True) + half.shape[-1] / 2).long()  # as many edges are below
+    return steps.scatter_add_(-1, holds_mean, nothing + 1)
 
 
 def density_bins(
@@ -185,7 +189,7 @@ def density_bins(
         >>> density_bins(torch.zeros(1, 1), torch.zeros(1, 1), -1.5, 1.5, 3)
         tensor([[[0.2741, 0.4519, 0.2741]]])
     """
-    edges = equal_width_edges(low, high, num_bins).to(mean.device)
+    edges = equal_width_edges(low, high, num_bins, device=mean.device)
     width = (high - low) / num_bins
     centres = low + (torch.arange(num_bins, dtype=torch.float64, device=mean.device) + 0.5) * width
     log_density = -0.5 * (
@@ -194,10 +198,17 @@ def density_bins(
         + math.log(2 * math.pi)
     )
     narrow = log_density.amax(-1, keepdim=True) < math.log(_LOWEST_PEAK)
-    one_hot = torch.nn.functional.one_hot(assign_bins(mean, edges), num_bins).to(mean.dtype)
-    return torch.where(narrow, one_hot, torch.softmax(log_density, dim=-1))
+    holds_mean = assign_bins(mean, edges)[..., None] == torch.arange(num_bins, device=mean.device)
+    return torch.where(narrow, holds_mean.to(mean.dtype), torch.softmax(log_density, dim=-1))
 
 
 def _check_number(num_bins: int) -> None:
     if num_bins < 1:
         raise ValueError(f"num_bins must be at least 1, got {num_bins}")
+
+
+def _as_float64(end: Tensor | float, device: Device | None) -> Tensor:
+    """An end of a range; a number is filled in, not copied, since a GPU waits for copies."""
+    if isinstance(end, Tensor):
+        return end.to(device=device, dtype=torch.float64)
+    return torch.full((), end, dtype=torch.float64, device=device)

@@ -11,7 +11,7 @@ def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -
 
     .. math:: C_{fkbv} = \sum_n 1[b_{nk} = b] \, 1[y_{nf} = v]
 
-    One ``bincount`` over a flattened index of the table: ``n d F`` increments, and as many numbers in memory. Integers
+    One count over a flattened index of the table: ``n d F`` increments, and as many numbers in memory. Integers
     add up to the same in any order, so a GPU gives the same counts every time.
 
     Args:
@@ -62,8 +62,32 @@ def grouped_counts(
     if groups is not None:
         factor_part = factor_part + groups.to(dtype) * (num_factors * d * num_bins)
     cells = factor_part.contiguous()[:, None] + (bins.mT.to(dtype).contiguous() + first_bin)
-    table = torch.bincount(cells.flatten(), minlength=size)
+    table = counted(cells.flatten(), size)
     return table.view(num_values, num_groups, num_factors, d, num_bins)
+
+
+def counted(cells: Tensor, size: int) -> Tensor:
+    """How often each number occurs.
+
+    Args:
+        cells: ``(n,)`` integers from 0 to ``size - 1``.
+        size: of the table.
+
+    Returns:
+        ``(size,)`` integers.
+
+    Example:
+        >>> counted(torch.tensor([0, 2, 2]), 3)
+        tensor([1, 0, 2])
+    """
+    return torch.bincount(cells, minlength=size) if cells.device.type == "cpu" else _scattered(cells, size)
+
+
+def _scattered(cells: Tensor, size: int) -> Tensor:
+    """The same without a wait: ``bincount`` asks a GPU for the largest number."""
+    return cells.new_zeros(size, dtype=torch.int64).scatter_add_(
+        0, cells.long(), cells.new_ones((), dtype=torch.int64).expand(len(cells))
+    )
 
 
 def joint_weights(weights: Tensor, values: Tensor, num_values: int) -> Tensor:

@@ -71,7 +71,7 @@ def quantile_function(distribution: Tensor, num_levels: int = 512) -> Tensor:
         >>> quantile_function(torch.tensor([0.5, 0.0, 0.5]), num_levels=4)
         tensor([0., 0., 2., 2.], dtype=torch.float64)
     """
-    levels = (torch.arange(num_levels, dtype=torch.float64) + 0.5) / num_levels
+    levels = (torch.arange(num_levels, dtype=torch.float64, device=distribution.device) + 0.5) / num_levels
     cumulative = distribution.double().cumsum(-1)
     found = torch.searchsorted(cumulative, levels.expand(*cumulative.shape[:-1], -1).contiguous())
     return found.clamp(max=distribution.shape[-1] - 1).double()
@@ -105,10 +105,10 @@ def entropic_barycenter(
         tensor([0.0000, 0.0020, 0.9960, 0.0020, 0.0000], dtype=torch.float64)
     """
     rows = distributions.double()
-    position = torch.arange(rows.shape[1], dtype=torch.float64)
+    position = torch.arange(rows.shape[1], dtype=torch.float64, device=rows.device)
     kernel = torch.exp(-(((position[:, None] - position) / max(rows.shape[1] - 1, 1)).square()) / epsilon)
     scaling = torch.ones_like(rows)
-    center = torch.zeros(rows.shape[1], dtype=torch.float64)
+    center = torch.zeros_like(position)
     for _ in range(max_steps):
         pushed = (rows / (scaling @ kernel).clamp(min=1e-300)) @ kernel
         previous, center = center, (scaling * pushed).clamp(min=1e-300).log().mean(0).exp()
