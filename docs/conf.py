@@ -16,9 +16,8 @@ import torchdisentangle
 from torchdisentangle.evaluation import Evaluation, Pass
 from torchdisentangle.statistics import MergedState
 
-DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent))
-sys.path.insert(0, str(DOCS))
+sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent))
 import catalogue
 import story_pages
 
@@ -107,7 +106,7 @@ def link_classes(app: Any, doctree: nodes.document) -> None:
 
 def write_support(app: Any) -> None:
     """Write the table of what is exact, from the list that the tests go through."""
-    folder = DOCS / "reference" / "generated"
+    folder = Path(__file__).parent / "reference" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "support.inc").write_text(support.table())
 
