@@ -157,11 +157,12 @@ def expected(cell: Cell) -> Any:
 
 def _fit_all(rank: int) -> dict[Cell, Any]:
     warnings.simplefilter("ignore")
-    found = {}
+    found, filters = {}, list(warnings.filters)
     for cell in CELLS:
         if cell.strategy == DDP:
             settings = {"strategy": DDPStrategy(cluster_environment=Joined()), "devices": dist.get_world_size()}
             found[cell] = fitted(MAKE[cell.loader](), cell.precision, **settings)
+            assert warnings.filters == filters, "the process's warnings are filtered"
     return found
 
 
