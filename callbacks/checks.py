@@ -56,7 +56,8 @@ def quieten_advice(trainer: L.Trainer, key: str) -> None:
 def heed_advice(*keys: str) -> None:
     """Take the filters of :func:`quieten_advice` away again."""
     filters: Any = warnings.filters
-    for one in [one for one in filters if getattr(one[1], "pattern", None) in map(_advice, keys)]:
+    patterns = {_advice(key) for key in keys}
+    for one in [one for one in filters if one[1] is not None and one[1].pattern in patterns]:
         filters.remove(one)
 
 

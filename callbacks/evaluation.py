@@ -191,9 +191,6 @@ class EvaluationCallback(EvaluationHooks):
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         checks.heed_advice(*(f"{prefix}/{self.family}" for prefix in (self.prefix, "val", "test")))
 
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        self.teardown(trainer, pl_module, "")
-
     @property
     def state_key(self) -> str:
         """Tells several callbacks of one trainer apart in its checkpoints."""

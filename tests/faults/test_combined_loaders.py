@@ -103,6 +103,16 @@ def test_a_shorter_mode_reads_what_validation_reads(
     assert logged(trainer) == pytest.approx(expected(module, few, 0), rel=1e-6)
 
 
+def test_an_evaluation_before_the_first_step(make_trainer: MakeTrainer, module: Any, table: TensorDataset) -> None:
+    """It reads the loader by itself."""
+    watching = callbacks(1, at_start=True)[1]
+    trainer = make_trainer(watching, precision="64-true", max_epochs=1, limit_train_batches=1)
+    trainer.fit(module, long(table), CombinedLoader(nested(table, "dict"), "max_size_cycle"))
+    assert watching.num_evaluations == 2  # type: ignore[attr-defined]
+    values = {f"val/elbo/{name}": value for name, value in watching.report.scalars.items()}  # type: ignore[attr-defined]
+    assert values == pytest.approx({k: v for k, v in expected(module, table, 1).items() if "/elbo/" in k}, rel=1e-9)
+
+
 @pytest.mark.parametrize("sanity", [0, 1])
 def test_what_is_refused_before_training(
     make_trainer: MakeTrainer, module: Any, table: TensorDataset, sanity: int
