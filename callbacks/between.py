@@ -10,7 +10,8 @@ import lightning as L
 from torch import Tensor
 
 from torchdisentangle.callbacks.figures import curve_step
-from torchdisentangle.callbacks.watch import Watch, Watching, loader_of
+from torchdisentangle.callbacks.loaders import Loaders
+from torchdisentangle.callbacks.watch import Watch, Watching
 from torchdisentangle.evaluation import undisturbed
 
 
@@ -74,7 +75,7 @@ def log_between(trainer: L.Trainer, values: dict[str, Tensor]) -> None:
 def _read(trainer: L.Trainer, pl_module: L.LightningModule, watch: Watch, idx: int) -> None:
     limit = trainer.num_val_batches[idx]
     with undisturbed(pl_module):  # an iterator over a loader draws random numbers
-        for batch in islice(loader_of(trainer, idx), None if limit == float("inf") else int(limit)):
+        for batch in islice(Loaders.of(trainer)[idx], None if limit == float("inf") else int(limit)):
             on_device = trainer.strategy.batch_to_device(batch, dataloader_idx=idx)
             watch.advance(trainer, pl_module, on_device, idx)
             if not watch.reads(idx):

@@ -46,10 +46,23 @@ def check_keys(key: str, others: Sequence[str], name: str) -> None:
 def quieten_advice(trainer: L.Trainer, key: str) -> None:
     """Filter Lightning's advice to set ``sync_dist=True``, for values that are reduced already.
 
-    Lightning gives it where it computes the values of an epoch, in a frame of its own, so the filter is the process's.
+    Lightning gives it where it computes the values of an epoch, in a frame of its own, so the filter is the process's
+    until :func:`heed_advice`.
     """
     if trainer.world_size > 1:
-        warnings.filterwarnings("ignore", message=rf".*recommended to use `self\.log\('{key}/")
+        warnings.filterwarnings("ignore", message=_advice(key))
+
+
+def heed_advice(*keys: str) -> None:
+    """Take the filters of :func:`quieten_advice` away again."""
+    filters: Any = warnings.filters
+    patterns = {_advice(key) for key in keys}
+    for one in [one for one in filters if one[1] is not None and one[1].pattern in patterns]:
+        filters.remove(one)
+
+
+def _advice(key: str) -> str:
+    return rf".*recommended to use `self\.log\('{key}/"
 
 
 def warn_of_silence(trainer: L.Trainer, name: str) -> None:

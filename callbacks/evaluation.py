@@ -17,10 +17,11 @@ from torchdisentangle.callbacks.between import log_between
 from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.figures import log_figures
 from torchdisentangle.callbacks.hooks import EvaluationHooks, evaluation_callbacks
+from torchdisentangle.callbacks.loaders import Loaders
 from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
 from torchdisentangle.callbacks.schedule import Schedule
-from torchdisentangle.callbacks.watch import Watch, agreeing, loader_of, on_any, place_of
+from torchdisentangle.callbacks.watch import Watch, agreeing, on_any, place_of
 from torchdisentangle.callbacks.weights_and_biases import is_wandb, set_up
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
@@ -53,7 +54,8 @@ class EvaluationCallback(EvaluationHooks):
         at_start: evaluate also before the first step.
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
         log_seconds: log ``seconds``, the time that the evaluation took on the first process, without encoding the rows.
-        dataloader_idx: which validation data loader to use where there are several.
+        dataloader_idx: which validation data loader to use where there are several. Where a ``CombinedLoader`` reads
+            them together, a batch is that loader's part, without rows that come again.
         input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
             function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
         label_key: where the labels are in a batch, likewise.
@@ -150,7 +152,7 @@ class EvaluationCallback(EvaluationHooks):
         Raises:
             ValueError: if there is none of that number.
         """
-        return loader_of(trainer, self.dataloader_idx)
+        return Loaders.of(trainer)[self.dataloader_idx]
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         with misconfiguration():
@@ -185,6 +187,9 @@ class EvaluationCallback(EvaluationHooks):
             report = replace(report, scalars={**report.scalars, "seconds": watch.seconds[self]})
         self._log(trainer, pl_module, report)
         self.num_evaluations += trainer.state.fn == "fit"
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        checks.heed_advice(*(f"{prefix}/{self.family}" for prefix in (self.prefix, "val", "test")))
 
     @property
     def state_key(self) -> str:
@@ -241,6 +246,7 @@ class EvaluationCallback(EvaluationHooks):
         with misconfiguration(self), undisturbed(pl_module):
             loader = self.loader(trainer)
             if self.adapted.ready and not self.evaluation.begin(self.adapted, place.alone, Context(loader)).done:
+                Loaders.of(trainer).check(self.dataloader_idx, place.world_size)
                 RowPositions(loader, place.rank, place.world_size)
 
     def _introduce(self, trainer: L.Trainer, key: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import lightning as L
 
 from torchdisentangle.callbacks.between import evaluate_between
-from torchdisentangle.callbacks.checks import warn_of_silence
+from torchdisentangle.callbacks.checks import misconfiguration, warn_of_silence
+from torchdisentangle.callbacks.loaders import Loaders
 from torchdisentangle.callbacks.namespaces import Callback
 from torchdisentangle.callbacks.schedule import Schedule, is_validated_next
 from torchdisentangle.callbacks.watch import Watch
@@ -110,10 +111,20 @@ class EvaluationHooks(Callback):
     ) -> None:
         # the only hook in which the weights are the averaged ones, whatever the order of an averaging callback
         if trainer.sanity_checking:
-            if batch_idx == 0 and dataloader_idx == self.dataloader_idx and self.adapted.ready:
-                self.rehearse_batch(trainer, pl_module, batch)
+            if batch_idx == 0 and self.adapted.ready:
+                with misconfiguration(self):
+                    parts = Loaders.of(trainer).parts(batch, batch_idx, dataloader_idx)
+                if self.dataloader_idx in parts:
+                    self.rehearse_batch(trainer, pl_module, parts[self.dataloader_idx])
         elif self is evaluation_callbacks(trainer)[0]:
-            Watch.of(trainer).advance(trainer, pl_module, batch, dataloader_idx)
+            watch = Watch.of(trainer)
+            try:
+                parts = Loaders.of(trainer).parts(batch, batch_idx, dataloader_idx)
+            except Exception as error:  # a module's hook has changed what a batch is
+                watch.fail(error)
+            else:
+                for idx, part in parts.items():
+                    watch.advance(trainer, pl_module, part, idx)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self in Watch.of(trainer).callbacks:
@@ -121,6 +132,9 @@ class EvaluationHooks(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.compare(trainer)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self.teardown(trainer, pl_module, "")
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_end = on_validation_batch_end

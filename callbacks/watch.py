@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 import lightning as L
 import torch
 import torch.distributed as dist
-from lightning.pytorch.utilities import CombinedLoader
 from torch.distributed.constants import default_pg_timeout
 from tqdm import tqdm
 
@@ -103,6 +102,10 @@ class Watch:
                 reading = [session for session in self.sessions if self._dataloader_idx[session] == idx]
             for session in reading:
                 session.feed(batch)
+
+    def fail(self, error: Exception) -> None:
+        """Keep an error that all evaluations have in common."""
+        self.errors |= {callback: error for callback in self.callbacks if callback not in self.errors}
 
     def reads(self, idx: int) -> bool:
         """Whether any pass still wants batches of a data loader."""
@@ -200,15 +203,3 @@ def on_any(place: Place, flag: bool) -> bool:
         return place.any(flag)
     except RuntimeError:  # another process is gone
         return True
-
-
-def loader_of(trainer: L.Trainer, dataloader_idx: int) -> Any:
-    """One of the data loaders of a validation or test.
-
-    Raises:
-        ValueError: if there is none of that number.
-    """
-    loaders = CombinedLoader(trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders, "sequential")
-    if not 0 <= dataloader_idx < len(loaders.flattened):
-        raise ValueError(f"dataloader_idx={dataloader_idx}, but data loaders: {len(loaders.flattened)}")
-    return loaders.flattened[dataloader_idx]

@@ -16,9 +16,12 @@ import torchdisentangle
 from torchdisentangle.evaluation import Evaluation, Pass
 from torchdisentangle.statistics import MergedState
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent))
 import catalogue
 import story_pages
+
+from tests.faults import support
 
 project = "torchdisentangle"
 author = "The torchdisentangle developers"
@@ -101,6 +104,13 @@ def link_classes(app: Any, doctree: nodes.document) -> None:
             link += literal
 
 
+def write_support(app: Any) -> None:
+    """Write the table of what is exact, from the list that the tests go through."""
+    folder = Path(__file__).parent / "reference" / "generated"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "support.inc").write_text(support.table())
+
+
 HOOKED = (Evaluation, Pass, MergedState, L.Callback)
 """Bases whose methods are called by the library; a subclass's own version needs no second description."""
 
@@ -122,6 +132,7 @@ def _overrides_hook(name: str, method: Any) -> bool:
 
 def setup(app: Any) -> None:
     app.connect("builder-inited", story_pages.write_pages)
+    app.connect("builder-inited", write_support)
     app.connect("doctree-read", link_classes)
     app.connect("missing-reference", resolve)
     app.connect("autodoc-skip-member", skip)

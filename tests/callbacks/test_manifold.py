@@ -226,12 +226,14 @@ def test_figures_to_tensorboard(make_trainer: MakeTrainer, tiny_vae: Any, loader
     assert [event.step for event in events.Scalars("val/manifold/mpmi_max")] == [3, 7, 11]
 
 
-def test_unknown_loggers_do_not_end_a_training(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> None:
+def test_unknown_loggers_do_not_end_a_training(
+    make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, tmp_path: Path
+) -> None:
     class Broken(CSVLogger):
         def log_image(self, *args: Any, **kwargs: Any) -> None:
             raise OSError("disk full")
 
-    trainer = make_trainer(ManifoldEntropyCallback(8), logger=Broken("."), max_epochs=1)
+    trainer = make_trainer(ManifoldEntropyCallback(8), logger=Broken(tmp_path), max_epochs=1)
     trainer.logger.log_metrics = lambda *args, **kwargs: None  # type: ignore[union-attr,method-assign]
     with pytest.warns(UserWarning, match=r"Broken could not log the figure val/manifold/spectrum: disk full"):
         trainer.fit(tiny_vae, loader, loader)

@@ -178,6 +178,15 @@ def test_damaged_hdf5(tmp_path: Path) -> None:
         Shapes3D(tmp_path / "absent.h5")
 
 
+def test_flipped_bits_of_hdf5(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py", reason="extra datasets")
+    path = tmp_path / "whole.h5"
+    with h5py.File(path, "w") as file:
+        file["labels"] = labels()
+        file.create_dataset("images", data=np.zeros((4, 4, 4, 3), np.uint8), compression="gzip")
+    assert assert_value_error_or_fine(path, path.read_bytes(), lambda path: Shapes3D(path, in_memory=True), 60)
+
+
 # MATLAB
 
 

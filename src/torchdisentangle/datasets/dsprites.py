@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from torchdisentangle.datasets.download import RemoteFile, download_file
-from torchdisentangle.datasets.stored import StoredFactorDataset, grid_of_labels, read_npz
+from torchdisentangle.datasets.stored import StoredFactorDataset, grid_of_labels, naming, read_npz
 
 FILE = RemoteFile(
     (
@@ -48,7 +48,8 @@ class DSprites(StoredFactorDataset):
         if download:
             download_file(FILE, Path(path))
         images, classes = read_npz(path, "imgs", "latents_classes")
-        (colours, *sizes), order = grid_of_labels(classes)
-        if colours != 1:
-            raise ValueError(f"want sprites of one colour, got {colours}")
-        super().__init__(images, sizes, order, white=1)
+        with naming(path):
+            (colours, *sizes), order = grid_of_labels(classes)
+            if colours != 1:
+                raise ValueError(f"want sprites of one colour, got {colours}")
+            super().__init__(images, sizes, order, white=1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from torchdisentangle.datasets.download import RemoteFile, download_file
-from torchdisentangle.datasets.stored import StoredFactorDataset, grid_of_labels
+from torchdisentangle.datasets.stored import StoredFactorDataset, grid_of_labels, naming
 
 FILE = RemoteFile(("https://storage.googleapis.com/3d-shapes/3dshapes.h5",), md5="099a2078d58cec4daad0702c55d06868")
 _LARGEST = 2**33  # bytes; the images take 6 GB
@@ -47,8 +47,9 @@ class Shapes3D(StoredFactorDataset):
         if download:
             download_file(FILE, Path(path))
         images = _H5Images(path)
-        sizes, order = grid_of_labels(images.labels())
-        super().__init__(images.all() if in_memory else images, sizes, order)
+        with naming(path):
+            sizes, order = grid_of_labels(images.labels())
+            super().__init__(images.all() if in_memory else images, sizes, order)
 
 
 class _H5Images:
@@ -75,8 +76,12 @@ class _H5Images:
     def _check(self, name: str) -> None:
         """Refuse what would be read from other files, and what is larger than the data set."""
         file = self._open()
-        if name not in file:
-            raise ValueError(f"{self.path} has no data set {name!r}, only {sorted(file)}")
+        try:
+            names = sorted(file)
+        except Exception as error:  # whatever HDF5 meets in a damaged file
+            raise ValueError(f"{self.path} is damaged: {error}") from error
+        if name not in names:
+            raise ValueError(f"{self.path} has no data set {name!r}, only {names}")
         try:
             link, values = type(file.get(name, getlink=True)).__name__, file[name]
             elsewhere = link != "HardLink" or values.is_virtual or values.external

@@ -6,7 +6,8 @@ import gzip
 import io
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,28 @@ class StoredFactorDataset(FactorDataset):
 
     def _read(self, positions: np.ndarray) -> np.ndarray:
         return self._images[positions]
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Let every ValueError name the file that is read.
+
+    Args:
+        path: of the file.
+
+    Example:
+        >>> with naming("sprites.npz"):
+        ...     raise ValueError("want labels")
+        Traceback (most recent call last):
+            ...
+        ValueError: sprites.npz: want labels
+    """
+    try:
+        yield
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from error
 
 
 def grid_of_labels(labels: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:

@@ -93,6 +93,10 @@ def evaluate(
         (True, True)
     """
     check_unsharded(model if isinstance(model, nn.Module) else model.module)
+    if type(dataloader).__name__ == "CombinedLoader":
+        raise ValueError(
+            "batches of a CombinedLoader come from several loaders: give evaluate one data loader at a time"
+        )
     adapted = as_latent_model(model, latent_dim=latent_dim, num_classes=num_classes)
     if device is not None:
         adapted.module.to(device)

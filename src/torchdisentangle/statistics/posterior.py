@@ -15,6 +15,8 @@ from torchdisentangle.statistics.checks import check_codes, check_index, check_l
 from torchdisentangle.statistics.readout import readout
 from torchdisentangle.statistics.sample import RowSample
 
+_LARGEST = 1e150  # KL divergences, in nats: squares of larger ones overflow
+
 
 class PosteriorSettings(MetricSettings, total=False):
     """Settings of :class:`PosteriorStatistic`, which every metric of posteriors takes."""
@@ -67,8 +69,8 @@ class PosteriorStatistic(Statistic):
         """Add posteriors.
 
         Args:
-            mean: ``(n, d)``. Rows with NaN or infinite entries, or with a variance that overflows, are left out,
-                counted in ``num_nonfinite``, and warned of.
+            mean: ``(n, d)``. Rows with NaN or infinite entries, or whose KL divergence from the standard normal exceeds
+                1e150 nats, the square of which overflows, are left out, counted in ``num_nonfinite``, and warned of.
             log_variance: ``(n, d)``.
             index: positions of the rows in the data set, ``(n,)`` integers; see
                 :class:`~torchdisentangle.statistics.RowSample`.
@@ -81,7 +83,7 @@ class PosteriorStatistic(Statistic):
         log_variance = check_log_variance(log_variance, mean).to(mean.device).double()
         index = check_index(index, len(mean))
         kl = gaussian_kl(mean, log_variance)
-        finite = kl.isfinite().all(1)
+        finite = (kl <= _LARGEST).all(1)  # NaN is not
         num_lost = len(mean) - int(finite.sum())
         kept: Any = finite if num_lost else slice(None)
         self._add_besides(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 _CONSTANT = 1e-12  # a standard deviation below this share of the mean is rounding
+_FARTHEST = 1e30  # standard deviations
 
 
 def standardize(codes: Tensor, rows: slice = slice(None)) -> Tensor:
@@ -16,7 +17,7 @@ def standardize(codes: Tensor, rows: slice = slice(None)) -> Tensor:
         rows: which rows have that mean and deviation, such as those that a predictor is trained on.
 
     Returns:
-        ``(n, D)``; 0 for a constant code.
+        ``(n, D)``; 0 for a constant code, and at most 1e30, for predictors that compute in single precision.
 
     Example:
         >>> standardize(torch.tensor([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]]))
@@ -25,7 +26,8 @@ def standardize(codes: Tensor, rows: slice = slice(None)) -> Tensor:
                 [ 1.,  0.]])
     """
     deviation = codes[rows].std(0)
-    return (codes - codes[rows].mean(0)) / deviation.where(deviation > 0, torch.ones_like(deviation))
+    standard = (codes - codes[rows].mean(0)) / deviation.where(deviation > 0, torch.ones_like(deviation))
+    return standard.clamp(-_FARTHEST, _FARTHEST)
 
 
 def is_constant(mean: Tensor, variance: Tensor) -> Tensor:
