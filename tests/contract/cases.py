@@ -139,6 +139,9 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "InfoM": td.InfoM,
     "InfoC": td.InfoC,
     "InfoE": lambda: td.InfoE(continuous=True),  # a linear regression, which takes no hundred steps
+    "MED": lambda: td.MED(top_k=1),
+    "AxisAlignment": td.AxisAlignment,
+    "LatentMatchingScore": td.LatentMatchingScore,
     "SAP": td.SAP,
     "MCC": td.MCC,
     "MCC of ranks": lambda: td.MCC("spearman"),

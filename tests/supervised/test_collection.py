@@ -21,6 +21,7 @@ ROWS = {
     *("mutual_information", "mig", "mig_sup", "dcimig", "modularity", "jemmig", "minimality", "sufficiency"),
     *("irs", "factor_vae", "z_max", "beta_vae", "dci", "explicitness", "discrete_sap", "info_m", "info_c", "info_e"),
 }
+BY_NAME_ALONE = {"med", "aam", "lms"}
 MOMENTS = {"sap", "mcc", "linear_r2", "cca"}
 POSTERIORS = {"robust_mig", "interpretability", "posterior_mig", "posterior_minimality", "posterior_sufficiency"}
 
@@ -35,7 +36,8 @@ def filled(parts: list[Tensor], max_rows: int = 200, names: list[str] | None = N
 def test_two_states() -> None:
     """Moments, and one sample of rows for all else, also for the scores of bins and for figures."""
     metrics = supervised_metrics()
-    assert {frozenset(group) for group in metrics.compute_groups.values()} == {frozenset(MOMENTS), frozenset(ROWS)}
+    groups = {frozenset(group) for group in metrics.compute_groups.values()}
+    assert groups == {frozenset(MOMENTS), frozenset(ROWS | BY_NAME_ALONE)}
     assert len(supervised_metrics(["mig", "dci", CodeFactorSample()]).compute_groups) == 1
     metrics.update(CODES, FACTORS, index=torch.arange(240))
     metrics.compute()
@@ -105,7 +107,7 @@ def test_an_object_and_a_name_are_called_the_same() -> None:
 
 
 def test_bad_names_and_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"no score 'migg'; there are beta_vae, .*, mig, "):
+    with pytest.raises(ValueError, match=r"no score 'migg'; there are aam, .*, mig, "):
         supervised_metrics(["migg"])
     with pytest.raises(ValueError, match="two metrics would be called 'irs'"):
         supervised_metrics(["irs", IRS(quantile=1.0)])

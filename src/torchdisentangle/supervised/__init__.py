@@ -20,6 +20,7 @@ Scores that keep the same of the rows share their state.
 from importlib import import_module
 from pkgutil import iter_modules
 
+from torchdisentangle.supervised.axis_alignment import AxisAlignment
 from torchdisentangle.supervised.base import SupervisedScore
 from torchdisentangle.supervised.beta_vae import BetaVAEScore
 from torchdisentangle.supervised.cca import CCA
@@ -34,8 +35,10 @@ from torchdisentangle.supervised.info_mec import InfoC, InfoM
 from torchdisentangle.supervised.information import InformationScore, MutualInformationMatrix
 from torchdisentangle.supervised.intervals import Difference, Interval, paired_difference
 from torchdisentangle.supervised.irs import IRS
+from torchdisentangle.supervised.latent_matching import LatentMatchingScore
 from torchdisentangle.supervised.linear_r2 import LinearR2
 from torchdisentangle.supervised.mcc import MCC
+from torchdisentangle.supervised.med import MED
 from torchdisentangle.supervised.mig import MutualInformationGap
 from torchdisentangle.supervised.mig_sup import MIGSup
 from torchdisentangle.supervised.minimality import Minimality, Sufficiency
@@ -54,7 +57,9 @@ __all__ = [
     "IRS",
     "JEMMIG",
     "MCC",
+    "MED",
     "SAP",
+    "AxisAlignment",
     "BetaVAEScore",
     "CodeFactorSample",
     "Difference",
@@ -67,6 +72,7 @@ __all__ = [
     "InformationScore",
     "Interpretability",
     "Interval",
+    "LatentMatchingScore",
     "LinearR2",
     "MIGSup",
     "Minimality",

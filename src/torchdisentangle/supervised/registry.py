@@ -70,6 +70,8 @@ def registered_scores() -> dict[str, RegisteredScore]:
 def default_scores(cost: Literal["quick", "slow"]) -> tuple[str, ...]:
     """Names of the scores that are worth watching on any data: they need neither posteriors nor rows of a design.
 
+    Scores that say much the same as others, or are rarely reported, have ``by_default = False`` and are made by name.
+
     Args:
         cost: ``"quick"``: well under a second and without extras; ``"slow"``: those that fit predictors to rows.
 
@@ -77,7 +79,11 @@ def default_scores(cost: Literal["quick", "slow"]) -> tuple[str, ...]:
         >>> "mig" in default_scores("quick"), "dci" in default_scores("quick"), "dci" in default_scores("slow")
         (True, False, True)
     """
-    return tuple(key for key, entry in sorted(_SCORES.items()) if entry.cost == cost and entry.needs <= _DEFAULT_NEEDS)
+    return tuple(
+        key
+        for key, entry in sorted(_SCORES.items())
+        if entry.score.by_default and entry.cost == cost and entry.needs <= _DEFAULT_NEEDS
+    )
 
 
 def key_of(metric: Metric) -> str:

@@ -29,6 +29,13 @@ from torchdisentangle.functional.supervised.information_gap import (
     mutual_information_gap_sup,
     normalized_jemmig,
 )
+from torchdisentangle.functional.supervised.information_shares import (
+    MatchingScores,
+    axis_alignment,
+    information_shares,
+    latent_matching,
+    most_disentangled_codes,
+)
 from torchdisentangle.functional.supervised.intervention import (
     interventional_robustness,
     irs_score,
@@ -43,6 +50,8 @@ from torchdisentangle.functional.supervised.predictability import (
 from torchdisentangle.functional.supervised.ross import ross_mutual_information
 
 __all__ = [
+    "MatchingScores",
+    "axis_alignment",
     "canonical_correlations",
     "completeness_per_factor",
     "correlation_matrix",
@@ -52,6 +61,7 @@ __all__ = [
     "disentanglement_per_code",
     "entropy",
     "expected_mutual_information",
+    "information_shares",
     "informational_correlation",
     "interventional_robustness",
     "irs_score",
@@ -59,10 +69,12 @@ __all__ = [
     "joint_entropy",
     "ksg_mutual_information",
     "largest_share",
+    "latent_matching",
     "linear_r2",
     "match_codes",
     "matched_correlation",
     "modularity",
+    "most_disentangled_codes",
     "mutual_information",
     "mutual_information_gap",
     "mutual_information_gap_sup",
