@@ -142,6 +142,8 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "MED": lambda: td.MED(top_k=1),
     "AxisAlignment": td.AxisAlignment,
     "LatentMatchingScore": td.LatentMatchingScore,
+    "DependencyAwareGap": td.DependencyAwareGap,
+    "DependencyAwareGap of fixed bins": lambda: td.DependencyAwareGap("dlig", edges=(-1.0, 4.0), num_bins=5),
     "SAP": td.SAP,
     "MCC": td.MCC,
     "MCC of ranks": lambda: td.MCC("spearman"),
@@ -195,6 +197,9 @@ def missing(name: str) -> frozenset[str]:
         return frozenset({"interval"})
     without_counts = ("of posteriors" in name, "of neighbours" in name, name in ("InfoM", "InfoC"))
     return OF_COUNTS if any(without_counts) else frozenset()
+    if name.startswith("DependencyAwareGap"):
+        return frozenset({"ceiling"})
+    return OF_COUNTS if "of posteriors" in name else frozenset()
 
 
 CASES: dict[str, Case] = {

@@ -91,6 +91,8 @@ from torchdisentangle.functional.supervised import (
     dci_disentanglement,
     dci_mig,
     disentanglement_per_code,
+    dlig,
+    dmig,
     entropy,
     expected_mutual_information,
     information_shares,
@@ -117,6 +119,7 @@ from torchdisentangle.functional.supervised import (
     predictability_gap,
     ross_mutual_information,
     squared_correlation,
+    xmig,
 )
 from torchdisentangle.functional.topology import (
     CoClustering,
@@ -168,6 +171,8 @@ __all__ = [
     "decoder_jacobian_chunks",
     "disentanglement_per_code",
     "distance_to_orthogonality",
+    "dlig",
+    "dmig",
     "effective_dimension",
     "elbo_decomposition",
     "elbo_terms",
@@ -252,4 +257,5 @@ __all__ = [
     "tangent_correlation",
     "variation_of_information",
     "witness_holes",
+    "xmig",
 ]

@@ -27,6 +27,7 @@ from torchdisentangle.supervised.cca import CCA
 from torchdisentangle.supervised.collection import SupervisedMetrics, supervised_metrics
 from torchdisentangle.supervised.dci import DCI
 from torchdisentangle.supervised.dcimig import DCIMIG
+from torchdisentangle.supervised.dependent_gaps import DependencyAwareGap
 from torchdisentangle.supervised.discrete_sap import DiscreteSAP
 from torchdisentangle.supervised.explicitness import Explicitness
 from torchdisentangle.supervised.factor_vae import FactorVAEScore
@@ -62,6 +63,7 @@ __all__ = [
     "AxisAlignment",
     "BetaVAEScore",
     "CodeFactorSample",
+    "DependencyAwareGap",
     "Difference",
     "DiscreteSAP",
     "Explicitness",

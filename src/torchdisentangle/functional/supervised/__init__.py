@@ -1,5 +1,6 @@
 """Scores of codes against known factors."""
 
+from torchdisentangle.functional.supervised.dependent_gaps import dlig, dmig, xmig
 from torchdisentangle.functional.supervised.identifiability import (
     canonical_correlations,
     correlation_matrix,
@@ -59,6 +60,8 @@ __all__ = [
     "dci_disentanglement",
     "dci_mig",
     "disentanglement_per_code",
+    "dlig",
+    "dmig",
     "entropy",
     "expected_mutual_information",
     "information_shares",
@@ -85,4 +88,5 @@ __all__ = [
     "predictability_gap",
     "ross_mutual_information",
     "squared_correlation",
+    "xmig",
 ]
