@@ -3,12 +3,14 @@
 from torchdisentangle import lightning_package as lightning_package  # before anything imports one of the packages
 from torchdisentangle.attributes import AttributeMonotonicity, AttributeRange, AttributeSmoothness
 from torchdisentangle.elbo import (
+    IOSS,
     ActiveUnits,
     CodeMutualInformation,
     DimensionWiseKL,
     ELBODecomposition,
     GaussianTotalCorrelation,
     GaussianWassersteinCorrelation,
+    HausdorffFactorizedSupport,
     IndexCodeMutualInformation,
     LatentKL,
     TotalCorrelation,
@@ -97,6 +99,7 @@ __all__ = [
     "CCA",
     "DCI",
     "DCIMIG",
+    "IOSS",
     "IRS",
     "JEMMIG",
     "MCC",
@@ -128,6 +131,7 @@ __all__ = [
     "GaussianTotalCorrelation",
     "GaussianWassersteinCorrelation",
     "GeometryScore",
+    "HausdorffFactorizedSupport",
     "IMAContrast",
     "IndexCodeMutualInformation",
     "InfoC",

@@ -260,6 +260,12 @@ CASES: dict[str, Case] = {
         lambda codes: F.gaussian_wasserstein_correlation(codes.double().mT.cov()),
     ),
     "CodeMutualInformation": Case(lambda: td.CodeMutualInformation(num_bins=4), codes_alone),
+    "IOSS": Case(lambda: td.IOSS(num_points=100), codes_alone),
+    "HausdorffFactorizedSupport": Case(
+        td.HausdorffFactorizedSupport,
+        codes_alone,
+        lambda codes: F.hausdorff_factorization(codes.double() / codes.double().std(0)).triu().sum(),
+    ),
     "DataRange": Case(
         DataRange, lambda: ((codes(),), {}), lambda codes: (codes.double().amin(0), codes.double().amax(0)), rows=False
     ),
