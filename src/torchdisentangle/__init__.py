@@ -61,6 +61,7 @@ from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.supervised import (
     CCA,
     DCI,
+    DCIES,
     DCIMIG,
     IRS,
     JEMMIG,
@@ -98,6 +99,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CCA",
     "DCI",
+    "DCIES",
     "DCIMIG",
     "IOSS",
     "IRS",

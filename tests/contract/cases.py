@@ -144,6 +144,7 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "LatentMatchingScore": td.LatentMatchingScore,
     "DependencyAwareGap": td.DependencyAwareGap,
     "DependencyAwareGap of fixed bins": lambda: td.DependencyAwareGap("dlig", edges=(-1.0, 4.0), num_bins=5),
+    "DCIES": lambda: td.DCIES(max_features=16),
     "SAP": td.SAP,
     "MCC": td.MCC,
     "MCC of ranks": lambda: td.MCC("spearman"),

@@ -26,6 +26,7 @@ from torchdisentangle.supervised.beta_vae import BetaVAEScore
 from torchdisentangle.supervised.cca import CCA
 from torchdisentangle.supervised.collection import SupervisedMetrics, supervised_metrics
 from torchdisentangle.supervised.dci import DCI
+from torchdisentangle.supervised.dci_es import DCIES
 from torchdisentangle.supervised.dcimig import DCIMIG
 from torchdisentangle.supervised.dependent_gaps import DependencyAwareGap
 from torchdisentangle.supervised.discrete_sap import DiscreteSAP
@@ -54,6 +55,7 @@ from torchdisentangle.supervised.z_max import ZMax
 __all__ = [
     "CCA",
     "DCI",
+    "DCIES",
     "DCIMIG",
     "IRS",
     "JEMMIG",

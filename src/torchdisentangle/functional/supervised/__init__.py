@@ -1,5 +1,10 @@
 """Scores of codes against known factors."""
 
+from torchdisentangle.functional.supervised.capacity import (
+    LossCurves,
+    explicitness_of_curves,
+    informativeness_of_curves,
+)
 from torchdisentangle.functional.supervised.dependent_gaps import dlig, dmig, xmig
 from torchdisentangle.functional.supervised.identifiability import (
     canonical_correlations,
@@ -51,6 +56,7 @@ from torchdisentangle.functional.supervised.predictability import (
 from torchdisentangle.functional.supervised.ross import ross_mutual_information
 
 __all__ = [
+    "LossCurves",
     "MatchingScores",
     "axis_alignment",
     "canonical_correlations",
@@ -64,8 +70,10 @@ __all__ = [
     "dmig",
     "entropy",
     "expected_mutual_information",
+    "explicitness_of_curves",
     "information_shares",
     "informational_correlation",
+    "informativeness_of_curves",
     "interventional_robustness",
     "irs_score",
     "jemmig",
