@@ -158,6 +158,7 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "BetaVAEScore": lambda: td.BetaVAEScore(num_groups=20),
     "FactorVAEScore": lambda: td.FactorVAEScore(num_groups=20),
     "ZMax": td.ZMax,
+    "OMES": td.OMES,
     "CodeFactorSample": td.CodeFactorSample,
 }
 

@@ -46,6 +46,7 @@ from torchdisentangle.supervised.mig_sup import MIGSup
 from torchdisentangle.supervised.minimality import Minimality, Sufficiency
 from torchdisentangle.supervised.modularity import Modularity
 from torchdisentangle.supervised.moment_score import MomentScore
+from torchdisentangle.supervised.omes import OMES
 from torchdisentangle.supervised.registry import default_scores, registered_scores
 from torchdisentangle.supervised.row_score import CodeFactorSample, Rows, RowScore
 from torchdisentangle.supervised.sap import SAP
@@ -61,6 +62,7 @@ __all__ = [
     "JEMMIG",
     "MCC",
     "MED",
+    "OMES",
     "SAP",
     "AxisAlignment",
     "BetaVAEScore",

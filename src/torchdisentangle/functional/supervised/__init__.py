@@ -47,6 +47,7 @@ from torchdisentangle.functional.supervised.intervention import (
     irs_score,
 )
 from torchdisentangle.functional.supervised.ksg import informational_correlation, ksg_mutual_information
+from torchdisentangle.functional.supervised.omes import omes_per_factor, paired_correlation
 from torchdisentangle.functional.supervised.posterior_information import posterior_mutual_information
 from torchdisentangle.functional.supervised.predictability import (
     one_vs_rest_auc,
@@ -90,7 +91,9 @@ __all__ = [
     "mutual_information_gap",
     "mutual_information_gap_sup",
     "normalized_jemmig",
+    "omes_per_factor",
     "one_vs_rest_auc",
+    "paired_correlation",
     "plug_in_bias",
     "posterior_mutual_information",
     "predictability_gap",
