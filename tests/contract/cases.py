@@ -145,6 +145,8 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "DependencyAwareGap": td.DependencyAwareGap,
     "DependencyAwareGap of fixed bins": lambda: td.DependencyAwareGap("dlig", edges=(-1.0, 4.0), num_bins=5),
     "DCIES": lambda: td.DCIES(max_features=16),
+    "UniBound": td.UniBound,
+    "UniBound by posteriors": lambda: td.UniBound("posterior", num_queries=20),
     "SAP": td.SAP,
     "MCC": td.MCC,
     "MCC of ranks": lambda: td.MCC("spearman"),

@@ -123,9 +123,11 @@ from torchdisentangle.functional.supervised import (
     paired_correlation,
     plug_in_bias,
     posterior_mutual_information,
+    posterior_rest_information,
     predictability_gap,
     ross_mutual_information,
     squared_correlation,
+    unique_information_bound,
     xmig,
 )
 from torchdisentangle.functional.topology import (
@@ -249,6 +251,7 @@ __all__ = [
     "path_scores",
     "plug_in_bias",
     "posterior_mutual_information",
+    "posterior_rest_information",
     "predictability_gap",
     "principal_spectrum",
     "probed_jacobian",
@@ -269,6 +272,7 @@ __all__ = [
     "squared_correlation",
     "svcca",
     "tangent_correlation",
+    "unique_information_bound",
     "variation_of_information",
     "witness_holes",
     "xmig",

@@ -51,6 +51,7 @@ from torchdisentangle.supervised.registry import default_scores, registered_scor
 from torchdisentangle.supervised.row_score import CodeFactorSample, Rows, RowScore
 from torchdisentangle.supervised.sap import SAP
 from torchdisentangle.supervised.soft_gaps import JEMMIG, Interpretability, RobustMIG
+from torchdisentangle.supervised.unibound import UniBound
 from torchdisentangle.supervised.z_max import ZMax
 
 __all__ = [
@@ -92,6 +93,7 @@ __all__ = [
     "Sufficiency",
     "SupervisedMetrics",
     "SupervisedScore",
+    "UniBound",
     "ZMax",
     "default_scores",
     "paired_difference",

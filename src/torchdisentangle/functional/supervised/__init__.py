@@ -55,6 +55,10 @@ from torchdisentangle.functional.supervised.predictability import (
     squared_correlation,
 )
 from torchdisentangle.functional.supervised.ross import ross_mutual_information
+from torchdisentangle.functional.supervised.unique_information import (
+    posterior_rest_information,
+    unique_information_bound,
+)
 
 __all__ = [
     "LossCurves",
@@ -96,8 +100,10 @@ __all__ = [
     "paired_correlation",
     "plug_in_bias",
     "posterior_mutual_information",
+    "posterior_rest_information",
     "predictability_gap",
     "ross_mutual_information",
     "squared_correlation",
+    "unique_information_bound",
     "xmig",
 ]
