@@ -147,6 +147,7 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "DCIES": lambda: td.DCIES(max_features=16),
     "UniBound": td.UniBound,
     "UniBound by posteriors": lambda: td.UniBound("posterior", num_queries=20),
+    "SNC": td.SNC,
     "SAP": td.SAP,
     "MCC": td.MCC,
     "MCC of ranks": lambda: td.MCC("spearman"),

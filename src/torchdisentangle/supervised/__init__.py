@@ -50,6 +50,7 @@ from torchdisentangle.supervised.omes import OMES
 from torchdisentangle.supervised.registry import default_scores, registered_scores
 from torchdisentangle.supervised.row_score import CodeFactorSample, Rows, RowScore
 from torchdisentangle.supervised.sap import SAP
+from torchdisentangle.supervised.single_code import SNC
 from torchdisentangle.supervised.soft_gaps import JEMMIG, Interpretability, RobustMIG
 from torchdisentangle.supervised.unibound import UniBound
 from torchdisentangle.supervised.z_max import ZMax
@@ -65,6 +66,7 @@ __all__ = [
     "MED",
     "OMES",
     "SAP",
+    "SNC",
     "AxisAlignment",
     "BetaVAEScore",
     "CodeFactorSample",
