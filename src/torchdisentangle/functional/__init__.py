@@ -86,6 +86,7 @@ from torchdisentangle.functional.similarity import (
 from torchdisentangle.functional.supervised import (
     LossCurves,
     MatchingScores,
+    ShapeOfTraversals,
     axis_alignment,
     canonical_correlations,
     completeness_per_factor,
@@ -127,6 +128,7 @@ from torchdisentangle.functional.supervised import (
     predictability_gap,
     ross_mutual_information,
     squared_correlation,
+    traversal_shape,
     unique_information_bound,
     xmig,
 )
@@ -154,6 +156,7 @@ __all__ = [
     "MatchingScores",
     "PathScores",
     "SeparabilityScores",
+    "ShapeOfTraversals",
     "SpaceSimilarity",
     "active_latents",
     "aggregate_log_sums",
@@ -272,6 +275,7 @@ __all__ = [
     "squared_correlation",
     "svcca",
     "tangent_correlation",
+    "traversal_shape",
     "unique_information_bound",
     "variation_of_information",
     "witness_holes",

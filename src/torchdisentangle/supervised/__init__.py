@@ -52,6 +52,7 @@ from torchdisentangle.supervised.row_score import CodeFactorSample, Rows, RowSco
 from torchdisentangle.supervised.sap import SAP
 from torchdisentangle.supervised.single_code import SNC
 from torchdisentangle.supervised.soft_gaps import JEMMIG, Interpretability, RobustMIG
+from torchdisentangle.supervised.traversal import TraversalShape
 from torchdisentangle.supervised.unibound import UniBound
 from torchdisentangle.supervised.z_max import ZMax
 
@@ -95,6 +96,7 @@ __all__ = [
     "Sufficiency",
     "SupervisedMetrics",
     "SupervisedScore",
+    "TraversalShape",
     "UniBound",
     "ZMax",
     "default_scores",

@@ -55,6 +55,7 @@ from torchdisentangle.functional.supervised.predictability import (
     squared_correlation,
 )
 from torchdisentangle.functional.supervised.ross import ross_mutual_information
+from torchdisentangle.functional.supervised.traversal import ShapeOfTraversals, traversal_shape
 from torchdisentangle.functional.supervised.unique_information import (
     posterior_rest_information,
     unique_information_bound,
@@ -63,6 +64,7 @@ from torchdisentangle.functional.supervised.unique_information import (
 __all__ = [
     "LossCurves",
     "MatchingScores",
+    "ShapeOfTraversals",
     "axis_alignment",
     "canonical_correlations",
     "completeness_per_factor",
@@ -104,6 +106,7 @@ __all__ = [
     "predictability_gap",
     "ross_mutual_information",
     "squared_correlation",
+    "traversal_shape",
     "unique_information_bound",
     "xmig",
 ]
