@@ -162,6 +162,7 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "FactorVAEScore": lambda: td.FactorVAEScore(num_groups=20),
     "ZMax": td.ZMax,
     "OMES": td.OMES,
+    "LSBD": td.LSBD,
     "TraversalShape": td.TraversalShape,
     "CodeFactorSample": td.CodeFactorSample,
 }

@@ -21,7 +21,20 @@ ROWS = {
     *("mutual_information", "mig", "mig_sup", "dcimig", "modularity", "jemmig", "minimality", "sufficiency"),
     *("irs", "factor_vae", "z_max", "beta_vae", "dci", "explicitness", "discrete_sap", "info_m", "info_c", "info_e"),
 }
-BY_NAME_ALONE = {"med", "aam", "lms", "dmig", "xmig", "dlig", "dci_es", "omes", "unibound", "snc", "traversal"}
+BY_NAME_ALONE = {
+    "med",
+    "aam",
+    "lms",
+    "dmig",
+    "xmig",
+    "dlig",
+    "dci_es",
+    "omes",
+    "unibound",
+    "snc",
+    "traversal",
+    "d_lsbd",
+}
 MOMENTS = {"sap", "mcc", "linear_r2", "cca"}
 POSTERIORS = {
     *("robust_mig", "interpretability", "posterior_mig", "posterior_minimality", "posterior_sufficiency"),

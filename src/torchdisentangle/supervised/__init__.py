@@ -39,6 +39,7 @@ from torchdisentangle.supervised.intervals import Difference, Interval, paired_d
 from torchdisentangle.supervised.irs import IRS
 from torchdisentangle.supervised.latent_matching import LatentMatchingScore
 from torchdisentangle.supervised.linear_r2 import LinearR2
+from torchdisentangle.supervised.lsbd import LSBD
 from torchdisentangle.supervised.mcc import MCC
 from torchdisentangle.supervised.med import MED
 from torchdisentangle.supervised.mig import MutualInformationGap
@@ -63,6 +64,7 @@ __all__ = [
     "DCIMIG",
     "IRS",
     "JEMMIG",
+    "LSBD",
     "MCC",
     "MED",
     "OMES",

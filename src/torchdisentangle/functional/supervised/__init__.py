@@ -47,6 +47,7 @@ from torchdisentangle.functional.supervised.intervention import (
     irs_score,
 )
 from torchdisentangle.functional.supervised.ksg import informational_correlation, ksg_mutual_information
+from torchdisentangle.functional.supervised.lsbd import RotationLoss, rotation_loss
 from torchdisentangle.functional.supervised.omes import omes_per_factor, paired_correlation
 from torchdisentangle.functional.supervised.posterior_information import posterior_mutual_information
 from torchdisentangle.functional.supervised.predictability import (
@@ -64,6 +65,7 @@ from torchdisentangle.functional.supervised.unique_information import (
 __all__ = [
     "LossCurves",
     "MatchingScores",
+    "RotationLoss",
     "ShapeOfTraversals",
     "axis_alignment",
     "canonical_correlations",
@@ -105,6 +107,7 @@ __all__ = [
     "posterior_rest_information",
     "predictability_gap",
     "ross_mutual_information",
+    "rotation_loss",
     "squared_correlation",
     "traversal_shape",
     "unique_information_bound",
