@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchdisentangle import IRS, JEMMIG, MutualInformationGap, StatisticCollection, supervised_metrics
+from torchdisentangle.evaluation.scores import default_names
 from torchdisentangle.statistics import DataRange
 from torchdisentangle.supervised import CodeFactorSample, default_scores, registered_scores
 
@@ -38,7 +39,7 @@ BY_NAME_ALONE = {
 MOMENTS = {"sap", "mcc", "linear_r2", "cca"}
 POSTERIORS = {
     *("robust_mig", "interpretability", "posterior_mig", "posterior_minimality", "posterior_sufficiency"),
-    "posterior_unibound",
+    "posterior_unibound",  # by name alone
 }
 
 
@@ -52,8 +53,8 @@ def filled(parts: list[Tensor], max_rows: int = 200, names: list[str] | None = N
 def test_two_states() -> None:
     """Moments, and one sample of rows for all else, also for the scores of bins and for figures."""
     metrics = supervised_metrics()
-    groups = {frozenset(group) for group in metrics.compute_groups.values()}
-    assert groups == {frozenset(MOMENTS), frozenset(ROWS | BY_NAME_ALONE)}
+    assert {frozenset(group) for group in metrics.compute_groups.values()} == {frozenset(MOMENTS), frozenset(ROWS)}
+    assert len(supervised_metrics(sorted(ROWS | BY_NAME_ALONE)).compute_groups) == 1
     assert len(supervised_metrics(["mig", "dci", CodeFactorSample()]).compute_groups) == 1
     metrics.update(CODES, FACTORS, index=torch.arange(240))
     metrics.compute()
@@ -71,7 +72,12 @@ def test_scores_of_posteriors_share_their_states() -> None:
 
 
 def test_what_is_made_by_default() -> None:
-    assert set(supervised_metrics().keys()) == set(registered_scores()) - POSTERIORS
+    assert set(supervised_metrics().keys()) == ROWS | MOMENTS
+    by_default = {name for name, entry in registered_scores().items() if entry.by_default}
+    assert by_default == (ROWS | MOMENTS | POSTERIORS) - {"posterior_unibound"}
+    assert set(registered_scores()) == ROWS | MOMENTS | POSTERIORS | BY_NAME_ALONE
+    with_posteriors = set(default_names(with_posteriors=True)) - set(default_scores("quick"))
+    assert with_posteriors == POSTERIORS - {"posterior_unibound"}
     assert set(default_scores("quick")) == (ROWS | MOMENTS) - {*default_scores("slow"), "z_max"}
     fitted = {"dci", "explicitness", "discrete_sap", "beta_vae", "info_e"}
     assert set(default_scores("slow")) == fitted | {"info_m", "info_c"}

@@ -157,8 +157,12 @@ def test_numbers_of_pairs() -> None:
     assert sorted(numbers[:, 1].tolist()) == list(range(49))
     assert numbers[(values < 4).all(1), 1].max() == 15  # the pairs of small values come first
     assert numbers.shape == (49, 3)
+    metric = DependencyAwareGap(edges=(0.0, 1.0), num_bins=2)
     with pytest.raises(ValueError, match="too many to count"):
-        filled(DependencyAwareGap(edges=(0.0, 1.0), num_bins=2), torch.rand(2, 1), torch.tensor([[0, 0], [9000, 1]]))
+        filled(metric, torch.rand(2, 1), torch.tensor([[0, 0], [9000, 1]]))
+    assert metric.sample_size() == 0  # what was refused has left no trace
+    with pytest.raises(ValueError, match="must be numbered from 0"):
+        filled(metric, torch.rand(2, 1), torch.tensor([[0, 0], [-1, 1]]))
 
 
 def test_bad_maps_are_refused() -> None:

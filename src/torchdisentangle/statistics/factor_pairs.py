@@ -47,20 +47,21 @@ class FactorPairCounts(JointCounts):
         kept: Tensor | None = None,
     ) -> None:
         """Add rows that were checked, as for :class:`~torchdisentangle.statistics.counts.JointCounts`."""
-        super().add_codes(statistic, codes, factors, log_variance, index, kept)
         if self.of_rows:
+            super().add_codes(statistic, codes, factors, log_variance, index, kept)
             return
+        chosen = slice(None) if kept is None else kept.to(factors.device)
+        pairs = numbered_pairs(self.bins.values(factors[chosen]))
+        size, width = int(pairs.max()) + 1 if pairs.numel() else 1, self.num_groups * pairs.shape[1]
+        if size * width > _LARGEST:  # before anything is added
+            raise ValueError(f"pairs of factors have up to {size} pairs of values, too many to count: use edges='data'")
+        super().add_codes(statistic, codes, factors, log_variance, index, kept)
         groups = torch.zeros(len(codes), dtype=torch.int64)
         if self.num_groups > 1:
             groups = row_groups([codes, factors], index, self.rows.seed)
-        chosen = slice(None) if kept is None else kept.to(factors.device)
-        pairs = numbered_pairs(self.bins.values(factors[chosen]))
-        size = int(pairs.max()) + 1 if pairs.numel() else 1
-        if size * self.num_groups * pairs.shape[1] > _LARGEST:
-            raise ValueError(f"pairs of factors have up to {size} pairs of values, too many to count: use edges='data'")
-        cells = (pairs * self.num_groups + groups.to(pairs.device)[chosen, None]) * pairs.shape[1]
-        cells = cells + torch.arange(pairs.shape[1], device=pairs.device)
-        counts = torch.bincount(cells.flatten(), minlength=size * self.num_groups * pairs.shape[1])
+        groups = groups.to(pairs.device)[chosen, None]
+        numbers = (pairs * self.num_groups + groups) * pairs.shape[1] + torch.arange(pairs.shape[1]).to(pairs.device)
+        counts = torch.bincount(numbers.flatten(), minlength=size * width)
         statistic.accumulate(pair_counts=counts.view(size, self.num_groups, pairs.shape[1]))
 
     def joint_entropies(self, statistic: Any, miller_madow: bool = False) -> Tensor:

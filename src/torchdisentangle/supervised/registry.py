@@ -31,6 +31,11 @@ class RegisteredScore(NamedTuple):
         return self.score.cost
 
     @property
+    def by_default(self) -> bool:
+        """Whether it is among those that are computed where none are named."""
+        return self.score.by_default
+
+    @property
     def needs(self) -> frozenset[str]:
         """What it needs beside codes and factors."""
         return self.score._needs_of(**self.settings)
@@ -82,7 +87,7 @@ def default_scores(cost: Literal["quick", "slow"]) -> tuple[str, ...]:
     return tuple(
         key
         for key, entry in sorted(_SCORES.items())
-        if entry.score.by_default and entry.cost == cost and entry.needs <= _DEFAULT_NEEDS
+        if entry.by_default and entry.cost == cost and entry.needs <= _DEFAULT_NEEDS
     )
 
 
