@@ -92,12 +92,10 @@ def test_codes_that_know_nothing_are_explicit_and_uninformative() -> None:
 
 def test_forests_need_depth_for_rotations() -> None:
     forest: Any = {"probe": "random_forest", "continuous": True}
-    first = FACTORS[:, :1]
-    perfect, rotated, noise = (scores(DCIES(**forest), codes, first) for codes in (FACTORS, FACTORS @ ROTATION, NOISE))
+    first = FACTORS[:400, :1]
+    perfect, rotated = (scores(DCIES(**forest), codes[:400], first) for codes in (FACTORS, FACTORS @ ROTATION))
     assert perfect[:2] == pytest.approx([0.99, 1.0], abs=0.01)
     assert 0.9 < rotated[0] < 0.97
-    assert noise[0] == pytest.approx(1.0, abs=0.01)
-    assert noise[1] == pytest.approx(0.0, abs=0.03)
     assert DCIES(**forest).needs == {"scikit-learn"}
     assert DCIES().needs == frozenset()
 

@@ -49,13 +49,13 @@ def test_overlap_and_multiplicity_apart() -> None:
 
 def test_pairs_by_brute_force() -> None:
     generator = torch.Generator().manual_seed(0)
-    labels = torch.stack([torch.randint(size, (90,), generator=generator) for size in (3, 4, 2)], 1)
-    codes = torch.randn(90, 2, generator=generator).double() + labels[:, :2]
+    labels = torch.stack([torch.randint(size, (50,), generator=generator) for size in (3, 4, 2)], 1)
+    codes = torch.randn(50, 2, generator=generator).double() + labels[:, :2]
     for factor in range(3):
         others = [f for f in range(3) if f != factor]
         pairs = [
             (i, j)
-            for i, j in permutations(range(90), 2)
+            for i, j in permutations(range(50), 2)
             if labels[i, factor] != labels[j, factor] and torch.equal(labels[i, others], labels[j, others])
         ]
         first, second = (codes[list(side)].numpy() for side in zip(*pairs, strict=True))
