@@ -41,7 +41,7 @@ class IOSS(CodeSampleStatistic):
         settings: as for :class:`torchmetrics.Metric`.
 
     Reference:
-        Wang & Jordan, *Desiderata for representation learning: a causal perspective*, arXiv 2109.03795, Section 3.
+        Wang & Jordan, *Desiderata for representation learning: a causal perspective*, arXiv 2109.03795.
 
     Example:
         >>> import torch

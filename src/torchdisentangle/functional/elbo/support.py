@@ -52,7 +52,7 @@ def independence_of_support(
         A scalar between 0 and :math:`\sqrt d`; 0 if all codes are constant.
 
     Reference:
-        Wang & Jordan, *Desiderata for representation learning: a causal perspective*, arXiv 2109.03795, Section 3.
+        Wang & Jordan, *Desiderata for representation learning: a causal perspective*, arXiv 2109.03795.
 
     Example:
         >>> line = torch.linspace(0, 1, 1000)
