@@ -202,11 +202,10 @@ def missing(name: str) -> frozenset[str]:
     """Read-outs of supervised scores that these do not have."""
     if name == "CodeFactorSample":
         return frozenset({"interval"})
-    without_counts = ("of posteriors" in name, "of neighbours" in name, name in ("InfoM", "InfoC"))
-    return OF_COUNTS if any(without_counts) else frozenset()
     if name.startswith("DependencyAwareGap"):
         return frozenset({"ceiling"})
-    return OF_COUNTS if "of posteriors" in name else frozenset()
+    without_counts = ("of posteriors" in name, "of neighbours" in name, name in ("InfoM", "InfoC"))
+    return OF_COUNTS if any(without_counts) else frozenset()
 
 
 CASES: dict[str, Case] = {
