@@ -139,6 +139,15 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "InfoM": td.InfoM,
     "InfoC": td.InfoC,
     "InfoE": lambda: td.InfoE(continuous=True),  # a linear regression, which takes no hundred steps
+    "MED": lambda: td.MED(top_k=1),
+    "AxisAlignment": td.AxisAlignment,
+    "LatentMatchingScore": td.LatentMatchingScore,
+    "DependencyAwareGap": td.DependencyAwareGap,
+    "DependencyAwareGap of fixed bins": lambda: td.DependencyAwareGap("dlig", edges=(-1.0, 4.0), num_bins=5),
+    "DCIES": lambda: td.DCIES(max_features=16),
+    "UniBound": td.UniBound,
+    "UniBound by posteriors": lambda: td.UniBound("posterior", num_queries=20),
+    "SNC": td.SNC,
     "SAP": td.SAP,
     "MCC": td.MCC,
     "MCC of ranks": lambda: td.MCC("spearman"),
@@ -152,6 +161,9 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "BetaVAEScore": lambda: td.BetaVAEScore(num_groups=20),
     "FactorVAEScore": lambda: td.FactorVAEScore(num_groups=20),
     "ZMax": td.ZMax,
+    "OMES": td.OMES,
+    "LSBD": td.LSBD,
+    "TraversalShape": td.TraversalShape,
     "CodeFactorSample": td.CodeFactorSample,
 }
 
@@ -190,6 +202,8 @@ def missing(name: str) -> frozenset[str]:
     """Read-outs of supervised scores that these do not have."""
     if name == "CodeFactorSample":
         return frozenset({"interval"})
+    if name.startswith("DependencyAwareGap"):
+        return frozenset({"ceiling"})
     without_counts = ("of posteriors" in name, "of neighbours" in name, name in ("InfoM", "InfoC"))
     return OF_COUNTS if any(without_counts) else frozenset()
 
@@ -252,6 +266,12 @@ CASES: dict[str, Case] = {
         lambda codes: F.gaussian_wasserstein_correlation(codes.double().mT.cov()),
     ),
     "CodeMutualInformation": Case(lambda: td.CodeMutualInformation(num_bins=4), codes_alone),
+    "IOSS": Case(lambda: td.IOSS(num_points=100), codes_alone),
+    "HausdorffFactorizedSupport": Case(
+        td.HausdorffFactorizedSupport,
+        codes_alone,
+        lambda codes: F.hausdorff_factorization(codes.double() / codes.double().std(0)).triu().sum(),
+    ),
     "DataRange": Case(
         DataRange, lambda: ((codes(),), {}), lambda codes: (codes.double().amin(0), codes.double().amax(0)), rows=False
     ),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchdisentangle import IRS, JEMMIG, MutualInformationGap, StatisticCollection, supervised_metrics
+from torchdisentangle.evaluation.scores import default_names
 from torchdisentangle.statistics import DataRange
 from torchdisentangle.supervised import CodeFactorSample, default_scores, registered_scores
 
@@ -21,8 +22,25 @@ ROWS = {
     *("mutual_information", "mig", "mig_sup", "dcimig", "modularity", "jemmig", "minimality", "sufficiency"),
     *("irs", "factor_vae", "z_max", "beta_vae", "dci", "explicitness", "discrete_sap", "info_m", "info_c", "info_e"),
 }
+BY_NAME_ALONE = {
+    "med",
+    "aam",
+    "lms",
+    "dmig",
+    "xmig",
+    "dlig",
+    "dci_es",
+    "omes",
+    "unibound",
+    "snc",
+    "traversal",
+    "d_lsbd",
+}
 MOMENTS = {"sap", "mcc", "linear_r2", "cca"}
-POSTERIORS = {"robust_mig", "interpretability", "posterior_mig", "posterior_minimality", "posterior_sufficiency"}
+POSTERIORS = {
+    *("robust_mig", "interpretability", "posterior_mig", "posterior_minimality", "posterior_sufficiency"),
+    "posterior_unibound",  # by name alone
+}
 
 
 def filled(parts: list[Tensor], max_rows: int = 200, names: list[str] | None = None) -> StatisticCollection:
@@ -36,6 +54,7 @@ def test_two_states() -> None:
     """Moments, and one sample of rows for all else, also for the scores of bins and for figures."""
     metrics = supervised_metrics()
     assert {frozenset(group) for group in metrics.compute_groups.values()} == {frozenset(MOMENTS), frozenset(ROWS)}
+    assert len(supervised_metrics(sorted(ROWS | BY_NAME_ALONE)).compute_groups) == 1
     assert len(supervised_metrics(["mig", "dci", CodeFactorSample()]).compute_groups) == 1
     metrics.update(CODES, FACTORS, index=torch.arange(240))
     metrics.compute()
@@ -53,7 +72,12 @@ def test_scores_of_posteriors_share_their_states() -> None:
 
 
 def test_what_is_made_by_default() -> None:
-    assert set(supervised_metrics().keys()) == set(registered_scores()) - POSTERIORS
+    assert set(supervised_metrics().keys()) == ROWS | MOMENTS
+    by_default = {name for name, entry in registered_scores().items() if entry.by_default}
+    assert by_default == (ROWS | MOMENTS | POSTERIORS) - {"posterior_unibound"}
+    assert set(registered_scores()) == ROWS | MOMENTS | POSTERIORS | BY_NAME_ALONE
+    with_posteriors = set(default_names(with_posteriors=True)) - set(default_scores("quick"))
+    assert with_posteriors == POSTERIORS - {"posterior_unibound"}
     assert set(default_scores("quick")) == (ROWS | MOMENTS) - {*default_scores("slow"), "z_max"}
     fitted = {"dci", "explicitness", "discrete_sap", "beta_vae", "info_e"}
     assert set(default_scores("slow")) == fitted | {"info_m", "info_c"}
@@ -105,7 +129,7 @@ def test_an_object_and_a_name_are_called_the_same() -> None:
 
 
 def test_bad_names_and_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"no score 'migg'; there are beta_vae, .*, mig, "):
+    with pytest.raises(ValueError, match=r"no score 'migg'; there are aam, .*, mig, "):
         supervised_metrics(["migg"])
     with pytest.raises(ValueError, match="two metrics would be called 'irs'"):
         supervised_metrics(["irs", IRS(quantile=1.0)])

@@ -20,8 +20,10 @@ from torchdisentangle.elbo.decomposition import (
     TotalCorrelation,
 )
 from torchdisentangle.elbo.latents import ActiveUnits, LatentKL
+from torchdisentangle.elbo.support import IOSS, HausdorffFactorizedSupport
 
 __all__ = [
+    "IOSS",
     "ActiveUnits",
     "CodeMutualInformation",
     "DimensionWiseKL",
@@ -29,6 +31,7 @@ __all__ = [
     "ELBOMetrics",
     "GaussianTotalCorrelation",
     "GaussianWassersteinCorrelation",
+    "HausdorffFactorizedSupport",
     "IndexCodeMutualInformation",
     "LatentKL",
     "TotalCorrelation",

@@ -105,7 +105,8 @@ def default_names(with_posteriors: bool = False, slow: bool = False) -> list[str
         >>> "dci" in default_names(), "dci" in default_names(slow=True), "posterior_mig" in default_names(True)
         (False, True, True)
     """
-    of_posteriors = [name for name, entry in registered_scores().items() if "log_variance" in entry.needs]
+    scores = registered_scores().items()
+    of_posteriors = [name for name, entry in scores if entry.by_default and "log_variance" in entry.needs]
     return [
         *default_scores("quick"),
         *(sorted(of_posteriors) if with_posteriors else ()),

@@ -105,7 +105,7 @@ class BinCounter:
             raise ValueError(f"edges must be numbers or one for each of {codes.shape[1]} codes")
         num_groups = 1 if groups is None else NUM_GROUPS
         self._check_values(factors, codes.shape[1] * num_groups)
-        values = self._values(factors)
+        values = self.values(factors)
         (_, d), (_, num_factors) = codes.shape, values.shape
         num_values = int(values.max()) + 1 if len(values) else 1
         shape = num_values, num_groups, num_factors, d, self.num_bins
@@ -137,6 +137,20 @@ class BinCounter:
         factors[:, discrete] = value_labels(factors[:, discrete]).double()
         return factors
 
+    def values(self, factors: Tensor) -> Tensor:
+        """Values as integers, those of continuous factors binned."""
+        columns = continuous_columns(self.continuous, factors.shape[1])
+        if not any(columns):
+            return factors.to(torch.int64)
+        real = factors[:, columns].double()
+        if self.factor_range is not None:
+            low, high = (end.to(real.device) for end in self.factor_range)
+        else:
+            low, high = (real.amin(0), real.amax(0)) if len(real) else (real.new_zeros(()), real.new_ones(()))
+        values = factors.double().clone()
+        values[:, columns] = assign_bins(real, equal_width_edges(low, high, self.num_factor_bins)).double()
+        return values.to(torch.int64)
+
     def warn_of_outer_bins(self, histogram: Tensor) -> None:
         """Warn of codes most values of which are in the outermost bins; ``histogram`` is ``(d, B)``."""
         outer = (histogram[:, 0] + histogram[:, -1]) / histogram.sum(-1)
@@ -166,20 +180,6 @@ class BinCounter:
             values = values * num_groups + groups[:, None]
         by_value = joint_weights(soft, values, num_values * num_groups)
         return by_value.permute(3, 0, 1, 2).contiguous().unflatten(0, (num_values, num_groups))
-
-    def _values(self, factors: Tensor) -> Tensor:
-        """Values as integers, those of continuous factors binned."""
-        columns = continuous_columns(self.continuous, factors.shape[1])
-        if not any(columns):
-            return factors.to(torch.int64)
-        real = factors[:, columns].double()
-        if self.factor_range is not None:
-            low, high = (end.to(real.device) for end in self.factor_range)
-        else:
-            low, high = (real.amin(0), real.amax(0)) if len(real) else (real.new_zeros(()), real.new_ones(()))
-        values = factors.double().clone()
-        values[:, columns] = assign_bins(real, equal_width_edges(low, high, self.num_factor_bins)).double()
-        return values.to(torch.int64)
 
     def _can_count(self, factors: Tensor, num_codes: int) -> bool:
         """Whether the values of discrete factors are numbers from 0, few enough for a table."""

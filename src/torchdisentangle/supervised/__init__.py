@@ -20,12 +20,15 @@ Scores that keep the same of the rows share their state.
 from importlib import import_module
 from pkgutil import iter_modules
 
+from torchdisentangle.supervised.axis_alignment import AxisAlignment
 from torchdisentangle.supervised.base import SupervisedScore
 from torchdisentangle.supervised.beta_vae import BetaVAEScore
 from torchdisentangle.supervised.cca import CCA
 from torchdisentangle.supervised.collection import SupervisedMetrics, supervised_metrics
 from torchdisentangle.supervised.dci import DCI
+from torchdisentangle.supervised.dci_es import DCIES
 from torchdisentangle.supervised.dcimig import DCIMIG
+from torchdisentangle.supervised.dependent_gaps import DependencyAwareGap
 from torchdisentangle.supervised.discrete_sap import DiscreteSAP
 from torchdisentangle.supervised.explicitness import Explicitness
 from torchdisentangle.supervised.factor_vae import FactorVAEScore
@@ -34,29 +37,43 @@ from torchdisentangle.supervised.info_mec import InfoC, InfoM
 from torchdisentangle.supervised.information import InformationScore, MutualInformationMatrix
 from torchdisentangle.supervised.intervals import Difference, Interval, paired_difference
 from torchdisentangle.supervised.irs import IRS
+from torchdisentangle.supervised.latent_matching import LatentMatchingScore
 from torchdisentangle.supervised.linear_r2 import LinearR2
+from torchdisentangle.supervised.lsbd import LSBD
 from torchdisentangle.supervised.mcc import MCC
+from torchdisentangle.supervised.med import MED
 from torchdisentangle.supervised.mig import MutualInformationGap
 from torchdisentangle.supervised.mig_sup import MIGSup
 from torchdisentangle.supervised.minimality import Minimality, Sufficiency
 from torchdisentangle.supervised.modularity import Modularity
 from torchdisentangle.supervised.moment_score import MomentScore
+from torchdisentangle.supervised.omes import OMES
 from torchdisentangle.supervised.registry import default_scores, registered_scores
 from torchdisentangle.supervised.row_score import CodeFactorSample, Rows, RowScore
 from torchdisentangle.supervised.sap import SAP
+from torchdisentangle.supervised.single_code import SNC
 from torchdisentangle.supervised.soft_gaps import JEMMIG, Interpretability, RobustMIG
+from torchdisentangle.supervised.traversal import TraversalShape
+from torchdisentangle.supervised.unibound import UniBound
 from torchdisentangle.supervised.z_max import ZMax
 
 __all__ = [
     "CCA",
     "DCI",
+    "DCIES",
     "DCIMIG",
     "IRS",
     "JEMMIG",
+    "LSBD",
     "MCC",
+    "MED",
+    "OMES",
     "SAP",
+    "SNC",
+    "AxisAlignment",
     "BetaVAEScore",
     "CodeFactorSample",
+    "DependencyAwareGap",
     "Difference",
     "DiscreteSAP",
     "Explicitness",
@@ -67,6 +84,7 @@ __all__ = [
     "InformationScore",
     "Interpretability",
     "Interval",
+    "LatentMatchingScore",
     "LinearR2",
     "MIGSup",
     "Minimality",
@@ -80,6 +98,8 @@ __all__ = [
     "Sufficiency",
     "SupervisedMetrics",
     "SupervisedScore",
+    "TraversalShape",
+    "UniBound",
     "ZMax",
     "default_scores",
     "paired_difference",

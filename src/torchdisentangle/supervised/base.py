@@ -64,6 +64,8 @@ class SupervisedScore(Statistic):
     """Settings by short name, for a class that has several, or one with other settings than the defaults."""
     cost: ClassVar[Literal["quick", "slow"]] = "quick"
     """Whether the score takes well under a second, or seconds to minutes."""
+    by_default: ClassVar[bool] = True
+    """Whether the score is among those that are computed where none are named."""
     num_unnumbered: Tensor
     needs: frozenset[str] = frozenset()
     """What it needs beside codes and factors: ``"log_variance"`` of posteriors, rows of independent factors by

@@ -85,7 +85,7 @@ def supervised_metrics(
 
     Args:
         names: short names of scores, see :func:`~torchdisentangle.supervised.registered_scores`, and metrics, which
-            join as they are; by default all scores that need no posteriors.
+            join as they are; by default all scores that need no posteriors, but for those with ``by_default = False``.
         max_rows: how many rows are kept, by the scores that need rows and those that bin codes by their own range.
         continuous: columns of the factors that are real numbers; ``True``: all.
         factor_names: for messages and figures.
@@ -115,7 +115,7 @@ def supervised_metrics(
     """
     scores = registered_scores()
     if names is None:
-        names = [name for name, entry in scores.items() if "log_variance" not in entry.needs]
+        names = [name for name, entry in scores.items() if entry.by_default and "log_variance" not in entry.needs]
     common: dict[str, Any] = {
         "max_rows": max_rows,
         "continuous": continuous,

@@ -93,6 +93,8 @@ class InformationScore(SupervisedScore):
 
     estimators: ClassVar[tuple[Estimator, ...]] = ("counts", "neighbours", "posterior")
     """Which estimators the score can use."""
+    counts_type: ClassVar[type[JointCounts]] = JointCounts
+    """What is counted."""
 
     def __init__(
         self,
@@ -127,7 +129,7 @@ class InformationScore(SupervisedScore):
                 raise ValueError("estimator='neighbours' has no bias correction")
             source = NeighbourInformation(CodeFactorRows(max_rows, continuous, seed), num_neighbours, continuous)
         else:
-            counts = JointCounts(
+            counts = self.counts_type(
                 num_bins, edges, binning, mode, continuous, factor_edges, num_factor_bins, max_rows, seed, intervals
             )
             source = CountedInformation(counts, bias_correction)

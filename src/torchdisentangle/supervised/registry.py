@@ -31,6 +31,11 @@ class RegisteredScore(NamedTuple):
         return self.score.cost
 
     @property
+    def by_default(self) -> bool:
+        """Whether it is among those that are computed where none are named."""
+        return self.score.by_default
+
+    @property
     def needs(self) -> frozenset[str]:
         """What it needs beside codes and factors."""
         return self.score._needs_of(**self.settings)
@@ -70,6 +75,8 @@ def registered_scores() -> dict[str, RegisteredScore]:
 def default_scores(cost: Literal["quick", "slow"]) -> tuple[str, ...]:
     """Names of the scores that are worth watching on any data: they need neither posteriors nor rows of a design.
 
+    Scores that say much the same as others, or are rarely reported, have ``by_default = False`` and are made by name.
+
     Args:
         cost: ``"quick"``: well under a second and without extras; ``"slow"``: those that fit predictors to rows.
 
@@ -77,7 +84,11 @@ def default_scores(cost: Literal["quick", "slow"]) -> tuple[str, ...]:
         >>> "mig" in default_scores("quick"), "dci" in default_scores("quick"), "dci" in default_scores("slow")
         (True, False, True)
     """
-    return tuple(key for key, entry in sorted(_SCORES.items()) if entry.cost == cost and entry.needs <= _DEFAULT_NEEDS)
+    return tuple(
+        key
+        for key, entry in sorted(_SCORES.items())
+        if entry.by_default and entry.cost == cost and entry.needs <= _DEFAULT_NEEDS
+    )
 
 
 def key_of(metric: Metric) -> str:

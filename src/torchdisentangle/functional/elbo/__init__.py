@@ -13,6 +13,7 @@ from torchdisentangle.functional.elbo.minibatch import (
     minibatch_log_densities,
     minibatch_total_correlation,
 )
+from torchdisentangle.functional.elbo.support import hausdorff_factorization, independence_of_support
 
 __all__ = [
     "AggregateLogSums",
@@ -25,6 +26,8 @@ __all__ = [
     "gaussian_log_density",
     "gaussian_total_correlation",
     "gaussian_wasserstein_correlation",
+    "hausdorff_factorization",
+    "independence_of_support",
     "minibatch_elbo_decomposition",
     "minibatch_log_densities",
     "minibatch_total_correlation",
