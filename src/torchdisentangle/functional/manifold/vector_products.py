@@ -44,8 +44,8 @@ def _products(decode: Decoder, z: Tensor, labels: Tensor | None, tangents: Tenso
         data, column = torch.func.jvp(lambda z: decoded(decode, z, labels), (z,), (tangent.expand_as(z),))[:2]
         return data, column
 
-    data_once: Any = (None, 0)
-    return torch.func.vmap(push, out_dims=data_once)(tangents)
+    data, columns = torch.func.vmap(push)(tangents)
+    return data[0], columns  # the data do not depend on the tangent; out_dims=None would break the compiler's graph
 
 
 @cache
