@@ -52,7 +52,9 @@ def newest(session: nox.Session) -> None:
 @nox.session
 def core(session: nox.Session) -> None:
     """No extra: the core's dependencies, and what runs the tests."""
-    tools = [line for line in PROJECT["optional-dependencies"]["test"] if line.startswith(("pytest", "hypothesis", "tomli"))]
+    tools = [
+        line for line in PROJECT["optional-dependencies"]["test"] if line.startswith(("pytest", "hypothesis", "tomli"))
+    ]
     session.install("-c", "constraints.txt", "-e", ".", *tools)
     run_tests(session)
 
