@@ -12,7 +12,10 @@ from importlib.util import find_spec
 import pytest
 from packaging.requirements import Requirement
 
-IMPORTED_AS = {"scikit-learn": "sklearn"}
+
+def import_name(package: str) -> str:
+    """The name under which a package is imported."""
+    return "sklearn" if package == "scikit-learn" else package.replace("-", "_")
 
 
 def missing_packages() -> dict[str, str]:
@@ -20,7 +23,7 @@ def missing_packages() -> dict[str, str]:
     found: dict[str, str] = {}
     for requirement in map(Requirement, requires("torchdisentangle") or ()):
         extra = str(requirement.marker or "").partition("extra == ")[2].strip("\"'")
-        module = IMPORTED_AS.get(requirement.name, requirement.name.replace("-", "_"))
+        module = import_name(requirement.name)
         if extra not in ("", "all") and find_spec(module) is None:
             extra = f"{found[module]} or {extra}" if module in found else extra
             found[requirement.name] = found[module] = extra
