@@ -99,6 +99,7 @@ def test_metadata(distributions: Path) -> None:
 
 def test_version() -> None:
     assert torchdisentangle.__version__ == version("torchdisentangle")
+    assert f"\nversion: {torchdisentangle.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 @pytest.mark.parametrize("name", [name for name in listed_packages() if not name.endswith(".adapters")])
