@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import nox
@@ -74,7 +75,8 @@ def types(session: nox.Session) -> None:
     """How much of the public interface is typed, as a user's type checker sees it."""
     session.install("-c", "constraints.txt", ".[all]", "pyright[nodejs]")  # pyright cannot follow an editable install
     command = "pyright", "--verifytypes", "torchdisentangle", "--ignoreexternal", "--outputjson"
-    report = json.loads(session.run(*command, silent=True, success_codes=[0, 1]))["typeCompleteness"]
+    output = session.run(*command, silent=True, stderr=subprocess.DEVNULL, success_codes=[0, 1])
+    report = json.loads(output)["typeCompleteness"]
     for symbol in report["symbols"]:
         if symbol["isExported"] and not symbol["isTypeKnown"]:
             session.log(symbol["name"])
