@@ -120,7 +120,7 @@ class Separability(PosteriorStatistic):
         """
         return self._ceiling()
 
-    def plot(self, val: dict[str, Tensor] | None = None, ax: Any = None) -> Any:
+    def plot(self, val: dict[str, Tensor] | None = None, ax: Axes | None = None) -> Plot:
         """Informativeness as bars, split into what a latent alone tells and what it shares."""
         value = self.compute() if val is None else val
         return plot_informativeness(value["informativeness"], value["sep"], ax=ax)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -100,7 +101,7 @@ class ManifoldSummary(ManifoldMetric[dict[str, Tensor]]):
             "effective_dimension": effective_dimension(spectrum),
         }
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """Plot the scalars side by side, or a value or a list of values over steps that is given."""
         return plot_scalar(self.compute() if val is None else val, ax=ax, label="nats, latents")
 
