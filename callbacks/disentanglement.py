@@ -81,7 +81,9 @@ class DisentanglementCallback(EvaluationCallback):
     ) -> None:
         if slow_every is not None and slow_every < 1:
             raise MisconfigurationException(f"slow_every must be at least 1, got {slow_every}")
-        self.metrics, self.slow_metrics, self.slow_every = metrics, slow_metrics, slow_every
+        self.metrics = metrics
+        self.slow_metrics = slow_metrics
+        self.slow_every = slow_every
         self._quick: list[str | Metric] = list(default_scores("quick") if metrics is None else metrics)
         slow: list[str | Metric] = list(default_scores("slow") if slow_metrics is None else slow_metrics)
         with misconfiguration():

@@ -93,16 +93,23 @@ class EvaluationCallback(EvaluationHooks):
         super().__init__()
         for name in unknown:
             raise unknown_setting(type(self), name)
-        self.schedule = Schedule(every_n_epochs, every_n_steps, at_start)
+        self.schedule: Schedule = Schedule(every_n_epochs, every_n_steps, at_start)
         self.schedule.check()
         if int(figures) < 0:
             raise MisconfigurationException(f"figures must be a bool or a positive number, got {figures}")
         self.evaluation = evaluation
-        self.every_n_epochs, self.every_n_steps, self.at_start = self.schedule
-        self.prefix, self.figures, self.log_seconds = prefix, figures, log_seconds
-        self.dataloader_idx, self.input_key, self.label_key = dataloader_idx, input_key, label_key
-        self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.num_evaluations = 0
+        self.every_n_epochs = every_n_epochs
+        self.every_n_steps = every_n_steps
+        self.at_start = at_start
+        self.prefix = prefix
+        self.figures = figures
+        self.log_seconds = log_seconds
+        self.dataloader_idx: int = dataloader_idx
+        self.input_key = input_key
+        self.label_key = label_key
+        self.latent_dim = latent_dim
+        self.num_classes = num_classes
+        self.num_evaluations: int = 0
         self.report: Report | None = None
         self._model: LatentModel | None = None
         self._settled: Evaluation | None = None

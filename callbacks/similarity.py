@@ -88,8 +88,10 @@ class RepresentationSimilarityCallback(EvaluationCallback):
                 num_points, measure, labels=labels, noise_std=noise_std, threshold=threshold, seed=seed
             )
         super().__init__(evaluation, **settings)
-        self.reference, self.save, self.folder = reference, save, folder
-        self.later = (f"{measure}_to_previous",)
+        self.reference = reference
+        self.save = save
+        self.folder = folder
+        self.later: tuple[str, ...] = (f"{measure}_to_previous",)
         self._reference: Fingerprint | None = None
         self._previous: dict[str, Fingerprint] = {}
 

@@ -58,7 +58,9 @@ class AnnealedVAE(VAE):
         check_weights(gamma=gamma, max_capacity=max_capacity)
         if capacity_steps < 1:
             raise ValueError(f"capacity_steps must be at least 1, got {capacity_steps}")
-        self.gamma, self.max_capacity, self.capacity_steps = gamma, max_capacity, capacity_steps
+        self.gamma = gamma
+        self.max_capacity = max_capacity
+        self.capacity_steps = capacity_steps
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))  # in checkpoints, for what is validated later
 
     step: Tensor

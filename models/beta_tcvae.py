@@ -71,8 +71,11 @@ class BetaTCVAE(VAE):
             raise ValueError(f"estimator must be 'mss' or 'mws', got {estimator!r}")
         if estimator == "mss" and not (dataset_size and dataset_size > 0):
             raise ValueError(f"stratified sampling needs a positive dataset_size, got {dataset_size}")
-        self.alpha, self.beta, self.gamma = alpha, beta, gamma
-        self.estimator, self.dataset_size = estimator, dataset_size
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
+        self.estimator = estimator
+        self.dataset_size = dataset_size
 
     def parts(self, z: Tensor, mean: Tensor, log_variance: Tensor) -> ELBOTerms:
         """Mutual information, total correlation and dimension-wise KL of a batch."""

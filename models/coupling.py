@@ -52,7 +52,8 @@ class SubsetAffineCoupling(nn.Module):
             raise ValueError(
                 f"disjoint sets of coordinates are needed, got changed={list(changed)}, given={list(given)}"
             )
-        self.network, self.volume_preserving = network, volume_preserving
+        self.network = network
+        self.volume_preserving = volume_preserving
         self.register_buffer("changed", torch.as_tensor(changed))
         self.register_buffer("given", torch.as_tensor(given))
 

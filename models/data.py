@@ -56,10 +56,11 @@ class SplitDataModule(L.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be positive, got {batch_size}")
-        self.batch_size, self.num_workers = batch_size, num_workers
-        self._parts: Mapping[Split, Dataset] = {}
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self._parts: Mapping[Split, Dataset[Any]] = {}
 
-    def split(self) -> Mapping[Split, Dataset]:
+    def split(self) -> Mapping[Split, Dataset[Any]]:
         """The parts: ``train``, ``validation``, and ``test`` if there is one."""
         raise NotImplementedError
 
@@ -67,15 +68,15 @@ class SplitDataModule(L.LightningDataModule):
         """Make the parts."""
         self._parts = self._parts or self.split()
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Full batches of the training data, shuffled; one smaller batch if there is no full one."""
         return self._loader("train", shuffle=True, drop_last=len(self.part("train")) >= self.batch_size)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Any]:
         """All validation data, in order."""
         return self._loader("validation")
 
-    def test_dataloader(self) -> DataLoader:
+    def test_dataloader(self) -> DataLoader[Any]:
         """All test data, in order."""
         return self._loader("test")
 
@@ -90,7 +91,7 @@ class SplitDataModule(L.LightningDataModule):
             raise ValueError(f"{type(self).__name__} has no {name} data: it was made with {', '.join(self._parts)}")
         return self._parts[name]
 
-    def _loader(self, name: Split, **settings: Any) -> DataLoader:
+    def _loader(self, name: Split, **settings: Any) -> DataLoader[Any]:
         return DataLoader(
             self.part(name),
             self.batch_size,
@@ -134,6 +135,10 @@ class FactorDataModule(SplitDataModule):
         (torch.Size([64, 1, 16, 16]), torch.Size([64, 5]), 320, 38)
     """
 
+    train: int
+    validation: int
+    test: int
+
     def __init__(
         self,
         dataset: FactorDataset,
@@ -148,8 +153,11 @@ class FactorDataModule(SplitDataModule):
         super().__init__(batch_size, num_workers)
         names = [pair[:2] for pair in correlated]
         joints = [joint_distribution(kind, _sizes(dataset, pair), width) for *pair, kind, width in correlated]
-        self.dataset, self.seed = dataset, seed
-        self.distribution = CorrelatedFactors(dataset, dict(zip(names, joints, strict=True))) if correlated else None
+        self.dataset = dataset
+        self.seed = seed
+        self.distribution: CorrelatedFactors | None = (
+            CorrelatedFactors(dataset, dict(zip(names, joints, strict=True))) if correlated else None
+        )
         self.train, self.validation, self.test = (_count(part, len(dataset)) for part in (train, validation, test))
         held = self.validation + self.test
         if min(self.train, self.validation) < 1 or self.test < 0 or held + self.train * (not correlated) > len(dataset):
@@ -158,7 +166,7 @@ class FactorDataModule(SplitDataModule):
                 f"{len(dataset)}"
             )
 
-    def split(self) -> dict[Split, Dataset]:
+    def split(self) -> dict[Split, Dataset[Any]]:
         """Random parts, the same for the same seed."""
         generator = torch.Generator().manual_seed(self.seed)
         validation, test, rest = torch.randperm(len(self.dataset), generator=generator).split(
@@ -192,7 +200,7 @@ class DigitsDataModule(SplitDataModule):
         super().__init__(batch_size, num_workers)
         self.seed = seed
 
-    def split(self) -> dict[Split, Dataset]:
+    def split(self) -> dict[Split, Dataset[Any]]:
         """The split of :func:`~torchdisentangle.datasets.handwritten_digits`."""
         return {name: handwritten_digits(name, self.seed) for name in ("train", "validation")}
 
@@ -229,9 +237,12 @@ class TwoMoonsDataModule(SplitDataModule):
         super().__init__(batch_size, num_workers)
         if min(train, validation) < 1 or noise < 0:
             raise ValueError(f"data and noise >= 0 are needed, got {train}, {validation} and {noise}")
-        self.train, self.validation, self.noise, self.seed = train, validation, noise, seed
+        self.train = train
+        self.validation = validation
+        self.noise = noise
+        self.seed = seed
 
-    def split(self) -> dict[Split, Dataset]:
+    def split(self) -> dict[Split, Dataset[Any]]:
         """The first points for training, the last for validation."""
         points = two_moons(self.train + self.validation, self.noise, self.seed)
         return {"train": TensorDataset(points[: self.train]), "validation": TensorDataset(points[self.train :])}

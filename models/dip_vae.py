@@ -63,7 +63,8 @@ class DIPVAE(VAE):
             diagonal_weight = off_diagonal_weight * (10 if version == "i" else 1)
         check_weights(off_diagonal_weight=off_diagonal_weight, diagonal_weight=diagonal_weight)
         self.version = version
-        self.off_diagonal_weight, self.diagonal_weight = off_diagonal_weight, diagonal_weight
+        self.off_diagonal_weight = off_diagonal_weight
+        self.diagonal_weight = diagonal_weight
 
     def objective(
         self, reconstruction: Tensor, kl: Tensor, z: Tensor, mean: Tensor, log_variance: Tensor

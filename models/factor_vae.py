@@ -62,8 +62,9 @@ class FactorVAE(VAE):
     ) -> None:
         super().__init__(data_shape, latent_dim, **kwargs)
         check_weights(gamma=gamma)
-        self.gamma, self.discriminator_learning_rate = gamma, discriminator_learning_rate
-        self.discriminator = MLP([latent_dim, *discriminator_hidden, 2], lambda: nn.LeakyReLU(0.2))
+        self.gamma = gamma
+        self.discriminator_learning_rate = discriminator_learning_rate
+        self.discriminator: MLP = MLP([latent_dim, *discriminator_hidden, 2], lambda: nn.LeakyReLU(0.2))
 
     def objective(
         self, reconstruction: Tensor, kl: Tensor, z: Tensor, mean: Tensor, log_variance: Tensor

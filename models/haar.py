@@ -46,8 +46,9 @@ class HaarTransform(nn.Module):
 
     def __init__(self, data_shape: Sequence[int], num_levels: int) -> None:
         super().__init__()
-        self.sizes = [len(scale) for scale in haar_scales(data_shape, num_levels)]
-        self.data_shape, self.num_levels = tuple(data_shape), num_levels
+        self.sizes: list[int] = [len(scale) for scale in haar_scales(data_shape, num_levels)]
+        self.data_shape: tuple[int, ...] = tuple(data_shape)
+        self.num_levels = num_levels
         self.register_buffer("haar", _HAAR.float(), persistent=False)
 
     haar: Tensor

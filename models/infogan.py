@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
@@ -82,12 +82,15 @@ class InfoGAN(GenerativeModule):
         if num_codes < 1 or (code_std is not None and code_std <= 0):
             raise ValueError(f"num_codes and code_std must be positive, got {num_codes} and {code_std}")
         self.save_hyperparameters()
-        self.num_codes, self.latent_dim = num_codes, num_codes + num_noise
-        self.information_weight, self.code_std, self.bounded = information_weight, code_std, bounded
+        self.num_codes = num_codes
+        self.latent_dim: int = num_codes + num_noise
+        self.information_weight = information_weight
+        self.code_std = code_std
+        self.bounded = bounded
         self.discriminator_learning_rate = discriminator_learning_rate
-        self.generator = decoder(network, self.latent_dim, hidden, data_shape, dense)
+        self.generator: nn.Module = decoder(network, self.latent_dim, hidden, data_shape, dense)
         outputs = 1 + num_codes * (2 if code_std is None else 1)
-        self.discriminator = lipschitz(encoder(network, data_shape, hidden, outputs, dense))
+        self.discriminator: nn.Module = lipschitz(encoder(network, data_shape, hidden, outputs, dense))
 
     @property
     def prior(self) -> Prior:

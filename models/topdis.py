@@ -65,8 +65,10 @@ class TopologicalPenalty(VAE):
             raise ValueError(
                 f"a topdis_step in (0, 1) and topdis_rows of at least 2 are needed, got {topdis_step} and {topdis_rows}"
             )
-        self.topdis_weight, self.topdis_step = topdis_weight, topdis_step
-        self.topdis_rows, self.topdis_start = topdis_rows, topdis_start
+        self.topdis_weight = topdis_weight
+        self.topdis_step = topdis_step
+        self.topdis_rows = topdis_rows
+        self.topdis_start = topdis_start
 
     def objective(
         self, reconstruction: Tensor, kl: Tensor, z: Tensor, mean: Tensor, log_variance: Tensor

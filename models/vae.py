@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from torchdisentangle.functional.elbo.gaussian import gaussian_kl
@@ -65,9 +65,10 @@ class VAE(GenerativeModule):
         if likelihood not in ("bernoulli", "gaussian"):
             raise ValueError(f"likelihood must be 'bernoulli' or 'gaussian', got {likelihood!r}")
         self.save_hyperparameters()  # the subclass's own included
-        self.latent_dim, self.likelihood = latent_dim, likelihood
-        self.encoder = encoder(network, data_shape, hidden, 2 * latent_dim, dense)
-        self.decoder = decoder(network, latent_dim, hidden, data_shape, dense)
+        self.latent_dim = latent_dim
+        self.likelihood = likelihood
+        self.encoder: nn.Module = encoder(network, data_shape, hidden, 2 * latent_dim, dense)
+        self.decoder: nn.Module = decoder(network, latent_dim, hidden, data_shape, dense)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior, each ``(N, d)``."""

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from tests.helpers import MakeTrainer, RunProcesses
+from tests.missing_extras import SkipWithoutExtras
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing about truth
 hypothesis.settings.load_profile("untimed")
@@ -29,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     The other tests fork, which no process may that has initialised CUDA, and take the CPU for granted.
     """
+    config.pluginmanager.register(SkipWithoutExtras())
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
+from email.parser import Parser
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -47,25 +49,57 @@ def test_every_package_is_listed() -> None:
     assert sorted(listed_packages()) == sorted(on_disk)
 
 
-def test_wheel_holds_every_module(tmp_path: Path) -> None:
-    source = tmp_path / "source"  # a copy, so that an earlier build's leftovers cannot slip in
-    for name in (*PLACES, "pyproject.toml", "README.md", "LICENSE"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        copy(ROOT / name, source / name)
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", tmp_path, source],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("*.whl")
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source distribution, and the wheel that is built from it."""
+    pytest.importorskip("build", reason="needs build, of the extra test")
+    source = tmp_path_factory.mktemp("source")  # a copy, so that an earlier build's leftovers cannot slip in
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in tracked.split("\0"):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, source / name)
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", source / "dist", source]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return source / "dist"
+
+
+@pytest.mark.xdist_group("distributions")
+def test_wheel_holds_every_module(distributions: Path) -> None:
+    (wheel,) = distributions.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name}
     assert names == sources() | {"torchdisentangle/py.typed", "torchdisentangle/cli/page.html"}
 
 
+@pytest.mark.xdist_group("distributions")
+def test_source_distribution_holds_what_the_tests_need(distributions: Path) -> None:
+    (archive,) = distributions.glob("*.tar.gz")
+    with tarfile.open(archive) as members:
+        names = {name.partition("/")[2] for name in members.getnames()}
+    for part in ("tests/conftest.py", "examples/demo/main.py", "docs/index.md", "noxfile.py", "Makefile", "LICENSE"):
+        assert part in names
+    assert {path.relative_to(ROOT).as_posix() for folder in PLACES for path in (ROOT / folder).rglob("*.py")} <= names
+
+
+@pytest.mark.xdist_group("distributions")
+def test_metadata(distributions: Path) -> None:
+    (wheel,) = distributions.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        (name,) = (name for name in files.namelist() if name.endswith("dist-info/METADATA"))
+        metadata = Parser().parsestr(files.read(name).decode())
+    oldest = metadata["Requires-Python"].removeprefix(">=")
+    pythons = [line.rpartition(" ")[2] for line in metadata.get_all("Classifier") if "Python :: 3." in line]
+    assert pythons[0] == oldest
+    assert f"{sys.version_info.major}.{sys.version_info.minor}" in pythons  # of all that the tests run on
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert {"flows", "supervised", "topology", "wandb"} <= set(metadata.get_all("Provides-Extra"))
+
+
 def test_version() -> None:
     assert torchdisentangle.__version__ == version("torchdisentangle")
+    assert f"\nversion: {torchdisentangle.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 @pytest.mark.parametrize("name", [name for name in listed_packages() if not name.endswith(".adapters")])

@@ -50,7 +50,10 @@ class AutoencoderModel(LatentModel):
         inside: LatentModel | None = None,
     ) -> None:
         super().__init__(module, math.prod(latent_shape), num_classes)
-        self.latent_shape, self.encoder, self.decoder, self.inside = latent_shape, encoder, decoder, inside
+        self.latent_shape = latent_shape
+        self.encoder = encoder
+        self.decoder = decoder
+        self.inside = inside
         self._reader = PosteriorReader(type(module).__name__, self.latent_dim)
 
     @property

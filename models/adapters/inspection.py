@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from inspect import signature
 from numbers import Integral
 from typing import Any
@@ -22,6 +23,7 @@ LATENT_DIM_NAMES = (
 )
 """Names under which modules keep the number of latents."""
 
+_IN_THE_EXTRA_FLOWS = ("normflows", "zuko")
 _SETTINGS = ("hparams", "config", "model_config", "cfg", "args")
 _PARTS = ("encoder", "decoder", "generator", "G_ema", "G", "netG", "gen")
 
@@ -38,6 +40,28 @@ def comes_from(module: nn.Module, library: str) -> bool:
         (True, False)
     """
     return any(cls.__module__.partition(".")[0] == library for cls in type(module).__mro__)
+
+
+def imported(library: str) -> Any:
+    """The library that a module comes from.
+
+    Args:
+        library: name of the package, or of a module in it.
+
+    Raises:
+        ImportError: that says what to install, if the library is missing.
+
+    Example:
+        >>> imported("no_library")
+        Traceback (most recent call last):
+        ImportError: a model of no_library needs that library: pip install no_library
+    """
+    try:
+        return import_module(library)
+    except ImportError as error:
+        name = library.partition(".")[0]
+        package = "'torchdisentangle[flows]'" if name in _IN_THE_EXTRA_FLOWS else name
+        raise ImportError(f"a model of {name} needs that library: pip install {package}", name=name) from error
 
 
 def attribute(module: nn.Module, name: str) -> Any:

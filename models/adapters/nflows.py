@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 
 from torchdisentangle.latent_model import LatentModel, Posterior
 from torchdisentangle.models.adapters import trial
-from torchdisentangle.models.adapters.inspection import comes_from
+from torchdisentangle.models.adapters.inspection import comes_from, imported
 from torchdisentangle.prior import Prior
 
 
@@ -73,9 +73,7 @@ def fits(module: nn.Module) -> bool:
     """Whether the module is an nflows flow."""
     if not comes_from(module, "nflows"):
         return False
-    from nflows.flows.base import Flow
-
-    return isinstance(module, Flow)
+    return isinstance(module, imported("nflows.flows.base").Flow)
 
 
 def adapt(module: Any, *, latent_dim: int | None = None, num_classes: int | None = None) -> NflowsModel:

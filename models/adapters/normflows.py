@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from torchdisentangle.latent_model import LatentModel, Posterior
-from torchdisentangle.models.adapters.inspection import comes_from
+from torchdisentangle.models.adapters.inspection import comes_from, imported
 from torchdisentangle.prior import Prior
 
 
@@ -177,8 +177,7 @@ def fits(module: nn.Module) -> bool:
     """Whether the module is a normflows flow."""
     if not comes_from(module, "normflows"):
         return False
-    import normflows
-
+    normflows = imported("normflows")
     return isinstance(module, (normflows.NormalizingFlow, normflows.ClassCondFlow, normflows.MultiscaleFlow))
 
 

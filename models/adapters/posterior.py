@@ -43,7 +43,8 @@ class PosteriorReader:
     """
 
     def __init__(self, name: str, latent_dim: int | None = None) -> None:
-        self.name, self.latent_dim = name, latent_dim
+        self.name = name
+        self.latent_dim = latent_dim
         self._order: tuple[int, int] | None = None
         self._looked = False
 

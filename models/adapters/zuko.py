@@ -10,7 +10,7 @@ from torch.distributions import Distribution, Independent, Normal, Uniform
 from torch.nn.functional import one_hot
 
 from torchdisentangle.latent_model import LatentModel, Posterior
-from torchdisentangle.models.adapters.inspection import comes_from
+from torchdisentangle.models.adapters.inspection import comes_from, imported
 from torchdisentangle.prior import Prior
 
 
@@ -62,9 +62,7 @@ def fits(module: nn.Module) -> bool:
     """Whether the module is a zuko flow."""
     if not comes_from(module, "zuko"):
         return False
-    import zuko
-
-    return isinstance(module, zuko.lazy.Flow)
+    return isinstance(module, imported("zuko").lazy.Flow)
 
 
 def adapt(module: nn.Module, *, latent_dim: int | None = None, num_classes: int | None = None) -> ZukoModel:

@@ -64,7 +64,9 @@ class LatentModel:
     def __init__(self, module: nn.Module, latent_dim: int, num_classes: int | None = None) -> None:
         if latent_dim < 1:
             raise ValueError(f"latent_dim must be positive, got {latent_dim}")
-        self.module, self.latent_dim, self.num_classes = module, int(latent_dim), num_classes
+        self.module = module
+        self.latent_dim: int = int(latent_dim)
+        self.num_classes = num_classes
 
     @property
     def prior(self) -> Prior:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from torchdisentangle.datasets.shapes3d import Shapes3D
 
-h5py = pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py", reason="needs h5py, of the extra datasets")
 
 VALUES = ([0.0, 0.1], [0.0, 0.1, 0.2], [0.0, 0.5], [0.75, 1.25], [0.0, 1.0, 2.0, 3.0], [-30.0, 0.0, 30.0])
 SIZES = tuple(map(len, VALUES))

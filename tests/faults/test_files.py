@@ -138,7 +138,7 @@ def labels() -> np.ndarray:
 
 
 def test_images_stored_elsewhere_are_refused(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py", reason="extra datasets")
+    h5py = pytest.importorskip("h5py", reason="needs h5py, of the extra datasets")
     (tmp_path / "secret").write_bytes(bytes(range(4 * 48)))
     with h5py.File(tmp_path / "external.h5", "w") as file:
         file["labels"] = labels()
@@ -160,7 +160,7 @@ def test_images_stored_elsewhere_are_refused(tmp_path: Path) -> None:
 
 
 def test_damaged_hdf5(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py", reason="extra datasets")
+    h5py = pytest.importorskip("h5py", reason="needs h5py, of the extra datasets")
     with h5py.File(tmp_path / "whole.h5", "w") as file:
         file["labels"] = labels()
         file.create_dataset("images", data=np.zeros((4, 4, 4, 3), np.uint8), compression="gzip")

@@ -71,7 +71,7 @@ def test_decoders_that_squeeze_a_batch_of_one_are_refused(n: int) -> None:
 
 @pytest.mark.parametrize("mode", ["forward", "reverse"])
 def test_latents_of_the_wrong_width_are_refused(mode: Mode) -> None:
-    with pytest.raises(RuntimeError, match=r"decoder failed on latents of shape \(2, 4\): mat1 and mat2"):
+    with pytest.raises(RuntimeError, match=r"decoder failed on latents of shape \(2, 4\): .*mat1 and mat2"):
         decoder_jacobian(nn.Linear(3, 2), torch.randn(5, 4), mode=mode)
 
 

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,14 +33,14 @@ class Arrays:
     """
 
     path: Path
-    arrays: Mapping[str, NDArray]
+    arrays: Mapping[str, NDArray[Any]]
     columns: Sequence[str] = field(default=())
 
-    def find(self, *names: str) -> NDArray | None:
+    def find(self, *names: str) -> NDArray[Any] | None:
         """The first array with one of these names, if there is one."""
         return next((self.arrays[name] for name in names if name in self.arrays), None)
 
-    def choose(self, *names: str) -> NDArray:
+    def choose(self, *names: str) -> NDArray[Any]:
         """The only array, or the first with one of these names.
 
         Raises:
@@ -92,7 +93,7 @@ def read_arrays(name: str) -> Arrays:
     return Arrays(file, {array: arrays.arrays[array]}, arrays.columns) if array else arrays
 
 
-def as_numbers(array: NDArray, name: object, text: bool = False) -> Tensor:
+def as_numbers(array: NDArray[Any], name: object, text: bool = False) -> Tensor:
     """An array as a tensor.
 
     Args:
@@ -115,7 +116,7 @@ def as_numbers(array: NDArray, name: object, text: bool = False) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def _column(column: NDArray, name: str, text: bool) -> Tensor:
+def _column(column: NDArray[Any], name: str, text: bool) -> Tensor:
     """Numbers written as text, or text as the numbers of its values."""
     cells = [str(cell).strip() for cell in column]
     try:
@@ -155,7 +156,7 @@ def _read_pt(path: Path) -> Arrays:
     return Arrays(path, tensors)
 
 
-def _detached(tensor: Tensor) -> NDArray:
+def _detached(tensor: Tensor) -> NDArray[Any]:
     return (tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()).numpy()
 
 
@@ -189,7 +190,7 @@ def _read_parquet(path: Path) -> Arrays:
     return Arrays(path, {"": np.stack(columns, axis=1)}, names)
 
 
-def _is_nested(column: NDArray) -> bool:
+def _is_nested(column: NDArray[Any]) -> bool:
     return column.dtype.kind == "O" and any(isinstance(cell, (list, dict, np.ndarray)) for cell in column[:1])
 
 

@@ -22,7 +22,7 @@ LABELS = ("labels", "label", "y", "targets")
 _WEIGHTS = ("state_dict", "model", "model_state_dict")  # where training scripts put them in a checkpoint
 
 
-class ArrayDataset(Dataset):
+class ArrayDataset(Dataset[dict[str, Tensor]]):
     """Rows of arrays, as dictionaries of tensors; images of bytes become floats in [0, 1].
 
     Args:

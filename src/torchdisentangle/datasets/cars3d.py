@@ -41,7 +41,7 @@ class Cars3D(StoredFactorDataset):
         (4, 24, 183)
     """
 
-    factor_names = ("elevation", "azimuth", "object")
+    factor_names: tuple[str, ...] = ("elevation", "azimuth", "object")
 
     def __init__(self, path: str | Path, *, image_size: int = 64, download: bool = False) -> None:
         if download and not any(Path(path).glob("*.mat")):

@@ -184,7 +184,7 @@ class CorrelatedSampler(Sampler[int]):
         generator: torch.Generator | None = None,
     ) -> None:
         self.distribution = distribution
-        self.num_samples = len(distribution.dataset) if num_samples is None else num_samples
+        self.num_samples: int = len(distribution.dataset) if num_samples is None else num_samples
         if self.num_samples < 1:
             raise ValueError(f"num_samples must be positive, got {num_samples}")
         self.generator = generator

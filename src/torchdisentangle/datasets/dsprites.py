@@ -42,7 +42,7 @@ class DSprites(StoredFactorDataset):
         (3, 6, 40, 32, 32)
     """
 
-    factor_names = ("shape", "scale", "orientation", "x", "y")
+    factor_names: tuple[str, ...] = ("shape", "scale", "orientation", "x", "y")
 
     def __init__(self, path: str | Path, *, download: bool = False) -> None:
         if download:

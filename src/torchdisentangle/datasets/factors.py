@@ -225,7 +225,7 @@ class FactorSubGrid(FactorDataset):
     """
 
     def __init__(self, parent: FactorDataset, values: dict[str, int | slice | Sequence[int]]) -> None:
-        self.factor_names = parent.factor_names
+        self.factor_names: tuple[str, ...] = parent.factor_names
         kept = [torch.arange(size) for size in parent.factor_sizes]
         for name, choice in values.items():
             k = parent.factor_index(name)

@@ -65,6 +65,9 @@ class MNIST(Dataset[tuple[Tensor, Tensor]]):
         (torch.Size([1, 28, 28]), tensor(5))
     """
 
+    images: Tensor
+    labels: Tensor
+
     def __init__(self, path: str | Path, split: Literal["train", "test"] = "train", *, download: bool = False) -> None:
         check_split(split)
         prefix = "train" if split == "train" else "t10k"

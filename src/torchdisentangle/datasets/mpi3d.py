@@ -53,7 +53,7 @@ class MPI3D(StoredFactorDataset):
         (6, 6, 2, 3, 3, 40, 40)
     """
 
-    factor_names = (
+    factor_names: tuple[str, ...] = (
         "object_color",
         "object_shape",
         "object_size",

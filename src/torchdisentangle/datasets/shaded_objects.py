@@ -63,7 +63,7 @@ class ShadedObjects(FactorDataset):
         (torch.Size([3, 16, 16]), True)
     """
 
-    factor_names = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
+    factor_names: tuple[str, ...] = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
 
     def __init__(self, image_size: int = 64, *, factor_sizes: Sequence[int] = (10, 10, 10, 8, 15)) -> None:
         super().__init__((*factor_sizes[:4], len(SOLIDS), *factor_sizes[4:]))

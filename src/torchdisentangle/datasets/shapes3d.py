@@ -41,7 +41,7 @@ class Shapes3D(StoredFactorDataset):
         (10, 10, 10, 8, 4, 15)
     """
 
-    factor_names = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
+    factor_names: tuple[str, ...] = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
 
     def __init__(self, path: str | Path, *, in_memory: bool = False, download: bool = False) -> None:
         if download:

@@ -34,7 +34,7 @@ FILES = {
         "01235x9x18x6x2x96x96-testing-info": "a9454f3864d7fd4bb3ea7fc3eb84924e",
     }.items()
 }
-SPLITS = {"train": ("training",), "test": ("testing",), "all": ("training", "testing")}
+SPLITS: dict[str, tuple[str, ...]] = {"train": ("training",), "test": ("testing",), "all": ("training", "testing")}
 
 
 class SmallNORB(StoredFactorDataset):
@@ -65,7 +65,7 @@ class SmallNORB(StoredFactorDataset):
         (5, 10, 9, 18, 6)
     """
 
-    factor_names = ("category", "instance", "elevation", "azimuth", "lighting")
+    factor_names: tuple[str, ...] = ("category", "instance", "elevation", "azimuth", "lighting")
 
     def __init__(
         self,

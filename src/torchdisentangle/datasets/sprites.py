@@ -61,7 +61,7 @@ class Sprites(FactorDataset):
         (torch.Size([1, 64, 64]), tensor([0., 1.]))
     """
 
-    factor_names = ("shape", "scale", "orientation", "x", "y")
+    factor_names: tuple[str, ...] = ("shape", "scale", "orientation", "x", "y")
 
     def __init__(
         self, image_size: int = 64, *, antialias: bool = False, factor_sizes: Sequence[int] = (6, 40, 32, 32)

@@ -12,8 +12,8 @@ from torch import Tensor
 from torchdisentangle.functional.manifold.entropy import STANDARD_NORMAL_ENTROPY
 
 _DECAY = torch.linspace(0, -1.5, 10, dtype=torch.float64).exp()
-ANGLE_SCALES = tuple((2 * math.pi * 0.07 * _DECAY).tolist())
-RADIUS_SCALES = tuple((0.05 * _DECAY).tolist())
+ANGLE_SCALES: tuple[float, ...] = tuple((2 * math.pi * 0.07 * _DECAY).tolist())
+RADIUS_SCALES: tuple[float, ...] = tuple((0.05 * _DECAY).tolist())
 _LARGEST_RADIUS_SCALE = 0.2  # five standard deviations keep the radius positive
 _QUADRATURE = np.polynomial.hermite_e.hermegauss(32)
 
@@ -69,12 +69,12 @@ class Torus:
                 f"scales must be positive and those of the radii at most {_LARGEST_RADIUS_SCALE}, got "
                 f"{tuple(angle_scales)} and {tuple(radius_scales)}"
             )
-        self.latent_dim = 2 * len(angle_scales)
-        self.angle_scales = torch.tensor(angle_scales, dtype=torch.float64)
-        self.radius_scales = torch.tensor(radius_scales, dtype=torch.float64)
+        self.latent_dim: int = 2 * len(angle_scales)
+        self.angle_scales: Tensor = torch.tensor(angle_scales, dtype=torch.float64)
+        self.radius_scales: Tensor = torch.tensor(radius_scales, dtype=torch.float64)
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(self.latent_dim, self.latent_dim, generator=generator, dtype=torch.float64)
-        self.rotation = torch.linalg.qr(noise).Q
+        self.rotation: Tensor = torch.linalg.qr(noise).Q
 
     def sample(self, num_samples: int, seed: int = 0) -> Tensor:
         """Data points.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -19,6 +20,7 @@ from torchdisentangle.functional.elbo.decomposition import (
 from torchdisentangle.functional.elbo.minibatch import minibatch_log_densities
 from torchdisentangle.functional.row_hash import hash_content, hash_index, hashed_normal
 from torchdisentangle.plots import plot_scalar
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics.base import MetricSettings
 from torchdisentangle.statistics.classes import Estimate, finite_population_error, standard_error
 from torchdisentangle.statistics.posterior import PosteriorStatistic
@@ -86,15 +88,17 @@ class ELBOMetric(PosteriorStatistic):
             self.add_sum("terms_kl")
             self.add_sum("num_terms", dtype=torch.int64)
             self.add_sum("num_skipped", dtype=torch.int64)
-        self.estimator, self.num_queries, self.dataset_size = estimator, num_queries, dataset_size
+        self.estimator = estimator
+        self.num_queries = num_queries
+        self.dataset_size = dataset_size
         self.max_rows = max_rows
 
-    def compute(self) -> Any:
+    def compute(self) -> Tensor:
         """The value over all rows."""
         return self._read(self._value())
 
     @readout
-    def standard_error(self) -> Any:
+    def standard_error(self) -> Tensor:
         """Standard error of the value over latents, in the shape of the value.
 
         Rows are drawn without replacement: once all of them are queried, only the noise of their latents is left, which
@@ -123,7 +127,7 @@ class ELBOMetric(PosteriorStatistic):
             return torch.tensor(torch.inf, dtype=torch.float64, device=self.device)
         return self._ceiling()
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """The value with its standard error, or a list of values over steps."""
         label = f"{self.label} (nats)"
         if val is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -14,6 +15,7 @@ from torchdisentangle.functional.supervised.binning import assign_bins, equal_wi
 from torchdisentangle.functional.supervised.information import mutual_information
 from torchdisentangle.functional.supervised.joint_counts import joint_counts
 from torchdisentangle.plots import plot_pairwise, plot_scalar
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics.base import MetricSettings, Statistic
 from torchdisentangle.statistics.checks import check_codes, check_index, finite_rows
 from torchdisentangle.statistics.code_moments import CodeMomentStatistic
@@ -55,7 +57,7 @@ class GaussianTotalCorrelation(CodeMomentStatistic):
         """The value over all rows."""
         return gaussian_total_correlation(self.covariance())
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """The value, or a list of values over steps."""
         return plot_scalar(self.compute() if val is None else val, ax=ax, label="Gaussian total correlation (nats)")
 
@@ -98,7 +100,7 @@ class GaussianWassersteinCorrelation(CodeMomentStatistic):
         """The value over all rows."""
         return gaussian_wasserstein_correlation(self.covariance(), self.normalize)
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """The value, or a list of values over steps."""
         return plot_scalar(self.compute() if val is None else val, ax=ax, label="Wasserstein correlation")
 
@@ -153,7 +155,8 @@ class CodeMutualInformation(Statistic):
             edges = check_edges(edges)
             inner = equal_width_edges(*edges, num_bins)
         super().__init__(configuration=("code pairs", num_bins, edges), **settings)
-        self.num_bins, self.edges = num_bins, edges
+        self.num_bins = num_bins
+        self.edges = edges
         self._inner_edges = inner
         self.add_sum("counts", dtype=torch.int64)
 
@@ -187,7 +190,7 @@ class CodeMutualInformation(Statistic):
         self.require_samples(self.counts.sum(), "codes")
         return mutual_information(self.counts).fill_diagonal_(0.0)
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """All pairs as a heatmap, or given values over steps."""
         if val is not None:
             return plot_scalar(val, ax=ax, label="mutual information of codes (nats)")

@@ -48,7 +48,7 @@ class ELBOMetrics(StatisticCollection):
         if num_bins is not None:
             members["code_mutual_information"] = CodeMutualInformation(num_bins)
         super().__init__(members)
-        self.has_code_pairs = num_bins is not None
+        self.has_code_pairs: bool = num_bins is not None
 
 
 def elbo_metrics(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from torchdisentangle.elbo.base import ELBOMetric
 from torchdisentangle.functional.elbo.decomposition import ELBOTerms
 from torchdisentangle.plots import plot_elbo_decomposition
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics.readout import readout
 
 
@@ -44,7 +46,8 @@ class TotalCorrelation(ELBOMetric):
     """
 
     higher_is_better: bool | None = False
-    position, label = 1, "total correlation"
+    position: int = 1
+    label: str = "total correlation"
 
 
 class IndexCodeMutualInformation(ELBOMetric):
@@ -73,7 +76,8 @@ class IndexCodeMutualInformation(ELBOMetric):
         tensor(0.6931, dtype=torch.float64)
     """
 
-    position, label = 0, "index-code mutual information"
+    position: int = 0
+    label: str = "index-code mutual information"
 
 
 class DimensionWiseKL(ELBOMetric):
@@ -101,7 +105,8 @@ class DimensionWiseKL(ELBOMetric):
     """
 
     higher_is_better: bool | None = False
-    position, label = 2, "dimension-wise KL"
+    position: int = 2
+    label: str = "dimension-wise KL"
 
 
 class ELBODecomposition(ELBOMetric):
@@ -127,17 +132,17 @@ class ELBODecomposition(ELBOMetric):
         {'mutual_information': 0.693, 'total_correlation': 0.0, 'dimension_wise_kl': 39.807, 'kl': 40.5}
     """
 
-    def compute(self) -> dict[str, Tensor]:
+    def compute(self) -> dict[str, Tensor]:  # type: ignore[override]
         """The terms and their sum, by name."""
         return {**self._read(self._value()), "kl": self.latent_kl().sum()}
 
     @readout
-    def standard_error(self) -> dict[str, Tensor]:
+    def standard_error(self) -> dict[str, Tensor]:  # type: ignore[override]
         """Standard errors of the terms over latents, by name; that of ``kl`` is 0, for it is exact."""
         errors = self._read(self._estimates().standard_error)
         return {**errors, "kl": torch.zeros_like(errors["mutual_information"])}
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """The terms as bars; or given values, a dictionary as from ``compute``."""
         if val is not None:
             return plot_elbo_decomposition(val, ax=ax)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.plots import plot_latent_kl, plot_scalar
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics.posterior import PosteriorSettings, PosteriorStatistic
 from torchdisentangle.statistics.readout import readout
 
@@ -42,7 +44,7 @@ class LatentKL(PosteriorStatistic):
         """The divergences over all rows."""
         return self.latent_kl()
 
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
+    def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """The divergences as bars."""
         return plot_latent_kl((self.compute() if val is None else val).reshape(-1), ax=ax)
 
@@ -92,6 +94,6 @@ class ActiveUnits(PosteriorStatistic):
         """Which latents are active, ``(d,)`` booleans."""
         return self.mean_variance() > self.threshold
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """The number, or a list of numbers over steps."""
         return plot_scalar(self.compute() if val is None else val, ax=ax, label="active latents")

@@ -133,16 +133,21 @@ class DisentanglementPass(Pass):
         own = None if dataset is None or callable(evaluation.factors) else tuple(dataset.factor_names)
         names = evaluation.factor_names or _names(evaluation.factors) or own
         usable = own is not None and names is not None and len(names) == len(own) and model.num_classes is None
-        self.evaluation = evaluation = replace(evaluation, factor_names=names)
-        self.model, self.place, self.draws = model, place, context.figures
-        self.dataset = dataset if usable and evaluation.sampler_rows else None
+        evaluation = replace(evaluation, factor_names=names)
+        self.evaluation = evaluation
+        self.model = model
+        self.place = place
+        self.draws: bool = context.figures
+        self.dataset: FactorDataset | None = dataset if usable and evaluation.sampler_rows else None
         scores = evaluation.scores()
         sampled = {name for name, score in scores.items() if self.dataset is not None and is_interventional(score)}
         from_rows = {name: score for name, score in scores.items() if name not in sampled}
         if self.draws:
             from_rows[_SAMPLE] = evaluation.sample()
-        self.from_rows = StatisticCollection(from_rows).to(place.device)
-        self.from_sampler = StatisticCollection({name: scores[name] for name in sampled}).to(place.device)
+        self.from_rows: StatisticCollection = StatisticCollection(from_rows).to(place.device)
+        self.from_sampler: StatisticCollection = StatisticCollection({name: scores[name] for name in sampled}).to(
+            place.device
+        )
         self._compared = self.dataset is None
 
     def start(self) -> None:

@@ -93,8 +93,9 @@ class ELBOPass(Pass):
     """One evaluation of :class:`ELBOEvaluation`."""
 
     def __init__(self, evaluation: ELBOEvaluation, model: LatentModel, place: Place) -> None:
-        self.evaluation, self.model = evaluation, model
-        self.metrics = evaluation.metrics(model.latent_dim).to(place.device)
+        self.evaluation = evaluation
+        self.model = model
+        self.metrics: ELBOMetrics = evaluation.metrics(model.latent_dim).to(place.device)
 
     def add(self, rows: Rows) -> None:
         """Add the posteriors of rows; all terms are the same in units of the prior."""

@@ -94,8 +94,9 @@ class InformativenessPass(Pass):
     """One evaluation of :class:`InformativenessEvaluation`."""
 
     def __init__(self, evaluation: InformativenessEvaluation, model: LatentModel, place: Place) -> None:
-        self.evaluation, self.model = evaluation, model
-        self.metrics = evaluation.metrics().to(place.device)
+        self.evaluation = evaluation
+        self.model = model
+        self.metrics: InformativenessMetrics = evaluation.metrics().to(place.device)
 
     def add(self, rows: Rows) -> None:
         """Add the posteriors of rows, in units of the prior."""

@@ -17,7 +17,7 @@ from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.report import Report, draws, floats
 from torchdisentangle.evaluation.rows import Rows
 from torchdisentangle.functional import decoder_jacobian_chunks, probed_jacobian_chunks
-from torchdisentangle.functional.device import sizes_beside_training, sizes_of, use_sizes
+from torchdisentangle.functional.device import Sizes, sizes_beside_training, sizes_of, use_sizes
 from torchdisentangle.functional.manifold.entropy import check_partition
 from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
 from torchdisentangle.functional.manifold.wishart import MIN_PROBES
@@ -177,14 +177,16 @@ class ManifoldPass(Pass):
     """One evaluation of :class:`ManifoldEvaluation`."""
 
     def __init__(self, evaluation: ManifoldEvaluation, model: LatentModel, place: Place, training: bool) -> None:
-        self.evaluation, self.model, self.place = evaluation, model, place
-        self.sizes = (sizes_beside_training if training else sizes_of)(model.like.device)
+        self.evaluation = evaluation
+        self.model = model
+        self.place = place
+        self.sizes: Sizes = (sizes_beside_training if training else sizes_of)(model.like.device)
         shape = torch.Size(evaluation.data_shape or ())
-        self.is_flow = is_flow(model, shape.numel())
-        self.image_shape = image_shape(tuple(evaluation.image_shape or shape))
+        self.is_flow: bool = is_flow(model, shape.numel())
+        self.image_shape: tuple[int, ...] | None = image_shape(tuple(evaluation.image_shape or shape))
         classes = evaluation.classes or model.num_classes
         size = 8 * model.latent_dim * shape.numel() * (classes or 1)
-        self.metrics = ManifoldMetrics(
+        self.metrics: ManifoldMetrics = ManifoldMetrics(
             evaluation.partition,
             evaluation.active_threshold,
             evaluation.active_reference,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from torch import Tensor
 from typing_extensions import Self
 
 from torchdisentangle.functional.jackknife import jackknife_interval
+
+if TYPE_CHECKING:
+    import pandas
 
 _PARTS = ("scalars", "matrices", "figures", "intervals", "ceilings", "groups")
 _NEAR = 0.95  # of a ceiling: a value above is about the ceiling
@@ -203,7 +206,7 @@ class Report:
             return None
         return f"{name} is {value:.4g}, within 5 % of its ceiling, {ceiling:.4g}: {advice}"
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """The scalars as a :class:`pandas.DataFrame` with columns ``value``, ``low``, ``high`` and ``ceiling``.
 
         Raises:

@@ -47,8 +47,12 @@ class Session:
         label_key: Key = 1,
         positions: RowPositions | None = None,
     ) -> None:
-        self.model, self.place, self.loader, self.passes = model, place, loader, list(passes)
-        self.input_key, self.label_key = input_key, label_key
+        self.model = model
+        self.place = place
+        self.loader = loader
+        self.passes: list[Pass] = list(passes)
+        self.input_key = input_key
+        self.label_key = label_key
         self.errors: dict[Pass, Exception] = {}
         self.seconds: dict[Pass, float] = {}
         self._positions = positions

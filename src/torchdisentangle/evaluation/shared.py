@@ -25,7 +25,8 @@ class SharedBatches:
     """
 
     def __init__(self, place: Place, input_key: Key = None) -> None:
-        self.place, self.input_key = place, input_key
+        self.place = place
+        self.input_key = input_key
         self.exhausted = False
         self._digests = [0]
 

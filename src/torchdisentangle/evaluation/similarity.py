@@ -103,8 +103,11 @@ class SimilarityPass(Pass):
     """One evaluation of :class:`SimilarityEvaluation`."""
 
     def __init__(self, evaluation: SimilarityEvaluation, model: LatentModel, place: Place) -> None:
-        self.evaluation, self.model = evaluation, model
-        self.metric = BhattacharyyaFingerprint(evaluation.num_points, evaluation.seed).to(place.device)
+        self.evaluation = evaluation
+        self.model = model
+        self.metric: BhattacharyyaFingerprint = BhattacharyyaFingerprint(evaluation.num_points, evaluation.seed).to(
+            place.device
+        )
 
     def wants(self, index: Tensor) -> Tensor:
         """Rows that belong to the fingerprint, as far as is known yet."""

@@ -130,8 +130,10 @@ class TopologyPass(Pass):
     """One evaluation of :class:`TopologyEvaluation`, which needs no rows."""
 
     def __init__(self, evaluation: TopologyEvaluation, model: LatentModel, place: Place, progress: bool) -> None:
-        self.evaluation, self.model, self.progress = evaluation, model, progress
-        self.metric = evaluation.metric(model.latent_dim).to(place.device)
+        self.evaluation = evaluation
+        self.model = model
+        self.progress = progress
+        self.metric: ManifoldTopologyScore = evaluation.metric(model.latent_dim).to(place.device)
 
     @property
     def done(self) -> bool:

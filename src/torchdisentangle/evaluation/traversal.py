@@ -92,7 +92,8 @@ class TraversalPass(Pass):
     """One evaluation of :class:`TraversalEvaluation`."""
 
     def __init__(self, evaluation: TraversalEvaluation, model: LatentModel) -> None:
-        self.evaluation, self.model = evaluation, model
+        self.evaluation = evaluation
+        self.model = model
         self.shown: Traversals | None = None
 
     def start(self) -> None:

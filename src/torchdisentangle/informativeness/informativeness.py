@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -18,6 +19,7 @@ from torchdisentangle.functional.informativeness.quantization import (
     rank_latents,
 )
 from torchdisentangle.plots import plot_informativeness
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics.base import MetricSettings
 from torchdisentangle.statistics.classes import finite_population_error, standard_error
 from torchdisentangle.statistics.posterior import PosteriorStatistic
@@ -103,9 +105,15 @@ class Informativeness(PosteriorStatistic):
             super().__init__(configuration=bins.configuration, **settings)
             bins.register(self)
         self._bins = bins
-        self.estimator, self.normalize = estimator, normalize
-        self.edges, self.num_bins, self.mode, self.pairs = edges, num_bins, mode, pairs
-        self.num_queries, self.max_rows, self.seed = num_queries, max_rows, seed
+        self.estimator = estimator
+        self.normalize = normalize
+        self.edges = edges
+        self.num_bins = num_bins
+        self.mode = mode
+        self.pairs = pairs
+        self.num_queries = num_queries
+        self.max_rows = max_rows
+        self.seed = seed
 
     def compute(self) -> Tensor:
         """Informativeness of each latent, ``(d,)``."""
@@ -136,7 +144,7 @@ class Informativeness(PosteriorStatistic):
         """Latents by falling informativeness, ``(d,)`` integers."""
         return rank_latents(self.compute().reshape(-1))
 
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
+    def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """Bars by falling informativeness."""
         label = "normalised informativeness" if self.normalize else "informativeness $I(x; z_i)$ (nats)"
         return plot_informativeness(self.compute() if val is None else val, ax=ax, label=label)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -20,6 +19,7 @@ from torchdisentangle.functional.informativeness.quantization import (
 )
 from torchdisentangle.functional.supervised.information import entropy
 from torchdisentangle.plots import plot_independence
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics.aggregate import AggregatePosterior
 from torchdisentangle.statistics.base import MetricSettings
 from torchdisentangle.statistics.posterior import PosteriorStatistic
@@ -71,6 +71,8 @@ class MISJED(PosteriorStatistic):
     """
 
     higher_is_better: bool | None = False
+    edges: tuple[float, float]
+    num_bins: int
 
     def __init__(
         self,
@@ -87,7 +89,8 @@ class MISJED(PosteriorStatistic):
             raise ValueError(f"top_k must be at least 1, got {top_k}")
         super().__init__(max_rows, seed, **settings)
         self.edges, self.num_bins, self.mode = check_bins(edges, num_bins, mode)
-        self.top_k, self.normalize = top_k, normalize
+        self.top_k = top_k
+        self.normalize = normalize
 
     def compute(self) -> Tensor:
         """MISJED of each pair, ``(d, d)`` or ``(k, k)``."""
@@ -102,7 +105,7 @@ class MISJED(PosteriorStatistic):
         return self._chosen(self._entropies(self._posterior()))
 
     @readout
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
+    def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """Heatmap."""
         value, names = self.compute() if val is None else val, self.compared_latents().tolist()
         label = "MISJED (normalised)" if self.normalize else "MISJED (nats)"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -19,6 +20,7 @@ from torchdisentangle.functional.informativeness.quantization import (
 from torchdisentangle.functional.informativeness.separation import pairwise_information
 from torchdisentangle.functional.supervised.information import mutual_information
 from torchdisentangle.plots import plot_independence
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics.base import MetricSettings
 from torchdisentangle.statistics.classes import Estimate, mean_estimate
 from torchdisentangle.statistics.posterior import PosteriorStatistic
@@ -105,10 +107,15 @@ class PairwiseMutualInformation(PosteriorStatistic):
             super().__init__(configuration=bins.configuration, **settings)
             bins.register(self)
         self._bins = bins
-        self.estimator, self.top_k = estimator, top_k
-        self.latents = None if latents is None else [int(latent) for latent in latents]
-        self.edges, self.num_bins, self.mode = edges, num_bins, mode
-        self.num_queries, self.max_rows, self.seed = num_queries, max_rows, seed
+        self.estimator = estimator
+        self.top_k = top_k
+        self.latents: list[int] | None = None if latents is None else [int(latent) for latent in latents]
+        self.edges = edges
+        self.num_bins = num_bins
+        self.mode = mode
+        self.num_queries = num_queries
+        self.max_rows = max_rows
+        self.seed = seed
 
     def compute(self) -> Tensor:
         """Mutual information of each pair, ``(d, d)``."""
@@ -134,7 +141,7 @@ class PairwiseMutualInformation(PosteriorStatistic):
         return self._compared()
 
     @readout
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
+    def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """Heatmap."""
         value, names = self.compute() if val is None else val, self._compared().tolist()
         return plot_independence(value.reshape(len(names), -1), names, ax=ax)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -17,6 +16,7 @@ from torchdisentangle.functional.informativeness.separation import (
     weighted_influence,
 )
 from torchdisentangle.plots import plot_informativeness
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics.base import MetricSettings
 from torchdisentangle.statistics.classes import finite_population_error, standard_error
 from torchdisentangle.statistics.posterior import PosteriorStatistic
@@ -80,7 +80,8 @@ class Separability(PosteriorStatistic):
         if num_queries < 1 or (top_k is not None and top_k < 1):
             raise ValueError(f"num_queries and top_k must be at least 1, got {num_queries} and {top_k}")
         super().__init__(max_rows, seed, **settings)
-        self.num_queries, self.top_k = num_queries, top_k
+        self.num_queries = num_queries
+        self.top_k = top_k
 
     def compute(self) -> dict[str, Tensor]:
         """The scores by name."""
@@ -119,7 +120,7 @@ class Separability(PosteriorStatistic):
         """
         return self._ceiling()
 
-    def plot(self, val: dict[str, Tensor] | None = None, ax: Any = None) -> Any:
+    def plot(self, val: dict[str, Tensor] | None = None, ax: Axes | None = None) -> Plot:
         """Informativeness as bars, split into what a latent alone tells and what it shares."""
         value = self.compute() if val is None else val
         return plot_informativeness(value["informativeness"], value["sep"], ax=ax)

@@ -18,7 +18,7 @@ from torchdisentangle.functional.manifold.entropy import (
 )
 from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
 from torchdisentangle.statistics import MetricSettings
-from torchdisentangle.statistics.classes import ClassMeanStatistic, Estimate, mean_estimate, standard_error
+from torchdisentangle.statistics.classes import ClassMeanStatistic, Estimate, Value, mean_estimate, standard_error
 from torchdisentangle.statistics.jacobian import DataScale, Estimator, check_jacobian, check_scale, probes_of
 from torchdisentangle.statistics.jacobian_sums import JacobianSums, pairs_of
 
@@ -36,7 +36,7 @@ class ManifoldSettings(MetricSettings, total=False):
     num_probes: int
 
 
-class ManifoldMetric(ClassMeanStatistic):
+class ManifoldMetric(ClassMeanStatistic[Value]):
     r"""Base of the manifold metrics of one decoder, and home of their states.
 
     For every sample a vector of *readings* is formed: :math:`\log \lVert J_i \rVert` of each latent,
@@ -108,8 +108,13 @@ class ManifoldMetric(ClassMeanStatistic):
         keeps_jacobian = mean_jacobian and probes is None
         configuration = ("Jacobians", sets, None if scale is None else scale.tolist(), keeps_jacobian, probes)
         super().__init__(num_classes, configuration=configuration, **settings)
-        self.index_sets, self.prior_entropy, self.normalize, self.data_std = sets, prior_entropy, normalize, data_std
-        self.mean_jacobian, self.estimator, self.num_probes = mean_jacobian, estimator, num_probes
+        self.index_sets = sets
+        self.prior_entropy = prior_entropy
+        self.normalize = normalize
+        self.data_std = data_std
+        self.mean_jacobian = mean_jacobian
+        self.estimator = estimator
+        self.num_probes = num_probes
         self._probes = probes
         self._sums = JacobianSums(sets, scale, probes, keeps_jacobian)
         for name in ("readings", "readings_outer", "pairwise", "pairwise_squared", "jacobian_sum"):

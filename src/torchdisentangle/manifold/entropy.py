@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.manifold.entropy import EntropicDecomposition, check_partition
 from torchdisentangle.manifold.base import ManifoldMetric, ManifoldSettings, scaled
 from torchdisentangle.plots import plot_decomposition, plot_scalar, plot_spectrum
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics import readout
 from torchdisentangle.statistics.classes import Estimate, over_classes
 
@@ -45,7 +47,7 @@ class ManifoldEntropySpectrum(ManifoldMetric):
         """Entropies and their standard errors per class, ``(C, d)``."""
         return self._linear_estimate(self._spectrum_weights, self._prior)
 
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
+    def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """Plot the spectrum in latent order and sorted, with two standard errors."""
         if val is not None:
             return plot_spectrum(val, ax=ax)
@@ -87,14 +89,14 @@ class ManifoldEntropy(ManifoldMetric):
         own = [] if index_set is None else [tuple(sorted(index_set))]
         settings["index_sets"] = [*own, *settings.get("index_sets", ())]
         super().__init__(**settings)
-        self.index_set = own[0] if own else None
+        self.index_set: tuple[int, ...] | None = own[0] if own else None
 
     def _estimate(self) -> Estimate:
         """Entropy and its standard error per class, ``(C,)``."""
         size = self._num_latents if self.index_set is None else len(self.index_set)
         return scaled(self._entropy_estimate(self.index_set), 1 / size if self.normalize else 1)
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """Plot the value with its standard error, or a list of values over steps."""
         return _plot_value(self, val, ax, "manifold entropy (nats)")
 
@@ -124,14 +126,14 @@ class ManifoldTotalCorrelation(ManifoldMetric):
         tensor(0.5108, dtype=torch.float64)
     """
 
-    higher_is_better = False
+    higher_is_better: bool | None = False
     plot_lower_bound: float = 0.0
 
     def __init__(self, partition: Sequence[Sequence[int]] | None = None, **settings: Unpack[ManifoldSettings]) -> None:
         own = [tuple(sorted(part)) for part in partition or ()]
         settings["index_sets"] = [*own, *settings.get("index_sets", ())]
         super().__init__(**settings)
-        self.partition = None if partition is None else own
+        self.partition: list[tuple[int, ...]] | None = None if partition is None else own
 
     def _estimate(self) -> Estimate:
         """Total correlation and its standard error per class, ``(C,)``."""
@@ -152,7 +154,7 @@ class ManifoldTotalCorrelation(ManifoldMetric):
         of_parts, total = torch.stack(entropies[:-1]), entropies[-1]
         return EntropicDecomposition(of_parts, total, of_parts.sum() - total)
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """Plot the entropic decomposition as bars, or given values over steps."""
         if val is not None:
             return _plot_value(self, val, ax, "manifold total correlation (nats)")
@@ -190,7 +192,7 @@ class ManifoldMutualInformation(ManifoldMetric):
         tensor(0.5108, dtype=torch.float64)
     """
 
-    higher_is_better = False
+    higher_is_better: bool | None = False
     plot_lower_bound: float = 0.0
 
     def __init__(
@@ -203,7 +205,8 @@ class ManifoldMutualInformation(ManifoldMetric):
         own = [*sets, union] if len(union) > 2 else []  # pairs are in the MPMI matrix, which every statistic holds
         settings["index_sets"] = [*own, *settings.get("index_sets", ())]
         super().__init__(**settings)
-        self.index_set_a, self.index_set_b = sets
+        self.index_set_a: tuple[int, ...] = sets[0]
+        self.index_set_b: tuple[int, ...] = sets[1]
         self._sets = (*sets, union)
 
     def _estimate(self) -> Estimate:
@@ -216,12 +219,12 @@ class ManifoldMutualInformation(ManifoldMetric):
             value, error = (column[:, 0] for column in self._linear_estimate((first + second - both)[None]))
         return scaled(Estimate(value, error), 1 / min(map(len, self._sets[:2])) if self.normalize else 1)
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """Plot the value with its standard error, or a list of values over steps."""
         return _plot_value(self, val, ax, "manifold mutual information (nats)")
 
 
-def _plot_value(metric: ManifoldMetric, val: Any, ax: Any, label: str) -> Any:
+def _plot_value(metric: ManifoldMetric, val: Any, ax: Axes | None, label: str) -> Plot:
     """A metric's value with its standard error, or given values over steps."""
     if val is not None:
         return plot_scalar(val, ax=ax, label=label)

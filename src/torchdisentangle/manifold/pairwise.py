@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -13,6 +12,7 @@ from torchdisentangle.functional.manifold.pairs import matched_orders
 from torchdisentangle.functional.manifold.probes import DEFAULT_NUM_PROBES
 from torchdisentangle.manifold.base import ManifoldMetric, linfoot
 from torchdisentangle.plots import plot_pairwise
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics import MetricSettings
 from torchdisentangle.statistics.classes import ClassMeanStatistic, Estimate, mean_estimate
 from torchdisentangle.statistics.jacobian import DataScale, Estimator, check_jacobian, check_scale, probes_of
@@ -47,7 +47,7 @@ class ManifoldPairwiseMutualInformation(ManifoldMetric):
                 [0.5108, 0.0000]], dtype=torch.float64)
     """
 
-    higher_is_better = False
+    higher_is_better: bool | None = False
 
     def _estimate(self) -> Estimate:
         """MPMI and its standard error per class, ``(C, d, d)``."""
@@ -57,7 +57,7 @@ class ManifoldPairwiseMutualInformation(ManifoldMetric):
         """Linfoot's coefficient, if asked for."""
         return linfoot(estimate) if self.normalize else estimate
 
-    def plot(self, val: Tensor | None = None, ax: Any = None, order: Tensor | None = None) -> Any:
+    def plot(self, val: Tensor | None = None, ax: Axes | None = None, order: Tensor | None = None) -> Plot:
         """Plot a heatmap, in latent order or in a given one."""
         return plot_pairwise(
             self.compute() if val is None else val, order=order, ax=ax, label=_label("MPMI", self.normalize)
@@ -116,7 +116,10 @@ class ManifoldCrossPairwiseMutualInformation(ClassMeanStatistic):
         scale, probes = check_scale(data_std), probes_of(estimator, num_probes)
         configuration = ("cross Jacobians", None if scale is None else scale.tolist(), probes)
         super().__init__(num_classes, configuration=configuration, **settings)
-        self.normalize, self.data_std, self.estimator, self.num_probes = normalize, data_std, estimator, num_probes
+        self.normalize = normalize
+        self.data_std = data_std
+        self.estimator = estimator
+        self.num_probes = num_probes
         self._scale, self._probes = scale, probes
         self.add_sum("pairwise")
         self.add_sum("pairwise_squared")
@@ -157,7 +160,7 @@ class ManifoldCrossPairwiseMutualInformation(ClassMeanStatistic):
         """Linfoot's coefficient, if asked for."""
         return linfoot(estimate) if self.normalize else estimate
 
-    def plot(self, val: Tensor | None = None, ax: Any = None, match: bool = True) -> Any:
+    def plot(self, val: Tensor | None = None, ax: Axes | None = None, match: bool = True) -> Plot:
         """Plot a heatmap, by default with the latents of both models in orders that put partners on the diagonal."""
         value = self.compute() if val is None else val
         rows, columns = matched_orders(value) if match else map(torch.arange, value.shape)

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.manifold.spectrum import active_latents, effective_dimension
 from torchdisentangle.manifold.base import ManifoldMetric, ManifoldSettings
 from torchdisentangle.plots import plot_jacobian_columns, plot_scalar
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics.classes import Estimate, over_classes
 
 
-class ManifoldSummary(ManifoldMetric):
+class ManifoldSummary(ManifoldMetric[dict[str, Tensor]]):
     r"""The scalars that fit a curve, a checkpoint's monitor or early stopping.
 
     ``compute`` returns a dictionary: ``total_entropy`` :math:`H` and ``total_correlation`` (MTC of the singletons,
@@ -46,10 +48,16 @@ class ManifoldSummary(ManifoldMetric):
          'active_latents': 2.0, 'active_mpmi_mean': 0.0, 'effective_dimension': 2.0}
     """
 
-    mean_names = ("total_entropy", "total_correlation", "mpmi_mean")
+    mean_names: tuple[str, ...] = ("total_entropy", "total_correlation", "mpmi_mean")
     """Scalars that are means over samples: those that have a standard error."""
 
-    scalar_names = (*mean_names, "mpmi_max", "active_latents", "active_mpmi_mean", "effective_dimension")
+    scalar_names: tuple[str, ...] = (
+        *mean_names,
+        "mpmi_max",
+        "active_latents",
+        "active_mpmi_mean",
+        "effective_dimension",
+    )
     """All scalars."""
 
     def __init__(
@@ -59,7 +67,8 @@ class ManifoldSummary(ManifoldMetric):
         **settings: Unpack[ManifoldSettings],
     ) -> None:
         super().__init__(**settings)
-        self.active_threshold, self.active_reference = active_threshold, active_reference
+        self.active_threshold = active_threshold
+        self.active_reference = active_reference
 
     def _estimate(self) -> Estimate:
         """Total entropy, total correlation and mean MPMI with their standard errors per class, ``(C, 3)``."""
@@ -92,7 +101,7 @@ class ManifoldSummary(ManifoldMetric):
             "effective_dimension": effective_dimension(spectrum),
         }
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """Plot the scalars side by side, or a value or a list of values over steps that is given."""
         return plot_scalar(self.compute() if val is None else val, ax=ax, label="nats, latents")
 
@@ -147,8 +156,12 @@ class MeanDecoderJacobian(ManifoldMetric):
         return Estimate(torch.nn.functional.normalize(value, dim=-2) if self.normalize else value, error)
 
     def plot(
-        self, val: Tensor | None = None, ax: Any = None, image_shape: Sequence[int] = (), order: Tensor | None = None
-    ) -> Any:
+        self,
+        val: Tensor | None = None,
+        ax: Axes | None = None,
+        image_shape: Sequence[int] = (),
+        order: Tensor | None = None,
+    ) -> Plot:
         """Plot the columns as images of ``image_shape``, by default of a single row."""
         columns = self.compute() if val is None else val
         return plot_jacobian_columns(columns, image_shape or (1, len(columns)), order=order, ax=ax)

@@ -84,7 +84,7 @@ def plot_pairwise(
     return figure, ax
 
 
-def annotate_cells(ax: Axes, values: NDArray, top: float) -> None:
+def annotate_cells(ax: Axes, values: NDArray[Any], top: float) -> None:
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             text = "0" if value < 0.005 else f"{value:.2f}"

@@ -62,13 +62,13 @@ def styled(draw: Drawing) -> Drawing:
     return drawn  # type: ignore[return-value]
 
 
-def as_array(values: Any) -> NDArray:
+def as_array(values: Any) -> NDArray[Any]:
     if isinstance(values, Tensor):
         values = values.detach().cpu().double().numpy()
     return np.asarray(values, dtype=float)
 
 
-def as_matrix(values: Any) -> NDArray:
+def as_matrix(values: Any) -> NDArray[Any]:
     matrix = as_array(values)
     matrix = matrix.reshape(1, 1) if matrix.ndim == 0 else matrix  # torchmetrics makes a number of a single entry
     if matrix.ndim != 2:
@@ -76,7 +76,7 @@ def as_matrix(values: Any) -> NDArray:
     return matrix
 
 
-def as_vector(values: Any, name: str) -> NDArray:
+def as_vector(values: Any, name: str) -> NDArray[Any]:
     vector = as_array(values)
     if vector.ndim != 1 or vector.size == 0:
         raise ValueError(f"{name} must be a non-empty vector, got shape {vector.shape}")

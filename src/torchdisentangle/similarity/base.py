@@ -53,8 +53,9 @@ class FingerprintMetric(Statistic):
         if num_points < 1:
             raise ValueError(f"num_points must be at least 1, got {num_points}")
         super().__init__(("fingerprint", num_points, seed), **settings)
-        self.num_points, self.seed = num_points, seed
-        self.sample = RowSample(["mean", "log_variance", "position", "labels"], num_points, seed)
+        self.num_points = num_points
+        self.seed = seed
+        self.sample: RowSample = RowSample(["mean", "log_variance", "position", "labels"], num_points, seed)
         self.add_state_of(self.sample)
 
     def update(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
@@ -16,6 +16,7 @@ from torchdisentangle.archive import read_arrays
 from torchdisentangle.functional.similarity.bhattacharyya import bhattacharyya_coefficients, check_posteriors
 from torchdisentangle.functional.similarity.channels import channel_information
 from torchdisentangle.plots import plot_coefficients
+from torchdisentangle.plots.style import Plot
 
 _FORMAT = 1
 _LARGEST = 2**30  # bytes of all arrays; a fingerprint of 1000 points and 1000 channels takes 16 MB
@@ -66,8 +67,11 @@ class Fingerprint:
                     f"labels must have shape ({len(mean)},) or ({len(mean)}, K), got {tuple(labels.shape)}"
                 )
             labels = labels.long()
-        self.mean, self.log_variance, self.index = mean.double(), log_variance.double(), index.long()
-        self.labels, self.step = labels, step
+        self.mean: Tensor = mean.double()
+        self.log_variance: Tensor = log_variance.double()
+        self.index: Tensor = index.long()
+        self.labels = labels
+        self.step = step
 
     @property
     def num_points(self) -> int:
@@ -83,7 +87,7 @@ class Fingerprint:
         """Bhattacharyya coefficients of all pairs of points for every channel, ``(d, F, F)``."""
         return bhattacharyya_coefficients(self.mean, self.log_variance)
 
-    def plot(self, max_points: int = 200, ax: Any = None) -> Any:
+    def plot(self, max_points: int = 200, ax: Axes | None = None) -> Plot:
         """Matrices of coefficients, the most informative channel first; points in the order of that channel's means.
 
         Args:

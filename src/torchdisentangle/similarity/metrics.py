@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -13,6 +12,7 @@ from torchdisentangle.functional.similarity.comparison import (
     compare_with_labels,
 )
 from torchdisentangle.plots import plot_channel_information, plot_similarity
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.similarity.base import FingerprintMetric, FingerprintSettings
 from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints
 from torchdisentangle.similarity.measure import (
@@ -61,7 +61,7 @@ class BhattacharyyaFingerprint(FingerprintMetric):
         """The fingerprint: an object that can be saved and compared, not a score."""
         return self.fingerprint()
 
-    def plot(self, val: Fingerprint | None = None, ax: Any = None) -> Any:
+    def plot(self, val: Fingerprint | None = None, ax: Axes | None = None) -> Plot:
         """Matrices of coefficients of a part of the points; see :meth:`Fingerprint.plot`."""
         return (self.compute() if val is None else val).plot(ax=ax)
 
@@ -108,7 +108,7 @@ class ChannelInformation(FingerprintMetric):
         information = compare_posteriors(fingerprint.mean, fingerprint.log_variance).information_a
         return in_unit(information, self.unit)
 
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
+    def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """Bars."""
         values = self.compute() if val is None else val
         return plot_channel_information(values.reshape(-1), ax=ax, label=f"information ({self.unit})")
@@ -180,7 +180,7 @@ class ChannelSimilarity(FingerprintMetric):
         """NMI or VI of all pairs of channels."""
         return similarity_matrix(self.compare(), self.measure, self.unit)
 
-    def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
+    def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """Heatmap."""
         value = self.compute() if val is None else val
         return plot_similarity(value, label=measure_label(self.measure, self.unit), ax=ax)

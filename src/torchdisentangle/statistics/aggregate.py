@@ -62,9 +62,10 @@ class AggregatePosterior:
 
     def __init__(self, statistic: Statistic, sample: RowSample, mean: str = "mean", factors: str | None = None) -> None:
         rows = sample.read(statistic)
-        self.mean, self.log_variance = rows[mean], rows["log_variance"]
-        self.factors = None if factors is None else rows[factors].to(torch.int64)
-        self.derived = rows.derived
+        self.mean: Tensor = rows[mean]
+        self.log_variance: Tensor = rows["log_variance"]
+        self.factors: Tensor | None = None if factors is None else rows[factors].to(torch.int64)
+        self.derived: dict[Any, Any] = rows.derived
         self._keys, self._seed = rows.keys, sample.seed
         self._shared, self._group = statistic.is_reduced, statistic.process_group
 

@@ -69,20 +69,32 @@ class BinCounter:
             raise ValueError(f"binning must be 'hard' or 'soft', got {binning!r}")
         if isinstance(edges, str) and edges not in ("data", "prior"):
             raise ValueError(f"edges must be 'data', 'prior' or two ends of a range, got {edges!r}")
-        self.range = None if isinstance(edges, str) else _as_range(edges, "edges")
-        self.factor_range = None if factor_edges is None else _as_range(factor_edges, "factor_edges")
-        self.of_data = isinstance(edges, str) and edges == "data"
-        self.of_prior = isinstance(edges, str) and edges == "prior"
-        self.num_bins, self.soft, self.continuous = num_bins, binning == "soft", continuous
-        self.num_factor_bins = num_bins if num_factor_bins is None else num_factor_bins
-        self.by_density = mode == "reference"
+        self.range: tuple[Tensor, Tensor] | None = None if isinstance(edges, str) else _as_range(edges, "edges")
+        self.factor_range: tuple[Tensor, Tensor] | None = (
+            None if factor_edges is None else _as_range(factor_edges, "factor_edges")
+        )
+        self.of_data: bool = isinstance(edges, str) and edges == "data"
+        self.of_prior: bool = isinstance(edges, str) and edges == "prior"
+        self.num_bins = num_bins
+        self.soft: bool = binning == "soft"
+        self.continuous: Continuous = continuous
+        self.num_factor_bins: int = num_bins if num_factor_bins is None else num_factor_bins
+        self.by_density: bool = mode == "reference"
         if self.by_density and (not self.soft or self.range is None or self.range[0].ndim or self.range[1].ndim):
             raise ValueError("mode='reference' needs binning='soft' and edges=(low, high), two numbers")
         if continuous and self.factor_range is None and not self.of_data:
             raise ValueError("continuous factors need factor_edges=(low, high) unless edges='data'")
         ends = [None if pair is None else _listed(pair) for pair in (self.range, self.factor_range)]
         columns = continuous if isinstance(continuous, bool) else tuple(continuous)
-        self.configuration = (num_bins, self.of_prior, binning, mode, self.num_factor_bins, *ends, columns)
+        self.configuration: tuple[object, ...] = (
+            num_bins,
+            self.of_prior,
+            binning,
+            mode,
+            self.num_factor_bins,
+            *ends,
+            columns,
+        )
 
     def count(
         self, codes: Tensor, factors: Tensor, log_variance: Tensor | None = None, groups: Tensor | None = None

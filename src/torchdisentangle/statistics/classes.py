@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import torch
 from torch import Tensor
-from typing_extensions import Unpack
+from typing_extensions import TypeVar, Unpack
 
 from torchdisentangle.statistics.base import MetricSettings, Statistic
 from torchdisentangle.statistics.checks import check_labels
 from torchdisentangle.statistics.readout import readout
+
+Value = TypeVar("Value", default=Tensor)
+"""What ``compute`` returns: a tensor, or tensors by name."""
 
 
 class Estimate(NamedTuple):
@@ -33,7 +36,8 @@ class Classes:
     """
 
     def __init__(self, labels: Tensor | None, number: int) -> None:
-        self.labels, self.number = labels, number
+        self.labels = labels
+        self.number = number
 
     def __getitem__(self, rows: slice | Tensor) -> Classes:
         """The classes of some samples."""
@@ -59,7 +63,7 @@ class Classes:
         return self.labels
 
 
-class ClassMeanStatistic(Statistic):
+class ClassMeanStatistic(Statistic, Generic[Value]):
     """Base of metrics that are means over samples: counts, and the read-outs that follow from an estimate per class.
 
     A subclass adds to ``num_samples`` in ``update``, and defines ``_estimate``. A sample without a label belongs to
@@ -90,21 +94,21 @@ class ClassMeanStatistic(Statistic):
         """What is done to an estimate last, after classes are averaged. A subclass may define this."""
         return estimate
 
-    def _presented(self, values: Tensor) -> Any:
+    def _presented(self, values: Tensor) -> Value:
         """The shape in which values and standard errors are returned. A subclass of several values names them."""
-        return values
+        return values  # type: ignore[return-value]
 
-    def compute(self) -> Any:
+    def compute(self) -> Value:
         """Return the value, averaged over classes with equal weight."""
         return self._presented(self._over_classes().value)
 
     @readout
     def estimate(self) -> Estimate:
         """Return value and standard error, averaged over classes with equal weight."""
-        return Estimate(*map(self._presented, self._over_classes()))
+        return Estimate(*map(self._presented, self._over_classes()))  # type: ignore[arg-type]
 
     @readout
-    def standard_error(self) -> Any:
+    def standard_error(self) -> Value:
         """Return the standard error of the value over samples; infinite if a class has only one sample.
 
         Value plus or minus 1.96 errors covers 95 % for entropies from 30 samples on. Pairwise information is skewed:
@@ -115,7 +119,7 @@ class ClassMeanStatistic(Statistic):
         return self._presented(self._over_classes().standard_error)
 
     @readout
-    def per_class(self) -> Any:
+    def per_class(self) -> Value:
         """Return the value for each class, ``(C, ...)``; NaN for a class without samples."""
         self._require_samples()
         return self._presented(self._transform(self._estimate()).value)

@@ -17,7 +17,7 @@ from torchdisentangle.statistics.moments import RowMoments
 class CodeFactorMoments(RowMoments, CodeFactorState):
     """Mean and covariance of codes and factors side by side, for each of twenty groups of rows."""
 
-    configuration = "moments of codes and factors"
+    configuration: object = "moments of codes and factors"
 
     def __init__(self) -> None:
         super().__init__(num_parts=2, num_groups=NUM_GROUPS)

@@ -29,7 +29,7 @@ class CodeMomentStatistic(Statistic):
 
     def __init__(self, **settings: Unpack[MetricSettings]) -> None:
         super().__init__("code moments", **settings)
-        self.moments = RowMoments()
+        self.moments: RowMoments = RowMoments()
         self.add_state_of(self.moments)
 
     def update(self, codes: Tensor, *, index: Tensor | None = None) -> None:

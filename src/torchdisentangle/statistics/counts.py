@@ -68,13 +68,13 @@ class JointCounts(CodeFactorState):
         seed: int = 0,
         intervals: bool = True,
     ) -> None:
-        self.bins = BinCounter(num_bins, edges, binning, mode, continuous, factor_edges, num_factor_bins)
-        self.rows = CodeFactorRows(max_rows, continuous, seed, log_variance=binning == "soft")
-        self.of_rows = self.bins.of_data
+        self.bins: BinCounter = BinCounter(num_bins, edges, binning, mode, continuous, factor_edges, num_factor_bins)
+        self.rows: CodeFactorRows = CodeFactorRows(max_rows, continuous, seed, log_variance=binning == "soft")
+        self.of_rows: bool = self.bins.of_data
         self.num_groups = NUM_GROUPS if intervals and not self.of_rows else 1
         self._how = ("joint counts", *self.bins.configuration)
-        self.configuration = self.rows.configuration if self.of_rows else (*self._how, self.num_groups, seed)
-        self.needs = self.rows.needs
+        self.configuration: object = self.rows.configuration if self.of_rows else (*self._how, self.num_groups, seed)
+        self.needs: frozenset[str] = self.rows.needs
 
     def add_states_to(self, statistic: Statistic) -> None:
         """Add the states: rows, or the sums ``counts`` ``(V, G F, d, B)`` and ``num_counted`` ``(G,)``."""

@@ -73,10 +73,17 @@ class LivingTimesStatistic(Statistic):
         if mode not in ("wasserstein", "reference"):
             raise ValueError(f"mode must be 'wasserstein' or 'reference', got {mode!r}")
         super().__init__(configuration=("living times", counts, gamma, mode, seed), **settings)
-        self.num_latents, self.num_values = num_latents, num_values
-        self.num_factor_values = tuple(num_factor_values)
-        self.num_draws, self.num_landmarks, self.gamma, self.max_holes = num_draws, num_landmarks, gamma, max_holes
-        self.num_levels, self.mode, self.seed, self.num_threads = num_levels, mode, seed, num_threads
+        self.num_latents = num_latents
+        self.num_values = num_values
+        self.num_factor_values: tuple[int, ...] = tuple(num_factor_values)
+        self.num_draws = num_draws
+        self.num_landmarks = num_landmarks
+        self.gamma = gamma
+        self.max_holes = max_holes
+        self.num_levels = num_levels
+        self.mode = mode
+        self.seed = seed
+        self.num_threads = num_threads
         for kind in ("latent", "factor"):
             self.add_sum(f"{kind}_quantiles")
             self.add_sum(f"{kind}_living_times")

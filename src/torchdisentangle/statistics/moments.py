@@ -62,7 +62,8 @@ class RowMoments(MergedState):
     names: tuple[str, ...] = ("num_rows", "row_widths", "row_mean", "row_products")
 
     def __init__(self, num_parts: int = 1, num_groups: int = 1) -> None:
-        self.num_parts, self.num_groups = num_parts, num_groups
+        self.num_parts = num_parts
+        self.num_groups = num_groups
 
     def register(self, statistic: Statistic) -> None:
         """Add the states."""

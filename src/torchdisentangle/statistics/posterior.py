@@ -57,11 +57,14 @@ class PosteriorStatistic(Statistic):
         check_seed(seed)
         kept = None if max_rows is None else (max_rows, seed)
         super().__init__(configuration=("posteriors", kept, configuration), **settings)
-        self.max_rows, self.seed = max_rows, seed
+        self.max_rows = max_rows
+        self.seed = seed
         self.add_sum("num_rows", dtype=torch.int64)
         for name in ("kl_sum", "mean_sum", "mean_squared_sum", "variance_sum"):
             self.add_sum(name)
-        self.sample = None if max_rows is None else RowSample(["mean", "log_variance"], max_rows, seed)
+        self.sample: RowSample | None = (
+            None if max_rows is None else RowSample(["mean", "log_variance"], max_rows, seed)
+        )
         if self.sample is not None:
             self.add_state_of(self.sample)
 

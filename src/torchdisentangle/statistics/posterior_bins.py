@@ -40,6 +40,9 @@ class PosteriorBins:
         ValueError: for edges that do not ascend, fewer than two bins, an unknown mode or repeated latents.
     """
 
+    edges: tuple[float, float]
+    num_bins: int
+
     def __init__(
         self,
         edges: tuple[float, float] = DEFAULT_EDGES,
@@ -48,7 +51,9 @@ class PosteriorBins:
         pairs: bool | Sequence[int] = False,
     ) -> None:
         self.edges, self.num_bins, self.mode = check_bins(edges, num_bins, mode)
-        self.pairs = pairs if isinstance(pairs, bool) else tuple(int(latent) for latent in pairs)
+        self.pairs: bool | tuple[int, ...] = (
+            pairs if isinstance(pairs, bool) else tuple(int(latent) for latent in pairs)
+        )
         if not isinstance(self.pairs, bool) and (
             len(set(self.pairs)) != len(self.pairs) or min(self.pairs, default=0) < 0
         ):

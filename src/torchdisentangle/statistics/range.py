@@ -19,7 +19,7 @@ from torchdisentangle.statistics.reduction import ReductionError, agree_on_sizes
 class RowRange(MergedState):
     """Smallest and largest value of every column: states of a statistic."""
 
-    names = ("low", "high")
+    names: tuple[str, ...] = ("low", "high")
 
     def register(self, statistic: Statistic) -> None:
         """Add the states."""

@@ -42,8 +42,8 @@ class CodeFactorRows(RowSample, CodeFactorState):
     ) -> None:
         super().__init__(("codes", "factors", "log_variance") if log_variance else ("codes", "factors"), max_rows, seed)
         columns = continuous if isinstance(continuous, bool) else tuple(continuous)
-        self.configuration = ("codes and factors", self.columns, max_rows, seed, columns)
-        self.needs = frozenset({"log_variance"} if log_variance else ())
+        self.configuration: object = ("codes and factors", self.columns, max_rows, seed, columns)
+        self.needs: frozenset[str] = frozenset({"log_variance"} if log_variance else ())
 
     def add_states_to(self, statistic: Statistic) -> None:
         """Add the states, and have them merged."""

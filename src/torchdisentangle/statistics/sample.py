@@ -92,8 +92,10 @@ class RowSample(MergedState):
         if capacity < 1:
             raise ValueError(f"max_rows must be at least 1, got {capacity}")
         check_seed(seed)
-        self.columns, self.capacity, self.seed = tuple(columns), capacity, seed
-        self.names = ("keys", *self.columns)
+        self.columns: tuple[str, ...] = tuple(columns)
+        self.capacity = capacity
+        self.seed = seed
+        self.names: tuple[str, ...] = ("keys", *self.columns)
 
     def register(self, statistic: Statistic) -> None:
         """Add the states: ``keys``, the columns, and the sums ``num_seen`` and ``num_unnumbered``."""

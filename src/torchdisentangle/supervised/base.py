@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 from typing_extensions import Unpack
 
 from torchdisentangle.plots import plot_factor_matrix, plot_scalar
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics import MetricSettings, Statistic, readout
 from torchdisentangle.statistics.checks import (
     Continuous,
@@ -96,7 +98,7 @@ class SupervisedScore(Statistic):
         state.add_states_to(self)
         self.state = state
         self.needs = type(self).needs | state.needs
-        self.factor_names = None if factor_names is None else tuple(factor_names)
+        self.factor_names: tuple[str, ...] | None = None if factor_names is None else tuple(factor_names)
 
     @classmethod
     def _needs_of(cls, **settings: Any) -> frozenset[str]:
@@ -186,7 +188,7 @@ class SupervisedScore(Statistic):
         """
         return interval_of(self.compute(), values_without_groups(self), level)
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """Heatmap of the matrix that the score is read from, if it is worth one, else the score; or what is given.
 
         The score has its 95 % interval as an error bar, unless that takes fitting it again to twenty parts of the rows.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
@@ -56,8 +58,8 @@ class BetaVAEScore(RowScore):
     """
 
     name = "beta_vae"
-    cost = "slow"
-    needs = frozenset({"interventions", "scikit-learn"})
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
+    needs: frozenset[str] = frozenset({"interventions", "scikit-learn"})
     why_unscored = "too few rows that agree in them"
 
     def __init__(
@@ -74,8 +76,11 @@ class BetaVAEScore(RowScore):
             raise ValueError(f"num_groups and num_pairs must be positive, got {num_groups} and {num_pairs}")
         check_mode(mode)
         super().__init__(**settings)
-        self.num_groups, self.num_pairs, self.standardize = num_groups, num_pairs, standardize
-        self.rescale, self.mode = rescale, mode
+        self.num_groups = num_groups
+        self.num_pairs = num_pairs
+        self.standardize = standardize
+        self.rescale = rescale
+        self.mode = mode
 
     def compute(self) -> Tensor:
         """The score, over all processes."""

@@ -15,6 +15,7 @@ from torchdisentangle.functional.supervised.information import (
     mutual_information,
     plug_in_bias,
 )
+from torchdisentangle.statistics.code_factor_state import CodeFactorState
 from torchdisentangle.statistics.counts import JointCounts
 from torchdisentangle.supervised.information_estimator import Information, InformationEstimator
 
@@ -37,7 +38,8 @@ class CountedInformation(InformationEstimator):
             raise ValueError(f"bias_correction must be None or one of {known}, got {bias_correction!r}")
         if bias_correction is not None and counts.bins.soft:
             raise ValueError("a bias correction needs counts, binning='hard'; soft counts have a smaller bias")
-        self.state = self.counts = counts
+        self.state: CodeFactorState = counts
+        self.counts = counts
         self.bias_correction = bias_correction
 
     def table(self, score: Any) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -80,8 +80,8 @@ class DCI(RowScore):
     """
 
     name = "dci"
-    cost = "slow"
-    needs = frozenset({"scikit-learn"})
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
+    needs: frozenset[str] = frozenset({"scikit-learn"})
     matrix_label = "importance"
 
     def __init__(
@@ -99,7 +99,9 @@ class DCI(RowScore):
         if num_trees is not None and num_trees < 1:
             raise ValueError(f"num_trees must be at least 1, got {num_trees}")
         super().__init__(**settings)
-        self.predictor, self.num_trees, self.weights = predictor, num_trees, weights
+        self.predictor = predictor
+        self.num_trees = num_trees
+        self.weights = weights
 
     def compute(self) -> dict[str, Tensor]:
         """The three scores, over all processes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
@@ -58,8 +60,8 @@ class DiscreteSAP(RowScore):
     """
 
     name = "discrete_sap"
-    cost = "slow"
-    needs = frozenset({"scikit-learn"})
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
+    needs: frozenset[str] = frozenset({"scikit-learn"})
     matrix_label = "accuracy"
 
     def __init__(
@@ -74,7 +76,9 @@ class DiscreteSAP(RowScore):
             raise ValueError(f"classifier must be one of {CLASSIFIERS}, got {classifier!r}")
         check_mode(mode)
         super().__init__(**settings)
-        self.classifier, self.rescale, self.mode = classifier, rescale, mode
+        self.classifier = classifier
+        self.rescale = rescale
+        self.mode = mode
 
     def compute(self) -> Tensor:
         """The score, over all processes."""

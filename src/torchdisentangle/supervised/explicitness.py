@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
@@ -55,8 +57,8 @@ class Explicitness(RowScore):
     """
 
     name = "explicitness"
-    cost = "slow"
-    needs = frozenset({"scikit-learn"})
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
+    needs: frozenset[str] = frozenset({"scikit-learn"})
 
     def __init__(
         self,
@@ -70,7 +72,9 @@ class Explicitness(RowScore):
             raise ValueError(f"inverse_regularization must be positive, got {inverse_regularization}")
         check_mode(mode)
         super().__init__(**settings)
-        self.rescale, self.inverse_regularization, self.mode = rescale, inverse_regularization, mode
+        self.rescale = rescale
+        self.inverse_regularization = inverse_regularization
+        self.mode = mode
 
     def compute(self) -> Tensor:
         """The score, over all processes."""

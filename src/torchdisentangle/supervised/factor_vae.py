@@ -50,7 +50,7 @@ class FactorVAEScore(RowScore):
     """
 
     name = "factor_vae"
-    needs = frozenset({"interventions"})
+    needs: frozenset[str] = frozenset({"interventions"})
     why_unscored = "too few rows that agree in them"
 
     def __init__(
@@ -66,8 +66,10 @@ class FactorVAEScore(RowScore):
                 f"num_groups must be positive and group_size at least 2, got {num_groups} and {group_size}"
             )
         super().__init__(**settings)
-        self.num_groups, self.group_size = num_groups, group_size
-        self.prune_threshold, self.rescale = prune_threshold, rescale
+        self.num_groups = num_groups
+        self.group_size = group_size
+        self.prune_threshold = prune_threshold
+        self.rescale = rescale
 
     def compute(self) -> Tensor:
         """The score, over all processes."""

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.information import BiasCorrection
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.settings import settings_of
 from torchdisentangle.statistics import MetricSettings, readout
 from torchdisentangle.statistics.bin_counter import Binning, Edges, Range
@@ -135,10 +137,20 @@ class InformationScore(SupervisedScore):
             source = CountedInformation(counts, bias_correction)
         super().__init__(source.state, factor_names=factor_names, **settings)
         self._source = source
-        self.num_bins, self.edges, self.binning, self.mode = num_bins, edges, binning, mode
-        self.bias_correction, self.continuous, self.factor_edges = bias_correction, continuous, factor_edges
-        self.num_factor_bins, self.estimator, self.num_queries = num_factor_bins, estimator, num_queries
-        self.num_neighbours, self.max_rows, self.seed, self.intervals = num_neighbours, max_rows, seed, intervals
+        self.num_bins = num_bins
+        self.edges = edges
+        self.binning = binning
+        self.mode = mode
+        self.bias_correction = bias_correction
+        self.continuous: Continuous = continuous
+        self.factor_edges = factor_edges
+        self.num_factor_bins = num_factor_bins
+        self.estimator = estimator
+        self.num_queries = num_queries
+        self.num_neighbours = num_neighbours
+        self.max_rows = max_rows
+        self.seed = seed
+        self.intervals = intervals
 
     @classmethod
     def _needs_of(cls, **settings: Any) -> frozenset[str]:
@@ -255,8 +267,8 @@ class MutualInformationMatrix(InformationScore):
     """
 
     name = "mutual_information"
-    higher_is_better = None
-    plot_upper_bound = None
+    higher_is_better: bool | None = None
+    plot_upper_bound: float | None = None
 
     def __init__(self, normalize: bool = False, **settings: Unpack[InformationSettings]) -> None:
         super().__init__(**settings)
@@ -267,7 +279,7 @@ class MutualInformationMatrix(InformationScore):
         """The matrix."""
         return self._over_all_factors(self._score).nan_to_num(0.0)
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """Heatmap of codes and factors."""
         return super().plot(torch.atleast_2d(self.compute() if val is None else val), ax)
 

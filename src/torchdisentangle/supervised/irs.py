@@ -53,7 +53,7 @@ class IRS(RowScore):
     """
 
     name = "irs"
-    needs = frozenset({"interventions"})
+    needs: frozenset[str] = frozenset({"interventions"})
     matrix_label = "robustness"
 
     def __init__(self, quantile: float = 0.99, mode: Mode = "exact", **settings: Unpack[RowSettings]) -> None:
@@ -61,7 +61,8 @@ class IRS(RowScore):
             raise ValueError(f"quantile must be in (0, 1], got {quantile}")
         check_mode(mode)
         super().__init__(**settings)
-        self.quantile, self.mode = quantile, mode
+        self.quantile = quantile
+        self.mode = mode
 
     def compute(self) -> Tensor:
         """The score, over all processes."""

@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.identifiability import correlation_matrix, match_codes, matched_correlation
 from torchdisentangle.statistics import MetricSettings, readout
-from torchdisentangle.statistics.checks import check_seed
+from torchdisentangle.statistics.checks import Continuous, check_seed
 from torchdisentangle.statistics.code_factor_moments import CodeFactorMoments
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
 from torchdisentangle.statistics.rows import CodeFactorRows
@@ -64,7 +64,7 @@ class MCC(SupervisedScore):
 
     name = "mcc"
     matrix_label = "absolute correlation"
-    continuous = True  # all factors are numbers here
+    continuous: Continuous = True  # all factors are numbers here
 
     def __init__(
         self,
@@ -81,7 +81,10 @@ class MCC(SupervisedScore):
         keeps_rows = held_out or correlation == "spearman"
         state: CodeFactorState = CodeFactorRows(max_rows, True, seed) if keeps_rows else CodeFactorMoments()
         super().__init__(state, factor_names=factor_names, **settings)
-        self.correlation, self.held_out, self.max_rows, self.seed = correlation, held_out, max_rows, seed
+        self.correlation = correlation
+        self.held_out = held_out
+        self.max_rows = max_rows
+        self.seed = seed
 
     def compute(self) -> Tensor:
         """Mean over factors."""

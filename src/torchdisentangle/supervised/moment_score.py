@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.identifiability import correlation_matrix
 from torchdisentangle.statistics import MetricSettings
+from torchdisentangle.statistics.checks import Continuous
 from torchdisentangle.statistics.code_factor_moments import CodeFactorMoments
 from torchdisentangle.supervised.base import SupervisedScore
 
@@ -23,7 +24,7 @@ class MomentScore(SupervisedScore):
         settings: of :class:`torchmetrics.Metric`.
     """
 
-    continuous = True  # all factors are numbers here
+    continuous: Continuous = True  # all factors are numbers here
     row_widths: Tensor
 
     def __init__(self, factor_names: Sequence[str] | None = None, **settings: Unpack[MetricSettings]) -> None:

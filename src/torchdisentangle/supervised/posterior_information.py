@@ -10,6 +10,7 @@ from torchdisentangle.functional.elbo.gaussian import gaussian_log_density
 from torchdisentangle.functional.supervised.information import entropy
 from torchdisentangle.functional.supervised.posterior_information import posterior_mutual_information
 from torchdisentangle.statistics.aggregate import AggregatePosterior
+from torchdisentangle.statistics.code_factor_state import CodeFactorState
 from torchdisentangle.statistics.rows import CodeFactorRows
 from torchdisentangle.supervised.information_estimator import Information, InformationEstimator
 
@@ -36,7 +37,8 @@ class PosteriorInformation(InformationEstimator):
     def __init__(self, rows: CodeFactorRows, num_queries: int = 2048) -> None:
         if num_queries < 1:
             raise ValueError(f"num_queries must be at least 1, got {num_queries}")
-        self.state = self.rows = rows
+        self.state: CodeFactorState = rows
+        self.rows = rows
         self.num_queries = num_queries
 
     def information(self, score: Any) -> Information:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.intervention import above_chance
 from torchdisentangle.plots.factors import plot_latents_against_factors
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics import readout
 from torchdisentangle.statistics.checks import Continuous
 from torchdisentangle.statistics.factors import value_labels
@@ -81,8 +83,11 @@ class RowScore(SupervisedScore):
         sample = CodeFactorRows(max_rows, continuous, seed)
         super().__init__(sample, **settings)
         self.sample = sample
-        self.test_fraction, self.num_factor_bins, self.continuous = test_fraction, num_factor_bins, continuous
-        self.max_rows, self.seed = max_rows, seed
+        self.test_fraction = test_fraction
+        self.num_factor_bins = num_factor_bins
+        self.continuous: Continuous = continuous
+        self.max_rows = max_rows
+        self.seed = seed
         self._fits = object()  # under which this score's results are kept beside the rows
 
     def _rows(self) -> Rows:
@@ -142,7 +147,7 @@ class CodeFactorSample(RowScore):
         (torch.Size([10, 3]), torch.Size([10, 1]))
     """
 
-    higher_is_better = None
+    higher_is_better: bool | None = None
 
     def __init__(self, **settings: Unpack[RowSettings]) -> None:
         super().__init__(**settings)
@@ -156,7 +161,7 @@ class CodeFactorSample(RowScore):
         """Rows have no interval: always raises a ValueError."""
         raise ValueError(f"{type(self).__name__} is no score and has no interval")
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """Mean of each latent for every value of each factor, on axes of its own."""
         codes, factors = self.compute() if val is None else val
         return plot_latents_against_factors(codes, factors, self.factor_names)

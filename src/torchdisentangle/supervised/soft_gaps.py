@@ -12,7 +12,7 @@ from torchdisentangle.functional.supervised.information_gap import jemmig, mutua
 from torchdisentangle.statistics import readout
 from torchdisentangle.statistics.bin_counter import Binning, Edges
 from torchdisentangle.supervised.base import Variants
-from torchdisentangle.supervised.information import CountSettings, InformationScore
+from torchdisentangle.supervised.information import CountSettings, Estimator, InformationScore
 from torchdisentangle.supervised.information_estimator import Information
 
 NUM_BINS = 100
@@ -75,7 +75,7 @@ class RobustMIG(InformationScore):
     """
 
     name = "robust_mig"
-    estimators = ("counts",)
+    estimators: ClassVar[tuple[Estimator, ...]] = ("counts",)
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class JEMMIG(InformationScore):
 
     name = "jemmig"
     variants: ClassVar[Variants] = {"jemmig": {"num_bins": 20, "edges": "data", "binning": "hard", "normalize": True}}
-    estimators = ("counts",)
+    estimators: ClassVar[tuple[Estimator, ...]] = ("counts",)
 
     def __init__(
         self,
@@ -211,9 +211,9 @@ class Interpretability(InformationScore):
     """
 
     name = "interpretability"
-    estimators = ("counts",)
-    higher_is_better = None
-    plot_upper_bound = None
+    estimators: ClassVar[tuple[Estimator, ...]] = ("counts",)
+    higher_is_better: bool | None = None
+    plot_upper_bound: float | None = None
     matrix_label = "mutual information (nats)"
 
     def __init__(

@@ -47,12 +47,13 @@ class ZMax(RowScore):
     """
 
     name = "z_max"
-    needs = frozenset({"interventions", "design"})
+    needs: frozenset[str] = frozenset({"interventions", "design"})
     why_unscored = "too few rows that agree in all others"
 
     def __init__(self, prune_threshold: float = 0.05, rescale: bool = False, **settings: Unpack[RowSettings]) -> None:
         super().__init__(**settings)
-        self.prune_threshold, self.rescale = prune_threshold, rescale
+        self.prune_threshold = prune_threshold
+        self.rescale = rescale
 
     def compute(self) -> Tensor:
         """The score, over all processes."""

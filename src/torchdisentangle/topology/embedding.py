@@ -36,8 +36,8 @@ class RandomConvEmbedding(nn.Module):
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise([in_channels, *channels]):
             layers += [nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1), nn.ReLU()]
-        self.convolutions = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
-        self.linear = nn.Linear(16 * channels[-1], out_features)
+        self.convolutions: nn.Sequential = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
+        self.linear: nn.Linear = nn.Linear(16 * channels[-1], out_features)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in self.parameters():

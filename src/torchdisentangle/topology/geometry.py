@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.topology.living_times import geometry_score
 from torchdisentangle.functional.topology.witness import living_times_of_draws
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.plots.topology import plot_living_times
 from torchdisentangle.statistics.base import MetricSettings, Statistic
 from torchdisentangle.statistics.checks import check_index, finite_rows
@@ -70,9 +72,14 @@ class GeometryScore(Statistic):
         **settings: Unpack[MetricSettings],
     ) -> None:
         super().__init__(("geometry score", max_points, seed), **settings)
-        self.num_draws, self.num_landmarks, self.gamma, self.max_holes = num_draws, num_landmarks, gamma, max_holes
-        self.max_points, self.seed, self.num_threads = max_points, seed, num_threads
-        self.sample = RowSample(["points", "is_real"], max_points, seed)
+        self.num_draws = num_draws
+        self.num_landmarks = num_landmarks
+        self.gamma = gamma
+        self.max_holes = max_holes
+        self.max_points = max_points
+        self.seed = seed
+        self.num_threads = num_threads
+        self.sample: RowSample = RowSample(["points", "is_real"], max_points, seed)
         self.add_state_of(self.sample)
 
     def update(self, points: Tensor, *, real: bool, index: Tensor | None = None) -> None:
@@ -123,6 +130,6 @@ class GeometryScore(Statistic):
         )
         return a, b
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """Mean relative living times of both clouds."""
         return plot_living_times(torch.stack(self.living_times()), labels=["real", "generated"], ax=ax)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from torchdisentangle.functional.topology.coclustering import CoClustering, co_cluster
 from torchdisentangle.functional.topology.living_times import entropic_barycenter
+from torchdisentangle.plots.style import Plot
 from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
 from torchdisentangle.statistics.living_times import LivingTimesStatistic
 from torchdisentangle.statistics.readout import readout
@@ -77,11 +79,11 @@ class ManifoldTopologyScore(LivingTimesStatistic):
         return self._distances()
 
     @readout
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
+    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """The co-clustered matrix of distances."""
         return plot_coclustering(self._distances(), self.clusters(), ax=ax)
 
-    def plot_living_times(self, ax: Any = None) -> Any:
+    def plot_living_times(self, ax: Axes | None = None) -> Plot:
         """Mean relative living times, a row for each latent."""
         return plot_living_times(self.mean_living_times().nanmean(1), ax=ax)
 

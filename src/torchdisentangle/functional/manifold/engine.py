@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.device import sizes_of
+from torchdisentangle.functional.device import Sizes, sizes_of
 from torchdisentangle.functional.manifold.decoder_memory import Footprint, reuse_freed_memory, with_footprint
 from torchdisentangle.functional.manifold.vector_products import (
     ColumnsOfJacobian,
@@ -82,16 +82,17 @@ class JacobianEngine:
         cotangents: Cotangents | None = None,
     ) -> None:
         _validate(z, labels, mode, chunk_size, memory_budget)
-        self.sizes = sizes_of(z.device)
+        self.sizes: Sizes = sizes_of(z.device)
         self.cotangents: Cotangents = UnitVectors() if cotangents is None else cotangents
-        self.decode, self.chunk_size = decode, len(z) if chunk_size == "auto" else chunk_size
-        self.differentiable = torch.is_grad_enabled()
-        self.compile = compile and not self.differentiable
+        self.decode = decode
+        self.chunk_size: int = len(z) if chunk_size == "auto" else chunk_size
+        self.differentiable: bool = torch.is_grad_enabled()
+        self.compile: bool = compile and not self.differentiable
         budget = self.sizes.memory_budget if memory_budget is None else memory_budget
-        self.budget = budget if chunk_size == "auto" and not self.differentiable else None
-        self.z = _usable(z, self.differentiable)
-        self.labels = None if labels is None else _usable(labels, self.differentiable)
-        self.pair = [0, 0] if len(z) == 1 or chunk_size == 1 else [0, 1]  # both in the first piece
+        self.budget: int | None = budget if chunk_size == "auto" and not self.differentiable else None
+        self.z: Tensor = _usable(z, self.differentiable)
+        self.labels: Tensor | None = None if labels is None else _usable(labels, self.differentiable)
+        self.pair: list[int] = [0, 0] if len(z) == 1 or chunk_size == 1 else [0, 1]  # both in the first piece
         self._begin(mode)
 
     def _begin(self, mode: JacobianMode) -> None:

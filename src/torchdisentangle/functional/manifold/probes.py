@@ -187,9 +187,13 @@ class GaussianProbes:
         index = torch.arange(len(z), device=device) if index is None else index.to(device)
         if index.shape != (len(z),) or index.is_floating_point():
             raise ValueError(f"index must be integers of shape ({len(z)},), got {tuple(index.shape)} of {index.dtype}")
-        self.num_probes, self.index, self.seed = num_probes, index, seed
+        self.num_probes = num_probes
+        self.index = index
+        self.seed = seed
         self._noise: RowNoise | None = None  # its size is that of the data
-        self.unit = torch.as_tensor(1.0 if data_std is None else data_std, dtype=torch.float64, device=device).flatten()
+        self.unit: Tensor = torch.as_tensor(
+            1.0 if data_std is None else data_std, dtype=torch.float64, device=device
+        ).flatten()
 
     def number(self, data_size: int) -> int:
         """As many as were asked for."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,10 @@ class ColumnsOfJacobian:
     data: Tensor  # (n, D), known after the first call
 
     def __init__(self, decode: Decoder, z: Tensor, labels: Tensor | None, compile: bool) -> None:
-        self.decode, self.z, self.labels, self.compile = decode, z, labels, compile
+        self.decode = decode
+        self.z = z
+        self.labels = labels
+        self.compile = compile
 
     def __call__(self, start: int, stop: int) -> Tensor:
         arguments = self.decode, self.z, self.labels, unit_vectors(start, stop, self.z)
@@ -44,8 +46,8 @@ def _products(decode: Decoder, z: Tensor, labels: Tensor | None, tangents: Tenso
         data, column = torch.func.jvp(lambda z: decoded(decode, z, labels), (z,), (tangent.expand_as(z),))[:2]
         return data, column
 
-    data_once: Any = (None, 0)
-    return torch.func.vmap(push, out_dims=data_once)(tangents)
+    data, columns = torch.func.vmap(push)(tangents)
+    return data[0], columns  # the data do not depend on the tangent; out_dims=None would break the compiler's graph
 
 
 @cache
@@ -67,9 +69,10 @@ class RowsOfJacobian:
         differentiable: bool,
     ) -> None:
         with torch.enable_grad():
-            self.z = z if z.requires_grad else z.detach().requires_grad_()
-            self.data = decoded(decode, self.z, labels)
-        self.cotangents, self.differentiable = cotangents, differentiable
+            self.z: Tensor = z if z.requires_grad else z.detach().requires_grad_()
+            self.data: Tensor = decoded(decode, self.z, labels)
+        self.cotangents = cotangents
+        self.differentiable = differentiable
 
     def __call__(self, start: int, stop: int) -> Tensor:
         if not self.data.requires_grad:  # the decoder ignores its latents
