@@ -145,14 +145,20 @@ class RowMoments(MergedState):
 def _moments_of_groups(rows: Tensor, groups: Tensor | None, num_groups: int) -> Moments:
     """The moments of each group, with one batched product of rows that are padded to the largest group."""
     if groups is None:
-        counts, padded = torch.tensor([len(rows)], device=rows.device), rows[None]
-    else:
-        groups, order = groups.to(rows.device).sort(stable=True)
-        counts = torch.bincount(groups, minlength=num_groups)
-        place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[groups]
-        padded = rows.new_zeros(num_groups, int(counts.max()), rows.shape[1])
-        padded[groups, place] = rows[order]
+        counts = torch.tensor([len(rows)], device=rows.device)
+        mean = rows.mean(0, keepdim=True)
+        centred = (rows - mean)[None]
+        return Moments(counts, mean, centred.mT @ centred)
+    groups = groups.to(rows.device)
+    ordered, order = groups.sort(stable=True)
+    counts = torch.bincount(groups, minlength=num_groups)
+    largest = int(counts.max())
+    shift = largest * torch.arange(num_groups, device=rows.device) - (counts.cumsum(0) - counts)
+    place = torch.arange(len(rows), device=rows.device) + shift[ordered]
+    padded = rows.new_zeros(num_groups * largest, rows.shape[1])
+    padded.index_copy_(0, torch.empty_like(place).index_copy_(0, order, place), rows)
+    padded = padded.unflatten(0, (num_groups, largest))
     mean = padded.sum(1) / counts.clamp(min=1)[:, None]
-    present = torch.arange(padded.shape[1], device=rows.device) < counts[:, None]
-    centred = (padded - mean[:, None]) * present[..., None]
+    present = torch.arange(largest, device=rows.device) < counts[:, None]
+    centred = padded.sub_(mean[:, None]).mul_(present[..., None])
     return Moments(counts, mean, centred.mT @ centred)
