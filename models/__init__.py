@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torchdisentangle.models.factor_vae import FactorVAE
     from torchdisentangle.models.flow import NormalizingFlowModule
     from torchdisentangle.models.infogan import InfoGAN
+    from torchdisentangle.models.tcgan import TCGAN
     from torchdisentangle.models.topdis import TopDisTCVAE, TopDisVAE, TopologicalPenalty
     from torchdisentangle.models.vae import VAE
     from torchdisentangle.models.wgan import WGANGP
@@ -44,6 +45,7 @@ _NEED_LIGHTNING = {
     "InfoGAN": "infogan",
     "NormalizingFlowModule": "flow",
     "SplitDataModule": "data",
+    "TCGAN": "tcgan",
     "TopDisTCVAE": "topdis",
     "TopDisVAE": "topdis",
     "TopologicalPenalty": "topdis",
@@ -54,6 +56,7 @@ _NEED_LIGHTNING = {
 
 __all__ = [
     "DIPVAE",
+    "TCGAN",
     "VAE",
     "WGANGP",
     "AdaGVAE",

@@ -125,10 +125,25 @@ class InfoGAN(GenerativeModule):
         generator = softplus(-frozen(self.discriminator)(fake)[:, 0]).mean()
         of_real, of_constant, of_fake = self.discriminator(torch.cat([x, fake.detach(), fake])).chunk(3)
         discriminator = softplus(-of_real[:, 0]).mean() + softplus(of_constant[:, 0]).mean()
-        log_q = gaussian_log_density(z[:, : self.num_codes], *self.codes(of_fake))
+        mean, log_variance = self.codes(of_fake)
+        log_q = gaussian_log_density(z[:, : self.num_codes], mean, log_variance)
         information = log_q.sum(1).mean() + self.num_codes * math.log(2)
         loss = generator + discriminator - self.information_weight * information
-        return {"loss": loss, "generator": generator, "discriminator": discriminator, "information": information}
+        found = self.objective(loss, mean, log_variance)
+        return {**found, "generator": generator, "discriminator": discriminator, "information": information}
+
+    def objective(self, loss: Tensor, mean: Tensor, log_variance: Tensor) -> dict[str, Tensor]:
+        """The ``loss``, and what a subclass makes of it.
+
+        Args:
+            loss: of the InfoGAN.
+            mean: of :math:`Q` at the generated data, ``(N, num_codes)``.
+            log_variance: likewise.
+
+        Returns:
+            Scalars, averaged over the batch.
+        """
+        return {"loss": loss}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         generator = {"params": list(self.generator.parameters()), "lr": self.learning_rate}

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from torchdisentangle.datasets import Sprites
 from torchdisentangle.models import (
     DIPVAE,
+    TCGAN,
     VAE,
     AdaGVAE,
     AdaMLVAE,
@@ -45,6 +46,9 @@ MODELS: dict[str, Callable[..., GenerativeModule]] = {
     "dip_vae_ii": lambda **changed: DIPVAE(**{**TINY, "version": "ii", **changed}),
     "factor_vae": lambda **changed: FactorVAE(**{**TINY, "discriminator_hidden": [16], **changed}),
     "infogan": lambda **changed: InfoGAN(**{**WITHOUT_LATENT_DIM, "num_codes": 2, "num_noise": 1, **changed}),
+    "tcgan": lambda **changed: TCGAN(
+        **{**WITHOUT_LATENT_DIM, "num_codes": 2, "num_noise": 1, "latent_discriminator_hidden": [16], **changed}
+    ),
 }
 
 

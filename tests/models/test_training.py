@@ -76,7 +76,7 @@ def test_models_are_latent_models(model: Any, images: Tensor) -> None:
     assert 0 <= decoded.min() <= decoded.max() <= 1
 
 
-@pytest.mark.parametrize("name", ["adversarial_autoencoder", "factor_vae", "infogan"])
+@pytest.mark.parametrize("name", ["adversarial_autoencoder", "factor_vae", "infogan", "tcgan"])
 def test_adversaries_train_on_two_processes(
     name: str, make: Callable[..., Any], loader: DataLoader, make_trainer: MakeTrainer
 ) -> None:
@@ -124,6 +124,7 @@ trainer: {accelerator: cpu, max_epochs: 1, logger: false, enable_progress_bar: f
         ("DIPVAE", ["version=ii", "likelihood=gaussian"]),
         ("FactorVAE", ["gamma=10.0", "discriminator_hidden=[8, 8]"]),
         ("InfoGAN", ["num_codes=2", "code_std=1.0"]),
+        ("TCGAN", ["num_codes=2", "num_complex=3", "latent_discriminator_hidden=[8]", "code_std=1.0"]),
     ],
 )
 def test_from_yaml(name: str, settings: list[str], tmp_path: Path) -> None:
