@@ -22,7 +22,7 @@ from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
 from torchdisentangle.callbacks.schedule import Schedule
 from torchdisentangle.callbacks.watch import Watch, agreeing, on_any, place_of
-from torchdisentangle.callbacks.weights_and_biases import is_wandb, set_up
+from torchdisentangle.callbacks.weights_and_biases import introduce
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.evaluation.sharded import check_unsharded
@@ -230,7 +230,7 @@ class EvaluationCallback(EvaluationHooks):
         key = f"{self.stage(trainer)}/{self.family}"
         checks.quieten_advice(trainer, key)
         others = [one for one in evaluation_callbacks(trainer) if one is not self]
-        self._introduce(trainer, key)
+        introduce(trainer, key, repr(self), self.evaluation.headlines)
         with misconfiguration(self):
             checks.check_keys(key, [f"{one.stage(trainer)}/{one.family}" for one in others], type(self).__name__)
             check_unsharded(pl_module)
@@ -255,14 +255,6 @@ class EvaluationCallback(EvaluationHooks):
             if self.adapted.ready and not self.evaluation.begin(self.adapted, place.alone, Context(loader)).done:
                 Loaders.of(trainer).check(self.dataloader_idx, place.world_size)
                 RowPositions(loader, place.rank, place.world_size)
-
-    def _introduce(self, trainer: L.Trainer, key: str) -> None:
-        for logger in trainer.loggers if trainer.is_global_zero else ():
-            try:
-                if is_wandb(logger):
-                    set_up(logger, key, repr(self), self.evaluation.headlines)
-            except Exception as error:  # whatever a third-party logger raises must not end a training
-                rank_zero_warn(f"{type(logger).__name__} could not be told about {key}: {error}", UserWarning)
 
     def compare(self, trainer: L.Trainer) -> None:
         """Warn if the trainer has logged other values than these."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+import lightning as L
 from matplotlib.figure import Figure
+from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.evaluation.base import Goal
 from torchdisentangle.evaluation.tables import Table
@@ -17,6 +19,23 @@ _STEP = "trainer/global_step"  # the axis of all curves that Lightning's logger 
 def is_wandb(logger: Any) -> bool:
     """Whether a logger writes to Weights & Biases."""
     return hasattr(logger, "log_image") and hasattr(getattr(logger, "experiment", None), "define_metric")
+
+
+def introduce(trainer: L.Trainer, key: str, settings: str, headlines: Mapping[str, Goal]) -> None:
+    """Tell all runs of a trainer what will be logged; one that fails is warned of.
+
+    Args:
+        trainer: whose loggers to use.
+        key: first part of the logged keys.
+        settings: of the callback.
+        headlines: see :func:`set_up`.
+    """
+    for logger in trainer.loggers if trainer.is_global_zero else ():
+        try:
+            if is_wandb(logger):
+                set_up(logger, key, settings, headlines)
+        except Exception as error:  # whatever a third-party logger raises must not end a training
+            rank_zero_warn(f"{type(logger).__name__} could not be told about {key}: {error}", UserWarning)
 
 
 def set_up(logger: Any, key: str, settings: str, headlines: Mapping[str, Goal]) -> None:

@@ -103,7 +103,7 @@ def check_media(rows: list[dict[str, Any]], folder: Path) -> None:
             picture = folder / row[f"val/manifold/{name}.filenames"][0]
             assert picture.stat().st_size > 1000
         latents = json.loads((folder / row["val/manifold/tables/latents.path"]).read_text())
-        assert latents["columns"] == ["latent", "spectrum"]
+        assert latents["columns"] == ["latent", "spectrum", "path_length"]
         assert [line[0] for line in latents["data"]] == [0, 1, 2]
     last = [row for row in rows if "val/disentanglement/tables/sap_matrix.path" in row][-1]
     matrix = json.loads((folder / last["val/disentanglement/tables/sap_matrix.path"]).read_text())
