@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import jsonargparse
-import lightning as L
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from tests.evaluation.batches import BATCHES, FACTORS, IMAGES, SHAPE, SIZE, Batch
+from tests.helpers import MakeTrainer
 from torchdisentangle.callbacks import DisentanglementCallback
 from torchdisentangle.evaluation import Context, DisentanglementEvaluation, Place, evaluate
 from torchdisentangle.evaluation.rows import Columns, take
@@ -128,27 +128,13 @@ def test_integers_are_scaled_by_the_user(model: VAE) -> None:
     assert "disentanglement/mig" in evaluate(Scaling(), Batches([[images, FACTORS]]), [evaluation]).scalars
 
 
-def image_of(batch: Any) -> Tensor:
-    return batch["image"]
-
-
-def validate(model: VAE, callback: L.Callback) -> L.Trainer:
-    settings: dict[str, Any] = dict.fromkeys(
-        ["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False
-    )
-    trainer = L.Trainer(callbacks=[callback], accelerator="cpu", **settings)
-    rows = [{"image": image, "meta": {"factors": row}} for image, row in zip(IMAGES, FACTORS, strict=True)]
+@pytest.mark.parametrize("form", BATCHES, ids=[form.name for form in BATCHES])
+def test_callbacks_take_all_batches(form: Batch, model: VAE, make_trainer: MakeTrainer) -> None:
+    callback = DisentanglementCallback(["mig"], factors=form.columns, input_key=form.images, figures=False)
+    trainer = make_trainer(callback)
     model.validation_step = lambda batch, batch_idx: None  # type: ignore
-    trainer.validate(model, DataLoader(rows, 4), verbose=False)  # type: ignore[arg-type]
-    return trainer
-
-
-@pytest.mark.parametrize(
-    ("images", "factors"), [("image", "meta.factors"), (image_of, lambda batch: batch["meta"]["factors"])]
-)
-def test_callbacks_take_all_keys(images: Any, factors: Any, model: VAE) -> None:
-    trainer = validate(model, DisentanglementCallback(["mig"], factors=factors, input_key=images, figures=False))
-    expected = evaluate(model, Batches([[IMAGES, FACTORS]]), [DisentanglementEvaluation(["mig"])])
+    trainer.validate(model, DataLoader([form.made], batch_size=None), verbose=False)  # type: ignore[arg-type]
+    expected = evaluate(model, Batches([[rounded(form), FACTORS]]), [DisentanglementEvaluation(["mig"])])
     logged = float(trainer.callback_metrics["val/disentanglement/mig"])
     assert logged == pytest.approx(expected["disentanglement/mig"], rel=1e-6)  # logged in float32
 

@@ -56,7 +56,8 @@ class Form(NamedTuple):
     @property
     def title(self) -> str:
         """The name with its variants."""
-        return self.name.format(", ".join(f"`{variant}`" for variant in self.variants))
+        *others, last = [f"`{variant}`" for variant in self.variants] or [""]
+        return self.name.format(f"{', '.join(others)} or {last}" if others else last)
 
 
 def table(forms: list[Form]) -> str:

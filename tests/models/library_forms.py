@@ -28,8 +28,8 @@ def context_of(labels: Tensor) -> Tensor:
     return one_hot(labels, CLASSES).double()
 
 
-def pythae(kind: str) -> Made:
-    models = pytest.importorskip("pythae.models")
+def pythae(name: str) -> Made:
+    models, kind = pytest.importorskip("pythae.models"), name.rpartition(".")[2]
     module = getattr(models, kind)(getattr(models, f"{kind}Config")(input_dim=(1, 6, 6), latent_dim=3)).eval()
 
     def encode(x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -154,8 +154,8 @@ def zuko_flow(kind: str, **settings: Any) -> Any:
     return randomised(getattr(zuko.flows, kind)(4, transforms=2, hidden_features=(8,), **settings))
 
 
-def zuko(kind: str) -> Made:
-    module = zuko_flow(kind)
+def zuko(name: str) -> Made:
+    module = zuko_flow(name.rpartition(".")[2])
     return Made(module, lambda x: (module().transform(x), None), lambda z: module().transform.inv(z), (4,), 4)
 
 
@@ -253,7 +253,7 @@ def freia_network(kind: str, size: int | None) -> Any:
 
 
 def freia(kind: str) -> Made:
-    module = randomised(freia_network(kind, None))
+    module = randomised(freia_network(kind.rpartition(".")[2], None))
     return Made(module, lambda x: (module(x)[0], None), lambda z: module(z, rev=True)[0], (4,), 4)
 
 
@@ -269,25 +269,26 @@ def freia_with_labels(kind: str) -> Made:
     )
 
 
+PYTHAE = ("VAE", "BetaVAE", "BetaTCVAE", "FactorVAE", "DisentangledBetaVAE")
 FLOW: dict[str, Any] = {"encodes": "mean only", "log_det": True}
 REFUSED: dict[str, Any] = {"note": "subclass `LatentModel`, as below"}
 
 FORMS = [
-    Form("pythae, {} and their like", pythae, variants=("VAE", "BetaVAE")),
-    Form("pythae, `AE`", lambda: pythae("AE"), "mean only"),
+    Form("{}", pythae, variants=tuple(f"pythae.models.{name}" for name in PYTHAE)),
+    Form("{}", pythae, "mean only", variants=("pythae.models.AE",)),
     Form(
-        "diffusers, `AutoencoderKL`",
+        "`diffusers.AutoencoderKL`",
         lambda: autoencoder_kl("sample_size"),
         note="data of the config's `sample_size`",
     ),
     Form(
-        "the same, of other data: {} tells",
+        "the same, of other data, and {} tells the size of latents",
         autoencoder_kl,
         variants=("latent_shape", "latent_dim"),
-        note="an attribute, and an argument",
+        note="an attribute; an argument",
     ),
     Form(
-        "normflows, `NormalizingFlow` of {} and the like",
+        "`normflows.NormalizingFlow` of {}",
         normflows_layers,
         variants=(
             "AffineCouplingBlock",
@@ -300,10 +301,10 @@ FORMS = [
     Form(
         "the same, of {}", normflows_layers, "no", log_det=True, variants=("Planar", "Radial"), note="have no inverse"
     ),
-    Form("normflows, `MultiscaleFlow` (Glow)", glow, note="a batch must have initialised `ActNorm`", **FLOW),
-    Form("normflows, `ClassCondFlow`", class_conditional, **FLOW),
+    Form("`normflows.MultiscaleFlow` (Glow)", glow, note="a batch must have initialised `ActNorm`", **FLOW),
+    Form("`normflows.ClassCondFlow`", class_conditional, **FLOW),
     Form(
-        "normflows, `ConditionalNormalizingFlow` on {}, labels as context",
+        "`normflows.ConditionalNormalizingFlow` on {}, labels as context",
         conditional_normflows,
         variants=("DiagGaussian", "ConditionalDiagGaussian"),
         note="one-hot; `num_classes=`",
@@ -315,7 +316,7 @@ FORMS = [
         refused="context of this ConditionalNormalizingFlow .*subclass LatentModel",
         **REFUSED,
     ),
-    Form("zuko, {} and others", zuko, variants=("NSF", "MAF"), **FLOW),
+    Form("{}", zuko, variants=tuple(f"zuko.flows.{name}" for name in ("NICE", "RealNVP", "MAF", "NSF")), **FLOW),
     Form("the same, labels as context", zuko_with_labels, note="one-hot; `num_classes=`", **FLOW),
     Form(
         "the same, a context of real numbers",
@@ -323,8 +324,8 @@ FORMS = [
         refused="without context .*any other context subclass LatentModel",
         **REFUSED,
     ),
-    Form("the same, by a `LatentModel` at one context", zuko_at_context, **FLOW),
-    Form("nflows, `Flow`", nflows, **FLOW),
+    Form("the same, at one context", zuko_at_context, note="a `LatentModel`, as below", **FLOW),
+    Form("`nflows.flows.base.Flow`", nflows, **FLOW),
     Form("the same, labels as context", nflows_with_labels, note="one-hot; `num_classes=`", **FLOW),
     Form(
         "the same, another context",
@@ -332,9 +333,9 @@ FORMS = [
         refused="cannot be called without context .* subclass LatentModel",
         **REFUSED,
     ),
-    Form("FrEIA, {}", freia, variants=("SequenceINN", "GraphINN"), **FLOW),
+    Form("{}", freia, variants=("FrEIA.framework.SequenceINN", "FrEIA.framework.GraphINN"), **FLOW),
     Form(
-        "the same, labels as condition",
+        "the same, {}, labels as condition",
         freia_with_labels,
         variants=("SequenceINN", "GraphINN"),
         note="one-hot; `num_classes=`",
