@@ -21,7 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import catalogue
 import story_pages
 
+from tests.evaluation import batches
 from tests.faults import support
+from tests.models import form, library_forms, results, torch_forms
 
 project = "torchdisentangle"
 author = "The torchdisentangle developers"
@@ -104,11 +106,19 @@ def link_classes(app: Any, doctree: nodes.document) -> None:
             link += literal
 
 
-def write_support(app: Any) -> None:
-    """Write the table of what is exact, from the list that the tests go through."""
+def write_tables(app: Any) -> None:
+    """Write the tables of what works, from the lists that the tests go through."""
     folder = Path(__file__).parent / "reference" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "support.inc").write_text(support.table())
+    tables = {
+        "support": support.table(),
+        "models": form.table(torch_forms.FORMS),
+        "libraries": form.table(library_forms.FORMS),
+        "results": results.table(),
+        "batches": batches.table(),
+    }
+    for name, table in tables.items():
+        (folder / f"{name}.inc").write_text(table)
 
 
 HOOKED = (Evaluation, Pass, MergedState, L.Callback)
@@ -132,7 +142,7 @@ def _overrides_hook(name: str, method: Any) -> bool:
 
 def setup(app: Any) -> None:
     app.connect("builder-inited", story_pages.write_pages)
-    app.connect("builder-inited", write_support)
+    app.connect("builder-inited", write_tables)
     app.connect("doctree-read", link_classes)
     app.connect("missing-reference", resolve)
     app.connect("autodoc-skip-member", skip)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from torchdisentangle.latent_model import LatentModel, Posterior
+from torchdisentangle.models.adapters import trial
 from torchdisentangle.models.adapters.inspection import comes_from, imported
 from torchdisentangle.prior import Prior
 
@@ -70,13 +73,13 @@ class NormflowsModel(LatentModel):
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """The data point of each latent."""
-        return self._decode(z)[0]
+        return self._decode(z, labels)[0]
 
     def log_det(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Sum of the layers' log-determinants."""
-        return self._decode(z)[1]
+        return self._decode(z, labels)[1]
 
-    def _decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def _decode(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         self._require_ready()
         return _through(self.module.flows, z.reshape(-1, *self.module.q0.shape), z.new_zeros(len(z)))
 
@@ -102,7 +105,7 @@ class MultiscaleModel(NormflowsModel):
         levels, _ = self.module.inverse_and_log_det(x)
         return Posterior(torch.cat([level.flatten(1) for level in levels], dim=1))
 
-    def _decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def _decode(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         self._require_ready()
         levels = [
             level.reshape(-1, *base.shape)
@@ -115,6 +118,36 @@ class MultiscaleModel(NormflowsModel):
                 log_det = log_det + step
             x, log_det = _through(flows, x, log_det)
         return (x, log_det) if self.module.transform is None else _through([self.module.transform], x, log_det)
+
+
+class ConditionalModel(NormflowsModel):
+    """normflows' ``ConditionalNormalizingFlow``; a class label becomes its one-hot context."""
+
+    @property
+    def prior(self) -> Prior:
+        """The base distribution, for each class if it depends on the context."""
+        from normflows.distributions.base import ConditionalDiagGaussian
+
+        base = self.module.q0
+        if not isinstance(base, ConditionalDiagGaussian):
+            return super().prior
+        loc, log_scale = base.context_encoder(self._context(torch.arange(self.num_classes or 0))).chunk(2, dim=-1)
+        return Prior.gaussian(loc.flatten(1), log_scale.exp().flatten(1))
+
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
+        """The latent of each data point."""
+        self._require_ready()
+        return Posterior(self.module.inverse(x, context=self._context(labels)).flatten(1))
+
+    def _decode(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        self._require_ready()
+        shaped, context = z.reshape(-1, *self.module.q0.shape), self._context(labels)
+        return _through((partial(flow, context=context) for flow in self.module.flows), shaped, z.new_zeros(len(z)))
+
+    def _context(self, labels: Tensor | None) -> Tensor | None:
+        if labels is None:
+            return None
+        return one_hot(labels.to(self.like.device), self.num_classes or -1).to(self.like)
 
 
 def _has_no_inverse(layer: nn.Module) -> bool:
@@ -185,18 +218,34 @@ def adapt(module: Any, *, latent_dim: int | None = None, num_classes: int | None
     """Adapt a flow; its base distributions tell the number of latents.
 
     Raises:
-        TypeError: if the flow has a context that can be anything, or the dimensions of its base depend on each other.
+        TypeError: if the flow has a context other than one-hot labels, or its base is not a product of one-dimensional
+            densities.
     """
     import normflows
 
     if isinstance(module, normflows.ConditionalNormalizingFlow):
-        raise TypeError(
-            "what the context of a ConditionalNormalizingFlow means cannot be known: subclass LatentModel, and let its "
-            "methods pass the context that belongs to each label"
-        )
+        return _adapt_conditional(module, num_classes)
     multiscale = isinstance(module, normflows.MultiscaleFlow)
     bases = list(module.q0) if multiscale else [module.q0]
     if num_classes is None:
         num_classes = next((count for base in bases if (count := getattr(base, "num_classes", None))), None)
     size = sum(_prior(base).loc.shape[1] for base in bases)
     return (MultiscaleModel if multiscale else NormflowsModel)(module, size, num_classes)
+
+
+def _adapt_conditional(module: Any, num_classes: int | None) -> ConditionalModel:
+    """Adapt a flow that has a context, after trying it on zeros."""
+    try:
+        if num_classes is None:
+            raise ValueError("num_classes is not given")
+        model = ConditionalModel(module, _size(module.q0), num_classes)
+        _ = model.prior  # raises for a base of another kind
+        if model.ready:
+            with trial.trial(module):
+                model.decode(model.like.new_zeros(num_classes, model.latent_dim), torch.arange(num_classes))
+    except Exception as error:  # whatever layers raise that need another context
+        raise TypeError(
+            f"the context of this ConditionalNormalizingFlow is not known to be labels ({error}): for one-hot labels "
+            "as context pass num_classes=; for any other context subclass LatentModel and pass it in encode and decode"
+        ) from error
+    return model

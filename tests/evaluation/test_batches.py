@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsonargparse
-import lightning as L
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from tests.evaluation.batches import BATCHES, FACTORS, IMAGES, SHAPE, SIZE, Batch
+from tests.helpers import MakeTrainer
 from torchdisentangle.callbacks import DisentanglementCallback
 from torchdisentangle.evaluation import Context, DisentanglementEvaluation, Place, evaluate
 from torchdisentangle.evaluation.rows import Columns, take
 from torchdisentangle.models import VAE, as_latent_model
 
-IMAGES = torch.rand(12, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-SHAPE, SIZE = torch.arange(12) % 3, torch.arange(12) // 3
-FACTORS = torch.stack([SHAPE, SIZE], 1)
+
+def rounded(batch: Batch) -> Tensor:
+    """The images, after those of integers."""
+    return (255 * IMAGES).byte().float() / 255 if "integers" in batch.batch else IMAGES
 
 
-class Named(NamedTuple):
-    image: Tensor
-    factors: Tensor
-
-
-BATCHES: dict[str, tuple[Any, Columns, Columns]] = {
-    "positions": ([IMAGES, FACTORS], 0, 1),
-    "the first": ((IMAGES, FACTORS), None, -1),
-    "keys": ({"image": IMAGES, "factors": FACTORS}, "image", "factors"),
-    "a key with a dot": ({"image.png": IMAGES, "meta.factors": FACTORS}, "image.png", "meta.factors"),
-    "dotted keys": ({"data": {"x": IMAGES}, "meta": {"factors": FACTORS}}, "data.x", "meta.factors"),
-    "dotted positions": ({"pair": [IMAGES, FACTORS]}, "pair.0", "pair.1"),
-    "attributes": (SimpleNamespace(x=IMAGES, meta=SimpleNamespace(y=FACTORS)), "x", "meta.y"),
-    "a named tuple": (Named(IMAGES, FACTORS), "image", "factors"),
-    "functions": ([{"x": IMAGES.flatten(1)}, FACTORS], lambda b: b[0]["x"].reshape(-1, 1, 4, 4), lambda b: b[1]),
-    "a dict of factors": ([IMAGES, {"shape": SHAPE, "size": SIZE[:, None]}], 0, 1),
-    "a list of keys": ({"image": IMAGES, "shape": SHAPE, "meta": {"size": SIZE}}, "image", ["shape", "meta.size"]),
-    "arrays": ([IMAGES.numpy(), FACTORS.numpy()], 0, 1),
-}
-
-
-@pytest.mark.parametrize("form", BATCHES)
-def test_where_tensors_may_be(form: str) -> None:
-    batch, images, factors = BATCHES[form]
-    assert torch.equal(take(batch, images), IMAGES)
-    assert torch.equal(take(batch, factors), FACTORS)
+@pytest.mark.parametrize("form", BATCHES, ids=[form.name for form in BATCHES])
+def test_where_tensors_may_be(form: Batch) -> None:
+    assert torch.equal(take(form.made, form.images), rounded(form))
+    assert torch.equal(take(form.made, form.columns).long(), FACTORS)
 
 
 def test_columns_of_several_types() -> None:
@@ -87,14 +66,36 @@ def model() -> VAE:
     return VAE(data_shape=(1, 4, 4), latent_dim=2, hidden=[8])
 
 
-@pytest.mark.parametrize("form", BATCHES)
-def test_scores_do_not_depend_on_the_batch(form: str, model: VAE) -> None:
-    batch, images, factors = BATCHES[form]
-    expected = evaluate(model, Batches([[IMAGES, FACTORS]]), [DisentanglementEvaluation(["mig", "dcimig"])])
-    evaluation = DisentanglementEvaluation(["mig", "dcimig"], factors=factors)
-    assert not isinstance(images, list)
-    report = evaluate(model, Batches([batch]), [evaluation], input_key=images)
+@pytest.mark.parametrize("form", BATCHES, ids=[form.name for form in BATCHES])
+def test_scores_do_not_depend_on_the_batch(form: Batch, model: VAE) -> None:
+    expected = evaluate(model, Batches([[rounded(form), FACTORS]]), [DisentanglementEvaluation(["mig", "dcimig"])])
+    evaluation = DisentanglementEvaluation(["mig", "dcimig"], factors=form.columns)
+    report = evaluate(model, Batches([form.made]), [evaluation], input_key=form.images)
     assert report.scalars == expected.scalars
+
+
+def labels_of(batch: Any) -> Tensor:
+    return batch["meta"]["label"]
+
+
+@pytest.mark.parametrize("label_key", ["meta.label", labels_of])
+def test_where_labels_may_be(label_key: Any) -> None:
+    """A conditional model gets them."""
+    seen = []
+
+    class Conditional(nn.Module):
+        latent_dim, num_classes = 16, 3
+
+        def encode(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+            seen.append(labels)
+            return x.flatten(1), -x.flatten(1)
+
+        def decode(self, z: Tensor, labels: Tensor) -> Tensor:
+            return z
+
+    batch = {"image": IMAGES, "meta": {"label": SHAPE}}
+    evaluate(Conditional(), Batches([batch]), ["elbo"], input_key="image", label_key=label_key)
+    assert torch.equal(seen[-1], SHAPE)
 
 
 def test_errors_name_the_argument_that_is_meant(model: VAE) -> None:
@@ -127,27 +128,13 @@ def test_integers_are_scaled_by_the_user(model: VAE) -> None:
     assert "disentanglement/mig" in evaluate(Scaling(), Batches([[images, FACTORS]]), [evaluation]).scalars
 
 
-def image_of(batch: Any) -> Tensor:
-    return batch["image"]
-
-
-def validate(model: VAE, callback: L.Callback) -> L.Trainer:
-    settings: dict[str, Any] = dict.fromkeys(
-        ["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False
-    )
-    trainer = L.Trainer(callbacks=[callback], accelerator="cpu", **settings)
-    rows = [{"image": image, "meta": {"factors": row}} for image, row in zip(IMAGES, FACTORS, strict=True)]
+@pytest.mark.parametrize("form", BATCHES, ids=[form.name for form in BATCHES])
+def test_callbacks_take_all_batches(form: Batch, model: VAE, make_trainer: MakeTrainer) -> None:
+    callback = DisentanglementCallback(["mig"], factors=form.columns, input_key=form.images, figures=False)
+    trainer = make_trainer(callback)
     model.validation_step = lambda batch, batch_idx: None  # type: ignore
-    trainer.validate(model, DataLoader(rows, 4), verbose=False)  # type: ignore[arg-type]
-    return trainer
-
-
-@pytest.mark.parametrize(
-    ("images", "factors"), [("image", "meta.factors"), (image_of, lambda batch: batch["meta"]["factors"])]
-)
-def test_callbacks_take_all_keys(images: Any, factors: Any, model: VAE) -> None:
-    trainer = validate(model, DisentanglementCallback(["mig"], factors=factors, input_key=images, figures=False))
-    expected = evaluate(model, Batches([[IMAGES, FACTORS]]), [DisentanglementEvaluation(["mig"])])
+    trainer.validate(model, DataLoader([form.made], batch_size=None), verbose=False)  # type: ignore[arg-type]
+    expected = evaluate(model, Batches([[rounded(form), FACTORS]]), [DisentanglementEvaluation(["mig"])])
     logged = float(trainer.callback_metrics["val/disentanglement/mig"])
     assert logged == pytest.approx(expected["disentanglement/mig"], rel=1e-6)  # logged in float32
 

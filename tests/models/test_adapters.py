@@ -136,7 +136,7 @@ def test_correlated_bases_are_refused() -> None:
     with pytest.raises(TypeError, match="GaussianPCA is not known to have independent dimensions"):
         as_latent_model(nf.NormalizingFlow(nf.distributions.GaussianPCA(3, 2), []))
     conditional = nf.ConditionalNormalizingFlow(nf.distributions.DiagGaussian(2), [])
-    with pytest.raises(TypeError, match="context of a ConditionalNormalizingFlow"):
+    with pytest.raises(TypeError, match="context of this ConditionalNormalizingFlow"):
         as_latent_model(conditional)
 
 

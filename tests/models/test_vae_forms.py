@@ -1,95 +1,35 @@
-"""The ways people write VAEs, GANs and encoders: each is adapted without a word from the user."""
+"""What is found out about a module, learned from its first batch, and refused; ``test_forms.py`` tests what works."""
 
 from __future__ import annotations
 
 import warnings
 from argparse import Namespace
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal
+from torch.distributions import MultivariateNormal
 
-from torchdisentangle.models import LatentModel, Posterior, as_latent_model
+from tests.models.results import ModelOutput, sample
+from tests.models.torch_forms import DATA, LATENTS, VAE, ConvolutionalVAE, Networks, dcgan
+from torchdisentangle.models import LatentModel, as_latent_model
 from torchdisentangle.models.adapters.posterior import PosteriorReader
 
-DATA, LATENTS = 6, 2
 X = torch.randn(20, DATA, generator=torch.Generator().manual_seed(0))
 
 
-@dataclass
-class Encoded:
-    mu: Tensor
-    logvar: Tensor
+class Returning(VAE):
+    """Its ``encode`` returns what a function makes of mean and log-variance."""
 
-
-class NamedPosterior(NamedTuple):
-    z: Tensor
-    mean: Tensor
-    scale: Tensor
-
-
-class Output(OrderedDict):
-    """As the outputs of pythae and diffusers: a mapping whose keys are attributes too."""
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(values)
-        vars(self).update(values)
-
-
-def sample(mean: Tensor, log_variance: Tensor) -> Tensor:
-    return mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-
-
-RESULTS: dict[str, Callable[[Tensor, Tensor], Any]] = {
-    "pair": lambda mean, log_variance: (mean, log_variance),
-    "list": lambda mean, log_variance: [mean, log_variance],
-    "one tensor": lambda mean, log_variance: torch.cat([mean, log_variance], 1),
-    "sample first": lambda mean, log_variance: (sample(mean, log_variance), mean, log_variance),
-    "sample in the middle": lambda mean, log_variance: (mean, sample(mean, log_variance), log_variance),
-    "sample last": lambda mean, log_variance: (mean, log_variance, sample(mean, log_variance)),
-    "mean for a sample, first": lambda mean, log_variance: (mean, mean, log_variance),
-    "mean for a sample, last": lambda mean, log_variance: (mean, log_variance, mean),
-    "sample and a pair": lambda mean, log_variance: (sample(mean, log_variance), (mean, log_variance)),
-    "sample and a distribution": lambda mean, log_variance: (mean, Normal(mean, (0.5 * log_variance).exp())),
-    "mean, logvar": lambda mean, log_variance: {"mean": mean, "logvar": log_variance},
-    "mu, log_var": lambda mean, log_variance: {"z": mean + 1, "mu": mean, "log_var": log_variance},
-    "loc, scale": lambda mean, log_variance: {"loc": mean, "scale": (0.5 * log_variance).exp()},
-    "mean, std": lambda mean, log_variance: {"mean": mean, "std": (0.5 * log_variance).exp()},
-    "mean, var": lambda mean, log_variance: {"mean": mean, "var": log_variance.exp()},
-    "mean, log_std": lambda mean, log_variance: {"mean": mean, "log_std": 0.5 * log_variance},
-    "log_variance": lambda mean, log_variance: {"mean": mean, "log_variance": log_variance},
-    "dataclass": Encoded,
-    "named tuple": lambda mean, log_variance: NamedPosterior(mean + 1, mean, (0.5 * log_variance).exp()),
-    "pythae": lambda mean, log_variance: Output(embedding=mean, log_covariance=log_variance),
-    "diffusers": lambda mean, log_variance: Output(latent_dist=Namespace(mean=mean, logvar=log_variance)),
-    "Posterior": Posterior,
-    "Normal": lambda mean, log_variance: Normal(mean, (0.5 * log_variance).exp()),
-    "Independent": lambda mean, log_variance: Independent(Normal(mean, (0.5 * log_variance).exp()), 1),
-    "MultivariateNormal": lambda mean, log_variance: MultivariateNormal(mean, log_variance.exp().diag_embed()),
-}
-
-
-class VAE(nn.Module):
-    """Encodes and decodes by methods; ``result`` gives the form of what ``encode`` returns."""
-
-    latent_dim = LATENTS
-
-    def __init__(self, result: Callable[[Tensor, Tensor], Any] = RESULTS["pair"]) -> None:
+    def __init__(self, function: Callable[[Tensor, Tensor], Any]) -> None:
         super().__init__()
-        torch.manual_seed(0)
-        self.body, self.back, self.result = nn.Linear(DATA, 2 * LATENTS), nn.Linear(LATENTS, DATA), result
+        self.function = function
 
     def encode(self, x: Tensor) -> Any:
-        return self.result(*self.body(x).chunk(2, dim=1))
-
-    def decode(self, z: Tensor) -> Tensor:
-        return self.back(z)
+        return self.function(*self.posterior(x))
 
 
 def check(module: nn.Module, mean: Tensor, log_variance: Tensor | None, x: Tensor = X) -> LatentModel:
@@ -103,14 +43,6 @@ def check(module: nn.Module, mean: Tensor, log_variance: Tensor | None, x: Tenso
     return model
 
 
-@pytest.mark.parametrize("form", RESULTS)
-def test_what_encode_may_return(form: str) -> None:
-    module = VAE(RESULTS[form])
-    mean, log_variance = module.body(X).chunk(2, dim=1)
-    model = check(module, mean, log_variance)
-    torch.testing.assert_close(model.decode(mean), module.back(mean))
-
-
 def test_the_place_of_the_sample_is_learned_once() -> None:
     """The first batch tells where the sample is; later ones are encoded once."""
     calls = []
@@ -119,21 +51,21 @@ def test_the_place_of_the_sample_is_learned_once() -> None:
         calls.append(1)
         return sample(mean, log_variance), mean, log_variance
 
-    model = as_latent_model(VAE(result))
+    model = as_latent_model(Returning(result))
     for _ in range(3):
         model.encode(X)
     assert len(calls) == 4
 
 
 def test_three_tensors_that_cannot_be_told_apart_are_refused() -> None:
-    model = as_latent_model(VAE(lambda mean, log_variance: (mean, log_variance, mean + 1)))
+    model = as_latent_model(Returning(lambda mean, log_variance: (mean, log_variance, mean + 1)))
     with pytest.raises(TypeError, match="which one is the sample cannot be told"):
         model.encode(X)
 
 
 def test_dependent_latents_are_refused() -> None:
     covariance = torch.tensor([[1.0, 0.5], [0.5, 1.0]])
-    model = as_latent_model(VAE(lambda mean, _: MultivariateNormal(mean, covariance)))
+    model = as_latent_model(Returning(lambda mean, _: MultivariateNormal(mean, covariance)))
     with pytest.raises(TypeError, match="covariance is not diagonal"):
         model.encode(X)
 
@@ -147,7 +79,7 @@ def test_dependent_latents_are_refused() -> None:
 )
 def test_unknown_forms_are_named(result: Callable[[Tensor, Tensor], Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
-        as_latent_model(VAE(result)).encode(X)
+        as_latent_model(Returning(result)).encode(X)
 
 
 def test_a_standard_deviation_for_a_log_variance_is_warned_of_once() -> None:
@@ -163,70 +95,8 @@ def test_a_standard_deviation_for_a_log_variance_is_warned_of_once() -> None:
         PosteriorReader("VAE").read((mean[:, :5], few))
 
 
-DECODED: dict[str, Callable[[Tensor], Any]] = {
-    "tensor": lambda data: data,
-    "Bernoulli": lambda data: Bernoulli(logits=data.logit()),
-    "pythae": lambda data: Output(reconstruction=data),
-    "diffusers": lambda data: Output(sample=data),
-    "mean and log-variance": lambda data: (data, torch.zeros_like(data)),
-}
-
-
-@pytest.mark.parametrize("form", DECODED)
-def test_what_decode_may_return(form: str) -> None:
-    class Decoder(VAE):
-        def decode(self, z: Tensor) -> Any:
-            return DECODED[form](self.back(z).sigmoid())
-
-    z = torch.randn(3, LATENTS)
-    module = Decoder()
-    torch.testing.assert_close(as_latent_model(module).decode(z), module.back(z).sigmoid())
-
-
-class Networks(nn.Module):
-    """Encodes in ``forward`` only: a body, and heads for mean and log-variance."""
-
-    def __init__(self, output: Callable[..., Any]) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.encoder = nn.Linear(DATA, 5)
-        self.fc_mu, self.fc_var, self.decoder = nn.Linear(5, LATENTS), nn.Linear(5, LATENTS), nn.Linear(LATENTS, DATA)
-        self.output = output
-
-    def heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = self.encoder(x)
-        return self.fc_mu(hidden), self.fc_var(hidden)
-
-    def forward(self, x: Tensor) -> Any:
-        mean, log_variance = self.heads(x)
-        z = sample(mean, log_variance)
-        return self.output(self.decoder(z), x, mean, log_variance, z)
-
-
-FORWARD: dict[str, Callable[..., Any]] = {
-    "reconstruction, mean, log-variance": lambda recon, x, mean, log_variance, z: (recon, mean, log_variance),
-    "with a sample": lambda recon, x, mean, log_variance, z: (recon, mean, log_variance, z),
-    "with a sample before": lambda recon, x, mean, log_variance, z: (recon, z, mean, log_variance),
-    "with the data": lambda recon, x, mean, log_variance, z: [recon, x, mean, log_variance],
-    "with a loss": lambda recon, x, mean, log_variance, z: (mean.sum(), recon, mean, log_variance),
-    "with a pair": lambda recon, x, mean, log_variance, z: (recon, (mean, log_variance)),
-    "with a distribution": lambda recon, x, mean, log_variance, z: (recon, Normal(mean, (0.5 * log_variance).exp())),
-    "mapping": lambda recon, x, mean, log_variance, z: {"recon_x": recon, "z": z, "mu": mean, "log_var": log_variance},
-    "object": lambda recon, x, mean, log_variance, z: Encoded(mean, log_variance),
-}
-
-
-@pytest.mark.parametrize("form", FORWARD)
-def test_encoding_by_forward(form: str) -> None:
-    module = Networks(FORWARD[form])
-    model = check(module, *module.heads(X))
-    assert model.latent_dim == LATENTS  # found by decoding
-    z = torch.randn(3, LATENTS)
-    torch.testing.assert_close(model.decode(z), module.decoder(z))
-
-
 def test_forward_without_a_posterior_is_no_encoder() -> None:
-    module = Networks(lambda recon, *_: recon)
+    module = Networks("reconstruction")
     model = as_latent_model(module)
     assert model.supports("decode")
     with pytest.raises(TypeError, match=r"neither its encoder nor forward.*define encode\(x\)"):
@@ -239,11 +109,11 @@ def test_an_encoder_network_that_gives_both() -> None:
     class Encoder(nn.Linear):
         def forward(self, x: Tensor) -> Any:
             mean, log_variance = super().forward(x).chunk(2, dim=1)
-            return Output(embedding=mean, log_covariance=log_variance)
+            return ModelOutput(embedding=mean, log_covariance=log_variance)
 
     class Decoder(nn.Linear):
         def forward(self, z: Tensor) -> Any:
-            return Output(reconstruction=super().forward(z))
+            return ModelOutput(reconstruction=super().forward(z))
 
     class Model(nn.Module):
         def __init__(self) -> None:
@@ -252,42 +122,13 @@ def test_an_encoder_network_that_gives_both() -> None:
             self.model_config = Namespace(latent_dim=LATENTS, input_dim=(DATA,))
 
         def forward(self, inputs: dict[str, Tensor]) -> Any:
-            return Output(z=self.encoder(inputs["data"]).embedding)
+            return ModelOutput(z=self.encoder(inputs["data"]).embedding)
 
     module = Model()
     encoded = module.encoder(X)
     model = check(module, encoded.embedding, encoded.log_covariance)
     z = torch.randn(3, LATENTS)
     torch.testing.assert_close(model.decode(z), module.decoder(z).reconstruction)
-
-
-def test_a_method_that_encodes_and_a_network_that_decodes() -> None:
-    class Mixed(VAE):
-        decode = None  # type: ignore[assignment]
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.decoder = self.back
-
-    module = Mixed()
-    model = check(module, *module.body(X).chunk(2, dim=1))
-    torch.testing.assert_close(model.decode(X[:, :2]), module.back(X[:, :2]))
-
-
-class ConvolutionalVAE(nn.Module):
-    """As diffusers' ``AutoencoderKL``: latents are images, an eighth... here half as large as the data."""
-
-    def __init__(self, **config: Any) -> None:
-        super().__init__()
-        self.encoder, self.decoder = nn.Conv2d(3, 8, 4, 2, 1), nn.ConvTranspose2d(4, 3, 4, 2, 1)
-        self.config = config
-
-    def encode(self, x: Tensor) -> Any:
-        mean, log_variance = self.encoder(x).chunk(2, dim=1)
-        return Output(latent_dist=Namespace(mean=mean, logvar=log_variance))
-
-    def decode(self, z: Tensor) -> Any:
-        return Output(sample=self.decoder(z))
 
 
 def with_shape(module: nn.Module, **attributes: Any) -> nn.Module:
@@ -351,12 +192,6 @@ def test_names_of_the_number_of_latents(name: str, place: str) -> None:
     assert type(model.latent_dim) is int
 
 
-def dcgan(channels: int = 3) -> nn.Module:
-    return nn.Sequential(
-        nn.ConvTranspose2d(10, 8, 4, 1, 0), nn.BatchNorm2d(8), nn.ReLU(), nn.ConvTranspose2d(8, channels, 4, 2, 1)
-    )
-
-
 @pytest.mark.parametrize("name", ["generator", "G", "netG", "gen", "G_ema"])
 @pytest.mark.parametrize("told", [True, False])
 def test_dcgan(name: str, told: bool) -> None:
@@ -386,7 +221,7 @@ def test_a_trial_changes_nothing() -> None:
             self.encoder.weight.data += 1
             return super().forward(x)
 
-    module = Counting(FORWARD["with a sample"]).train()
+    module = Counting("(reconstruction, mean, log_variance, z)").train()
     module.register_buffer("seen", torch.zeros(1))
     module.calls = 0
     before, random = {name: value.clone() for name, value in module.state_dict().items()}, torch.get_rng_state()
