@@ -92,6 +92,19 @@ def _work(rank: int, world_size: int, rendezvous: Path, pipe: Any, function: Cal
     os._exit(0)  # without the interpreter's exit handlers, which abort in gloo now and then
 
 
+_STATES: dict[str, torch.Tensor] = {}
+
+
+@pytest.fixture(autouse=True)
+def the_same_random_numbers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test draws the same whatever ran before it: from its module's generator, and from the seed of trainers."""
+    generator = getattr(getattr(request, "module", None), "GENERATOR", None)
+    if generator is not None:
+        generator.set_state(_STATES.setdefault(request.module.__name__, generator.get_state()))
+    yield
+    os.environ.pop("PL_GLOBAL_SEED", None)  # which L.seed_everything leaves, for samplers to read
+
+
 @pytest.fixture(autouse=True)
 def _offline_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")

@@ -6,6 +6,7 @@ forward, reset, compute, interval): once, for all metrics of ``tests/contract/ca
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from torchdisentangle.statistics import Statistic
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 EACH, SLOW = 105, 30  # sequences of calls for each metric, and for one that fits predictors to rows
-TEXT = ("must", "needs", "has no", "want", "cannot", "at least", "differ", "none of", "too few", "floating point")
+TEXT = ("must", "needs", "has no", "want", "cannot", "at least", "differ", "none of", "too few", "too many", "floating")
 EXTREMES = [0.0, -0.0, 1e-300, 1e-38, 88.0, 700.0, -1e38, 1e75, 1e160, 1e308, -1e308, torch.inf, -torch.inf, torch.nan]
 HUGE = 10**12
 
@@ -175,11 +176,20 @@ def states(metric: Statistic) -> dict[str, Tensor]:
 
 
 def check_value(metric: Statistic, value: Any) -> None:
-    """It is finite; where it is NaN, rows were counted as left out, or factors are named that have no score."""
+    """It is finite; where it is NaN, what was left out is counted or named, or the class says when it is NaN."""
     for tensor in numbers(value):
         if not tensor.isfinite().all():
             assert not tensor.isinf().any(), value
-            assert metric.num_nonfinite or metric.unscored_factors(), f"{value} without a count"  # type: ignore
+            assert explained(metric), f"{value} without a count"
+
+
+def explained(metric: Statistic) -> bool:
+    """Whether a metric says why it is NaN."""
+    counts = [getattr(metric, name, None) for name in ("num_nonfinite", "num_undefined")]
+    if any(count is not None and bool(count.sum()) for count in counts):
+        return True
+    named = getattr(metric, "unscored_factors", list)()
+    return bool(named) or re.search(r"NaN\s+(if|with|where)", type(metric).__doc__ or "") is not None
 
 
 def check_refusal(metric: Statistic, error: Exception, before: dict[str, Tensor]) -> None:

@@ -14,6 +14,8 @@ from torchdisentangle.statistics import MetricSettings, Statistic, readout
 from torchdisentangle.statistics.checks import as_tensor
 from torchdisentangle.statistics.classes import standard_error
 
+_LARGEST = 1e150  # squares of larger values overflow
+
 
 class AttributePaths(Statistic):
     """Base of the metrics of attributes along latents, and home of their state: sums of the scores of single paths.
@@ -58,8 +60,8 @@ class AttributePaths(Statistic):
 
         Args:
             attributes: of the data decoded at ``K`` equally spaced values of a latent, ``(N, K, *)``, at least three;
-                the last dimensions may be latents and attributes. Paths with NaN or infinite values are left out; rows
-                that have one are counted in ``num_nonfinite``, and warned of.
+                the last dimensions may be latents and attributes. Paths with NaN or infinite values, or any beyond
+                1e150, are left out; rows that have one are counted in ``num_nonfinite``, and warned of.
 
         Raises:
             TypeError: if they are not floating point.
@@ -72,7 +74,7 @@ class AttributePaths(Statistic):
                 f"{tuple(attributes.shape)}"
             )
         check_paths(attributes, at_least=3)
-        finite = attributes.isfinite().all(1)
+        finite = (attributes.double().abs() <= _LARGEST).all(1)
         broken = (~finite).flatten(1).any(1) if finite.ndim > 1 else ~finite
         values = attributes.masked_fill(~finite[:, None], 0.0)
         scores = torch.stack(path_scores(values, self.jerk, self.step, self.threshold))  # (scores, N, *)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torchmetrics.utilities import rank_zero_warn
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.info_mec import largest_share
@@ -28,8 +29,8 @@ class InfoM(InformationScore):
     Intervals are too narrow: the bias of a share of estimates that cannot be negative is more than they correct for.
 
     A code whose estimates are all 0 is left out; the score is 0 if nothing is left, and NaN with a single factor. A
-    code
-    that is active and knows nothing pulls the score down: five of noise beside five perfect ones make it about 0.8.
+    code that is active and knows nothing pulls the score down: five of noise beside five perfect ones make it about
+    0.8.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, ``factors`` ``(n, F)`` and ``index``
     ``(n,)``; ``compute`` returns a scalar.
@@ -76,7 +77,9 @@ class InfoM(InformationScore):
 
     def compute(self) -> Tensor:
         """Mean over active codes."""
-        return self._score(self.information())
+        information = self.information()
+        _warn_of_one(self, len(information.factor_entropy), "factor")
+        return self._score(information)
 
     @readout
     def per_code(self) -> Tensor:
@@ -167,7 +170,9 @@ class InfoC(InformationScore):
 
     def compute(self) -> Tensor:
         """Mean over factors."""
-        return self._score(self.information())
+        information = self.information()
+        _warn_of_one(self, int(_active(self, information).sum()), "active code")
+        return self._score(information)
 
     @readout
     def per_factor(self) -> Tensor:
@@ -219,6 +224,12 @@ def _active(score: InfoM | InfoC, information: Information) -> Tensor:
     codes = score.state.read(score)["codes"]
     reach = codes.amax(0) - codes.amin(0)
     return reach > (0.0 if score.discrete_codes else score.threshold) * reach.max()
+
+
+def _warn_of_one(score: InfoM | InfoC, number: int, what: str) -> None:
+    if number == 1:
+        name = type(score).__name__
+        rank_zero_warn(f"{name} is NaN, {score.why_unscored}: there is one {what}, which has all shares", UserWarning)
 
 
 def _mean_of_known(shares: Tensor, number: int) -> Tensor:
