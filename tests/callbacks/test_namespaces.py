@@ -21,6 +21,7 @@ from torchdisentangle.models import as_latent_model
 
 other = pytest.importorskip("pytorch_lightning")
 other_cli = pytest.importorskip("pytorch_lightning.cli")
+pytest.importorskip("jsonargparse", reason="command lines need jsonargparse, of the extra test")
 
 SEED = torch.Generator().manual_seed(0)
 ROWS = TensorDataset(torch.rand(40, 4, generator=SEED), torch.arange(40) % 3)

@@ -70,6 +70,7 @@ def test_previous_evaluations_files_and_figures(
     )
     pictures = {p.parent.name: p for p in (folder / "figures" / "val" / "similarity").rglob("11.png")}
     assert pictures.keys() == {"channels", "fingerprint", "to_previous"}
+    pytest.importorskip("sklearn", reason="hot spots need scikit-learn, of the extra supervised")
     assert main(["compare", str(folder), "--output", str(tmp_path / "out")]) == 0
     assert "20 points, 3 channels, step 11" in capsys.readouterr().out
 

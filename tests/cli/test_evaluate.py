@@ -219,3 +219,16 @@ def test_two_processes_give_the_values_of_one(checkpoint: str, capsys: pytest.Ca
     assert found["rows"] == 300
     for name, score in expected["scores"].items():
         assert found["scores"][name]["value"] == pytest.approx(score["value"], rel=1e-5, abs=1e-7), name
+
+
+def test_an_evaluation_whose_package_is_missing_is_left_out(
+    checkpoint: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gudhi", None)
+    monkeypatch.setattr("torchdisentangle.cli.evaluate.EVALUATIONS", {"topology": None, "latents": None})
+    assert main(["evaluate", *VAE_OF, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "topology is left out: " in printed.err
+    assert "torchdisentangle[topology]" in printed.err
+    assert main(["evaluate", *VAE_OF, "--evaluations", "topology"]) == 1
+    assert "torchdisentangle[topology]" in capsys.readouterr().err

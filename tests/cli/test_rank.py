@@ -15,6 +15,8 @@ from torchdisentangle import Fingerprint, Report, run_stability, unsupervised_di
 from torchdisentangle.cli import main
 from torchdisentangle.cli.table import read_run
 
+pytest.importorskip("sklearn", reason="the lasso needs scikit-learn, of the extra supervised")
+
 NAMES = ["runs/mixed", "runs/a", "runs/b", "runs/c"]
 
 

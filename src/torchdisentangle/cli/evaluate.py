@@ -18,7 +18,6 @@ from torch import nn
 from torchdisentangle.cli.loading import ArrayDataset, load_data, load_model
 from torchdisentangle.cli.options import add_output_options, collected_warnings, flat, say, words
 from torchdisentangle.cli.output import Result, write_out, write_result
-from torchdisentangle.evaluation.base import Evaluation
 from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
 from torchdisentangle.evaluation.evaluate import EVALUATIONS, evaluate, named
 from torchdisentangle.evaluation.report import Report
@@ -69,14 +68,15 @@ def run(arguments: argparse.Namespace) -> None:
     """Evaluate the model that the arguments name."""
     start = time.perf_counter()
     wanted = flat(arguments.evaluations)
-    evaluations = [named(name) for name in wanted or EVALUATIONS]
+    for name in wanted or ():
+        named(name)  # an unknown name or a missing package is said before the model is made
     model = load_model(arguments.model, arguments.checkpoint, arguments.model_args, arguments.trust_checkpoint)
     data = None
     if arguments.data is not None:
         data = load_data(arguments.data, arguments.data_args, arguments.split, arguments.batch_size)
     with processes() as device, collected_warnings() as said:
         model = model.to(arguments.device or device) if isinstance(model, nn.Module) else model
-        report = Report.joined(*every_report(model, data, evaluations, arguments, strict=wanted is not None))
+        report = Report.joined(*every_report(model, data, wanted or list(EVALUATIONS), arguments, strict=bool(wanted)))
         first = not dist.is_initialized() or dist.get_rank() == 0
     if first:
         facts = {name: getattr(arguments, name) for name in ("model", "checkpoint", "data", "split")}
@@ -88,14 +88,14 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def every_report(
-    model: Any, data: Any, evaluations: Sequence[Evaluation], arguments: argparse.Namespace, strict: bool
+    model: Any, data: Any, names: Sequence[str], arguments: argparse.Namespace, strict: bool
 ) -> list[Report]:
     """The reports of the evaluations that are possible.
 
     Args:
         model: the model.
         data: the data loader.
-        evaluations: what to try.
+        names: of the evaluations to try.
         arguments: where the data are in a batch, and what the model does not tell.
         strict: whether one that is not possible is an error, not a warning.
 
@@ -104,11 +104,12 @@ def every_report(
     """
     keys = keys_of(data, arguments)
     reports = []
-    for number, evaluation in enumerate(evaluations, 1):
-        say(f"{evaluation.family} ({number} of {len(evaluations)})")
-        if isinstance(evaluation, DisentanglementEvaluation):
-            evaluation = DisentanglementEvaluation(factors=keys["factors"], intervals=True)
+    for number, name in enumerate(names, 1):
+        say(f"{name} ({number} of {len(names)})")
         try:
+            evaluation = named(name)
+            if isinstance(evaluation, DisentanglementEvaluation):
+                evaluation = DisentanglementEvaluation(factors=keys["factors"], intervals=True)
             report = evaluate(
                 model,
                 data,
@@ -121,7 +122,7 @@ def every_report(
             if not (report.scalars or report.matrices or report.figures):
                 raise ValueError("it had no rows")
         except (TypeError, ValueError, RuntimeError, ImportError) as error:
-            reason = f"{evaluation.family} is left out: {error}"
+            reason = f"{name} is left out: {error}"
             if strict:
                 raise ValueError(reason) from error
             warnings.warn(reason, UserWarning, stacklevel=2)
