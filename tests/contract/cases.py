@@ -148,6 +148,7 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "UniBound": td.UniBound,
     "UniBound by posteriors": lambda: td.UniBound("posterior", num_queries=20),
     "SNC": td.SNC,
+    "NK": lambda: td.NK("tree"),
     "SAP": td.SAP,
     "MCC": td.MCC,
     "MCC of ranks": lambda: td.MCC("spearman"),

@@ -37,6 +37,7 @@ from torchdisentangle.supervised.info_mec import InfoC, InfoM
 from torchdisentangle.supervised.information import InformationScore, MutualInformationMatrix
 from torchdisentangle.supervised.intervals import Difference, Interval, paired_difference
 from torchdisentangle.supervised.irs import IRS
+from torchdisentangle.supervised.knockout import NK
 from torchdisentangle.supervised.latent_matching import LatentMatchingScore
 from torchdisentangle.supervised.linear_r2 import LinearR2
 from torchdisentangle.supervised.lsbd import LSBD
@@ -67,6 +68,7 @@ __all__ = [
     "LSBD",
     "MCC",
     "MED",
+    "NK",
     "OMES",
     "SAP",
     "SNC",
