@@ -35,6 +35,7 @@ BY_NAME_ALONE = {
     "snc",
     "traversal",
     "d_lsbd",
+    "downstream",
     "nk",
 }
 MOMENTS = {"sap", "mcc", "linear_r2", "cca"}

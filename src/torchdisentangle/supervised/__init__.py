@@ -30,6 +30,7 @@ from torchdisentangle.supervised.dci_es import DCIES
 from torchdisentangle.supervised.dcimig import DCIMIG
 from torchdisentangle.supervised.dependent_gaps import DependencyAwareGap
 from torchdisentangle.supervised.discrete_sap import DiscreteSAP
+from torchdisentangle.supervised.downstream import DownstreamAccuracy
 from torchdisentangle.supervised.explicitness import Explicitness
 from torchdisentangle.supervised.factor_vae import FactorVAEScore
 from torchdisentangle.supervised.info_e import InfoE
@@ -78,6 +79,7 @@ __all__ = [
     "DependencyAwareGap",
     "Difference",
     "DiscreteSAP",
+    "DownstreamAccuracy",
     "Explicitness",
     "FactorVAEScore",
     "InfoC",

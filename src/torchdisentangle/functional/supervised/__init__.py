@@ -6,6 +6,7 @@ from torchdisentangle.functional.supervised.capacity import (
     informativeness_of_curves,
 )
 from torchdisentangle.functional.supervised.dependent_gaps import dlig, dmig, xmig
+from torchdisentangle.functional.supervised.downstream import relative_accuracy
 from torchdisentangle.functional.supervised.identifiability import (
     canonical_correlations,
     correlation_matrix,
@@ -106,6 +107,7 @@ __all__ = [
     "posterior_mutual_information",
     "posterior_rest_information",
     "predictability_gap",
+    "relative_accuracy",
     "ross_mutual_information",
     "rotation_loss",
     "squared_correlation",
