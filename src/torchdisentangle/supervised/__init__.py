@@ -55,6 +55,7 @@ from torchdisentangle.supervised.row_score import CodeFactorSample, Rows, RowSco
 from torchdisentangle.supervised.sap import SAP
 from torchdisentangle.supervised.single_code import SNC
 from torchdisentangle.supervised.soft_gaps import JEMMIG, Interpretability, RobustMIG
+from torchdisentangle.supervised.strong_generalization import StrongGeneralizationGap
 from torchdisentangle.supervised.traversal import TraversalShape
 from torchdisentangle.supervised.unibound import UniBound
 from torchdisentangle.supervised.z_max import ZMax
@@ -99,6 +100,7 @@ __all__ = [
     "RobustMIG",
     "RowScore",
     "Rows",
+    "StrongGeneralizationGap",
     "Sufficiency",
     "SupervisedMetrics",
     "SupervisedScore",
