@@ -57,6 +57,7 @@ from torchdisentangle.supervised.single_code import SNC
 from torchdisentangle.supervised.soft_gaps import JEMMIG, Interpretability, RobustMIG
 from torchdisentangle.supervised.strong_generalization import StrongGeneralizationGap
 from torchdisentangle.supervised.traversal import TraversalShape
+from torchdisentangle.supervised.unfairness import Unfairness
 from torchdisentangle.supervised.unibound import UniBound
 from torchdisentangle.supervised.z_max import ZMax
 
@@ -105,6 +106,7 @@ __all__ = [
     "SupervisedMetrics",
     "SupervisedScore",
     "TraversalShape",
+    "Unfairness",
     "UniBound",
     "ZMax",
     "default_scores",

@@ -6,7 +6,7 @@ from torchdisentangle.functional.supervised.capacity import (
     informativeness_of_curves,
 )
 from torchdisentangle.functional.supervised.dependent_gaps import dlig, dmig, xmig
-from torchdisentangle.functional.supervised.downstream import relative_accuracy
+from torchdisentangle.functional.supervised.downstream import intervention_total_variation, relative_accuracy
 from torchdisentangle.functional.supervised.identifiability import (
     canonical_correlations,
     correlation_matrix,
@@ -84,6 +84,7 @@ __all__ = [
     "information_shares",
     "informational_correlation",
     "informativeness_of_curves",
+    "intervention_total_variation",
     "interventional_robustness",
     "irs_score",
     "jemmig",
