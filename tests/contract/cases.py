@@ -148,6 +148,7 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "UniBound": td.UniBound,
     "UniBound by posteriors": lambda: td.UniBound("posterior", num_queries=20),
     "SNC": td.SNC,
+    "DistanceAgreement": lambda: td.DistanceAgreement(num_triplets=200),
     "Unfairness": lambda: td.Unfairness("tree"),
     "StrongGeneralizationGap": lambda: td.StrongGeneralizationGap("tree", num_repeats=1),
     "DownstreamAccuracy": lambda: td.DownstreamAccuracy("tree"),

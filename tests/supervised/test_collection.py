@@ -35,6 +35,7 @@ BY_NAME_ALONE = {
     "snc",
     "traversal",
     "d_lsbd",
+    "distance_agreement",
     "unfairness",
     "strong_generalization_gap",
     "downstream",

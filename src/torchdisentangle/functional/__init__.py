@@ -84,6 +84,7 @@ from torchdisentangle.functional.similarity import (
     variation_of_information,
 )
 from torchdisentangle.functional.supervised import (
+    AgreementOfDistances,
     LossCurves,
     MatchingScores,
     RotationLoss,
@@ -96,6 +97,7 @@ from torchdisentangle.functional.supervised import (
     dci_disentanglement,
     dci_mig,
     disentanglement_per_code,
+    distance_agreement,
     dlig,
     dmig,
     entropy,
@@ -150,6 +152,7 @@ from torchdisentangle.functional.topology import (
 
 __all__ = [
     "AggregateLogSums",
+    "AgreementOfDistances",
     "ChannelComparison",
     "CoClustering",
     "ELBOTerms",
@@ -188,6 +191,7 @@ __all__ = [
     "decoder_jacobian",
     "decoder_jacobian_chunks",
     "disentanglement_per_code",
+    "distance_agreement",
     "distance_to_orthogonality",
     "dlig",
     "dmig",

@@ -30,6 +30,7 @@ from torchdisentangle.supervised.dci_es import DCIES
 from torchdisentangle.supervised.dcimig import DCIMIG
 from torchdisentangle.supervised.dependent_gaps import DependencyAwareGap
 from torchdisentangle.supervised.discrete_sap import DiscreteSAP
+from torchdisentangle.supervised.distances import DistanceAgreement
 from torchdisentangle.supervised.downstream import DownstreamAccuracy
 from torchdisentangle.supervised.explicitness import Explicitness
 from torchdisentangle.supervised.factor_vae import FactorVAEScore
@@ -81,6 +82,7 @@ __all__ = [
     "DependencyAwareGap",
     "Difference",
     "DiscreteSAP",
+    "DistanceAgreement",
     "DownstreamAccuracy",
     "Explicitness",
     "FactorVAEScore",

@@ -6,6 +6,7 @@ from torchdisentangle.functional.supervised.capacity import (
     informativeness_of_curves,
 )
 from torchdisentangle.functional.supervised.dependent_gaps import dlig, dmig, xmig
+from torchdisentangle.functional.supervised.distances import AgreementOfDistances, distance_agreement
 from torchdisentangle.functional.supervised.downstream import intervention_total_variation, relative_accuracy
 from torchdisentangle.functional.supervised.identifiability import (
     canonical_correlations,
@@ -64,6 +65,7 @@ from torchdisentangle.functional.supervised.unique_information import (
 )
 
 __all__ = [
+    "AgreementOfDistances",
     "LossCurves",
     "MatchingScores",
     "RotationLoss",
@@ -76,6 +78,7 @@ __all__ = [
     "dci_disentanglement",
     "dci_mig",
     "disentanglement_per_code",
+    "distance_agreement",
     "dlig",
     "dmig",
     "entropy",
