@@ -35,6 +35,11 @@ BY_NAME_ALONE = {
     "snc",
     "traversal",
     "d_lsbd",
+    "distance_agreement",
+    "unfairness",
+    "strong_generalization_gap",
+    "downstream",
+    "nk",
 }
 MOMENTS = {"sap", "mcc", "linear_r2", "cca"}
 POSTERIORS = {

@@ -84,6 +84,7 @@ from torchdisentangle.functional.similarity import (
     variation_of_information,
 )
 from torchdisentangle.functional.supervised import (
+    AgreementOfDistances,
     LossCurves,
     MatchingScores,
     RotationLoss,
@@ -96,6 +97,7 @@ from torchdisentangle.functional.supervised import (
     dci_disentanglement,
     dci_mig,
     disentanglement_per_code,
+    distance_agreement,
     dlig,
     dmig,
     entropy,
@@ -104,6 +106,7 @@ from torchdisentangle.functional.supervised import (
     information_shares,
     informational_correlation,
     informativeness_of_curves,
+    intervention_total_variation,
     interventional_robustness,
     irs_score,
     jemmig,
@@ -127,6 +130,7 @@ from torchdisentangle.functional.supervised import (
     posterior_mutual_information,
     posterior_rest_information,
     predictability_gap,
+    relative_accuracy,
     ross_mutual_information,
     rotation_loss,
     squared_correlation,
@@ -148,6 +152,7 @@ from torchdisentangle.functional.topology import (
 
 __all__ = [
     "AggregateLogSums",
+    "AgreementOfDistances",
     "ChannelComparison",
     "CoClustering",
     "ELBOTerms",
@@ -186,6 +191,7 @@ __all__ = [
     "decoder_jacobian",
     "decoder_jacobian_chunks",
     "disentanglement_per_code",
+    "distance_agreement",
     "distance_to_orthogonality",
     "dlig",
     "dmig",
@@ -210,6 +216,7 @@ __all__ = [
     "informational_correlation",
     "informative_latents",
     "informativeness_of_curves",
+    "intervention_total_variation",
     "interventional_robustness",
     "inverse_jacobian",
     "irs_score",
@@ -266,6 +273,7 @@ __all__ = [
     "quantize_posterior",
     "rank_correlations",
     "relation_score",
+    "relative_accuracy",
     "relative_living_times",
     "representation_topology_divergence",
     "representational_similarity",

@@ -30,6 +30,8 @@ from torchdisentangle.supervised.dci_es import DCIES
 from torchdisentangle.supervised.dcimig import DCIMIG
 from torchdisentangle.supervised.dependent_gaps import DependencyAwareGap
 from torchdisentangle.supervised.discrete_sap import DiscreteSAP
+from torchdisentangle.supervised.distances import DistanceAgreement
+from torchdisentangle.supervised.downstream import DownstreamAccuracy
 from torchdisentangle.supervised.explicitness import Explicitness
 from torchdisentangle.supervised.factor_vae import FactorVAEScore
 from torchdisentangle.supervised.info_e import InfoE
@@ -37,6 +39,7 @@ from torchdisentangle.supervised.info_mec import InfoC, InfoM
 from torchdisentangle.supervised.information import InformationScore, MutualInformationMatrix
 from torchdisentangle.supervised.intervals import Difference, Interval, paired_difference
 from torchdisentangle.supervised.irs import IRS
+from torchdisentangle.supervised.knockout import NK
 from torchdisentangle.supervised.latent_matching import LatentMatchingScore
 from torchdisentangle.supervised.linear_r2 import LinearR2
 from torchdisentangle.supervised.lsbd import LSBD
@@ -53,7 +56,9 @@ from torchdisentangle.supervised.row_score import CodeFactorSample, Rows, RowSco
 from torchdisentangle.supervised.sap import SAP
 from torchdisentangle.supervised.single_code import SNC
 from torchdisentangle.supervised.soft_gaps import JEMMIG, Interpretability, RobustMIG
+from torchdisentangle.supervised.strong_generalization import StrongGeneralizationGap
 from torchdisentangle.supervised.traversal import TraversalShape
+from torchdisentangle.supervised.unfairness import Unfairness
 from torchdisentangle.supervised.unibound import UniBound
 from torchdisentangle.supervised.z_max import ZMax
 
@@ -67,6 +72,7 @@ __all__ = [
     "LSBD",
     "MCC",
     "MED",
+    "NK",
     "OMES",
     "SAP",
     "SNC",
@@ -76,6 +82,8 @@ __all__ = [
     "DependencyAwareGap",
     "Difference",
     "DiscreteSAP",
+    "DistanceAgreement",
+    "DownstreamAccuracy",
     "Explicitness",
     "FactorVAEScore",
     "InfoC",
@@ -95,10 +103,12 @@ __all__ = [
     "RobustMIG",
     "RowScore",
     "Rows",
+    "StrongGeneralizationGap",
     "Sufficiency",
     "SupervisedMetrics",
     "SupervisedScore",
     "TraversalShape",
+    "Unfairness",
     "UniBound",
     "ZMax",
     "default_scores",

@@ -7,12 +7,17 @@ from typing import Any, Literal
 
 Predictor = Literal["random_forest", "gradient_boosting", "lasso"]
 Classifier = Literal["tree", "svc"]
+ValuePredictor = Literal["logistic_regression", "mlp", "tree", "random_forest", "gradient_boosting"]
 
 PREDICTORS = ("random_forest", "gradient_boosting", "lasso")
 CLASSIFIERS = ("tree", "svc")
+VALUE_PREDICTORS = ("logistic_regression", "mlp", "tree", "random_forest", "gradient_boosting")
 
 _LASSO_STRENGTHS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 _SMALLEST_LEAF = 5
+_NUM_HIDDEN = 256  # units of the multilayer perceptron
+_MAX_STEPS = 100  # of its fit
+_NUM_TREES = 100
 
 
 def require_sklearn(metric: str) -> None:
@@ -88,3 +93,33 @@ def make_logistic_regression(inverse_regularization: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=inverse_regularization, max_iter=1000)
+
+
+def make_value_predictor(kind: ValuePredictor, seed: int) -> Any:
+    """A classifier of one factor from all codes.
+
+    Args:
+        kind: ``"logistic_regression"``, multinomial, with scikit-learn's ``C`` at 100; ``"mlp"``: one hidden layer of
+            256 units, fitted by 100 steps of L-BFGS; ``"tree"``: a single one; ``"random_forest"`` and
+            ``"gradient_boosting"``: 100 trees. Leaves have five rows or more, but for boosting.
+        seed: of its random choices.
+
+    Returns:
+        A scikit-learn estimator.
+
+    Raises:
+        ValueError: for another kind.
+    """
+    if kind not in VALUE_PREDICTORS:
+        raise ValueError(f"predictor must be one of {VALUE_PREDICTORS}, got {kind!r}")
+    if kind == "logistic_regression":
+        return make_logistic_regression(100.0)
+    if kind == "mlp":
+        from sklearn.neural_network import MLPClassifier
+
+        return MLPClassifier((_NUM_HIDDEN,), solver="lbfgs", max_iter=_MAX_STEPS, random_state=seed)
+    if kind == "tree":
+        from sklearn.tree import DecisionTreeClassifier
+
+        return DecisionTreeClassifier(min_samples_leaf=_SMALLEST_LEAF, random_state=seed)
+    return make_predictor(kind, False, _NUM_TREES, seed)

@@ -6,6 +6,8 @@ from torchdisentangle.functional.supervised.capacity import (
     informativeness_of_curves,
 )
 from torchdisentangle.functional.supervised.dependent_gaps import dlig, dmig, xmig
+from torchdisentangle.functional.supervised.distances import AgreementOfDistances, distance_agreement
+from torchdisentangle.functional.supervised.downstream import intervention_total_variation, relative_accuracy
 from torchdisentangle.functional.supervised.identifiability import (
     canonical_correlations,
     correlation_matrix,
@@ -63,6 +65,7 @@ from torchdisentangle.functional.supervised.unique_information import (
 )
 
 __all__ = [
+    "AgreementOfDistances",
     "LossCurves",
     "MatchingScores",
     "RotationLoss",
@@ -75,6 +78,7 @@ __all__ = [
     "dci_disentanglement",
     "dci_mig",
     "disentanglement_per_code",
+    "distance_agreement",
     "dlig",
     "dmig",
     "entropy",
@@ -83,6 +87,7 @@ __all__ = [
     "information_shares",
     "informational_correlation",
     "informativeness_of_curves",
+    "intervention_total_variation",
     "interventional_robustness",
     "irs_score",
     "jemmig",
@@ -106,6 +111,7 @@ __all__ = [
     "posterior_mutual_information",
     "posterior_rest_information",
     "predictability_gap",
+    "relative_accuracy",
     "ross_mutual_information",
     "rotation_loss",
     "squared_correlation",
