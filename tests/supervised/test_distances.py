@@ -47,18 +47,18 @@ def test_perfect_codes() -> None:
     assert all(value.tolist() == pytest.approx([1.0, 1.0], abs=1e-9) for value in along.values())
     rotated = torch.stack([FACTORS.sum(1), FACTORS[:, 0] - FACTORS[:, 1]], 1)
     for norm in ("l1", "l2"):
-        assert filled(DistanceAgreement(norm), rotated).compute()["distance_factor_linear"] > 1 - 1e-9
+        assert filled(DistanceAgreement(norm), rotated).compute()["distance_agreement_factor_linear"] > 1 - 1e-9
 
 
 def test_codes_that_know_nothing_or_reverse_the_order() -> None:
     noise = filled(DistanceAgreement(), NOISE).compute()
-    assert abs(float(noise["distance_global_rank"])) < 0.2
-    assert float(noise["distance_global_same"]) < 0.5
+    assert abs(float(noise["distance_agreement_global_rank"])) < 0.2
+    assert float(noise["distance_agreement_global_same"]) < 0.5
     constant = filled(DistanceAgreement(), 0 * NOISE).compute()
-    assert constant["distance_global_rank"] == constant["distance_factor_linear"] == 0
+    assert constant["distance_agreement_global_rank"] == constant["distance_agreement_factor_linear"] == 0
     line = torch.arange(3)[:, None].repeat(20, 1)
     folded = filled(DistanceAgreement(), torch.tensor([0.0, 2.0, 1.0])[line], line).compute()
-    assert 0 < float(folded["distance_factor_linear"]) < 0.9  # the middle value is at an end
+    assert 0 < float(folded["distance_agreement_factor_linear"]) < 0.9  # the middle value is at an end
 
 
 def test_triplets_are_of_three_rows_of_a_group() -> None:

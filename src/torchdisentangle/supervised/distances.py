@@ -53,7 +53,7 @@ class DistanceAgreement(RowScore):
         >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(4))
         >>> agreement = DistanceAgreement()
         >>> agreement.update(2.0 * factors, factors)
-        >>> agreement.compute()["distance_global_linear"]
+        >>> agreement.compute()["distance_agreement_global_linear"]
         tensor(1., dtype=torch.float64)
     """
 
@@ -77,7 +77,7 @@ class DistanceAgreement(RowScore):
         everywhere, along = self._once(self._agreements)
         along = along[:, self._require_scored(self._scored())].mean(1)
         return {
-            f"distance_{scope}_{part}": value
+            f"distance_agreement_{scope}_{part}": value
             for scope, values in (("global", everywhere), ("factor", along))
             for part, value in zip(_PARTS, values, strict=True)
         }
