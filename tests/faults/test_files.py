@@ -221,6 +221,7 @@ def test_damaged_matlab_files(tmp_path: Path) -> None:
 
 
 def test_one_bad_file_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("sklearn", reason="hot spots need scikit-learn, of the extra supervised")
     files = [str(fingerprint(seed).save(tmp_path / f"run, {seed}.npz")) for seed in range(2)]
     (tmp_path / "bad.npz").write_text("nothing")
     arguments = [files[0], str(tmp_path / "bad.npz"), str(tmp_path / "absent"), files[1]]
