@@ -145,7 +145,8 @@ def test_command_lines_take_all_keys() -> None:
     parser.add_class_arguments(DisentanglementCallback, "callback")
 
     def built(*settings: str) -> DisentanglementCallback:
-        return parser.instantiate(parser.parse_args([f"--callback.{one}" for one in settings])).callback
+        instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # of older versions
+        return instantiate(parser.parse_args([f"--callback.{one}" for one in settings])).callback
 
     callback = built("input_key=meta.image", "label_key=2", "factors=[shape, size]")
     assert (callback.input_key, callback.label_key) == ("meta.image", 2)
