@@ -120,6 +120,7 @@ def test_fusion_does_not_depend_on_gradients_being_on_and_refuses_bad_input() ->
 
 
 def test_compare_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("sklearn", reason="hot spots need scikit-learn, of the extra supervised")
     runs = ensemble()
     for name, fingerprint in runs.items():
         fingerprint.save(tmp_path / name / "fingerprints" / "val" / f"{fingerprint.step}.npz")
@@ -142,6 +143,7 @@ def test_compare_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_compare_prints_the_similarity_across_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Within each run two equal channels, NMI 1; across runs nearly none: that is what a reader must see."""
+    pytest.importorskip("sklearn", reason="hot spots need scikit-learn, of the extra supervised")
     generator = torch.Generator().manual_seed(0)
     paths = []
     for run in ("a", "b"):
@@ -157,6 +159,7 @@ def test_compare_prints_the_similarity_across_runs(tmp_path: Path, capsys: pytes
 
 
 def test_compare_in_other_units_and_without_information(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("sklearn", reason="hot spots need scikit-learn, of the extra supervised")
     run = ensemble()["run0"]
     dead = Fingerprint(torch.zeros(5, 2), torch.zeros(5, 2), torch.arange(5))
     files = [str(run.save(tmp_path / "run")), str(dead.save(tmp_path / "dead"))]

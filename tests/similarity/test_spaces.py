@@ -205,6 +205,7 @@ def test_widths_cannot_change() -> None:
 
 
 def test_compare_shows_whole_spaces(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("sklearn", reason="hot spots need scikit-learn, of the extra supervised")
     a, b = two_spaces()
     spaces = {"a": a, "turned": 2 * a @ random_orthogonal(4), "b": b}
     index = torch.arange(30)
