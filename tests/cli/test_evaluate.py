@@ -101,7 +101,7 @@ def test_values_are_those_of_evaluate(checkpoint: str, capsys: pytest.CaptureFix
     found = evaluated(capsys, *VAE_OF, *QUICK)
     arrays = {name: torch.from_numpy(array) for name, array in np.load("data.npz").items()}
     rows = [{name: array[i : i + 100] for name, array in arrays.items()} for i in range(0, 300, 100)]
-    model = VAE.load_from_checkpoint(checkpoint, weights_only=True)
+    model = VAE.load_from_checkpoint(checkpoint)
     scores = DisentanglementEvaluation(factors="factors")
     expected = evaluate(model, rows, ["elbo", scores], input_key="x").to_dict()
     assert {name: score["value"] for name, score in found["scores"].items()} == pytest.approx(expected, rel=1e-5)

@@ -47,7 +47,7 @@ def test_training_minimises_the_loss_and_is_watched(
     assert trainer.global_step == 6 * len(loader)
 
     trainer.save_checkpoint(tmp_path / "model.ckpt")
-    again = type(model).load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    again = type(model).load_from_checkpoint(tmp_path / "model.ckpt")
     assert again.hparams == model.hparams
     assert evaluated(again, images, 1) == evaluated(model, images, 1)
 
