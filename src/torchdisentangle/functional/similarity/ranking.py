@@ -47,7 +47,7 @@ def rank_correlations(mean_a: Tensor, mean_b: Tensor) -> Tensor:
         >>> rank_correlations(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[3.0, 1.0], [2.0, 1.0], [-9.0, 1.0]]))
         tensor([[1., 0.]], dtype=torch.float64)
     """
-    both = torch.cat([mean_a, mean_b], dim=1)
+    both = torch.cat([mean_a, mean_b], dim=1).double()
     ranks = torch.as_tensor(rankdata(both.detach().cpu().numpy(), axis=0), device=both.device)
     return correlation_matrix(ranks.mean(0), ranks.mT.cov())[: mean_a.shape[1], mean_a.shape[1] :].abs()
 
