@@ -236,20 +236,23 @@ def _read_on_process(rank: int, world_size: int, names: list[str]) -> dict[str, 
 
     Without a package that a metric needs there is its error instead, the same on every process.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name in names:
-        case = CASES[name]
-        metric = case.make()
-        if world_size == 2:
-            update(metric, case, slice(rank, None, 2))
-        elif rank > 0:
-            update(metric, case, slice(rank - 1, None, 2))
         try:
-            with nullcontext() if world_size == 2 else metric.reduced():
-                found[name] = read(metric, case)
+            found[name] = _read_one(rank, world_size, CASES[name])
         except ImportError as error:
             found[name] = str(error)
     return found
+
+
+def _read_one(rank: int, world_size: int, case: Case) -> dict[str, Any]:
+    metric = case.make()
+    if world_size == 2:
+        update(metric, case, slice(rank, None, 2))
+    elif rank > 0:
+        update(metric, case, slice(rank - 1, None, 2))
+    with nullcontext() if world_size == 2 else metric.reduced():
+        return read(metric, case)
 
 
 @pytest.fixture(scope="module")
