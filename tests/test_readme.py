@@ -49,6 +49,7 @@ def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
                 for package in packages_besides(first_install_line()):  # which the first block must not need
                     installed.setitem(sys.modules, package, None)
             exec(compile(block.replace("max_epochs=20", "max_epochs=2"), "README.md", "exec"), namespace)
+    namespace["trainer"].logger.experiment.finish()  # or another test would write to this run
     logged = namespace["trainer"].callback_metrics
     assert logged["val/manifold/total_correlation"] > 0
     assert logged["val/elbo/kl"] > 0
