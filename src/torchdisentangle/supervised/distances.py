@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.distances import Norm, distance_agreement
+from torchdisentangle.functional.supervised.intervention import alike_but_for
 from torchdisentangle.statistics import readout
 from torchdisentangle.supervised.row_score import RowScore, RowSettings
 
@@ -96,21 +97,14 @@ class DistanceAgreement(RowScore):
         values, generator = self._values(factors), self._generator()
         found = []
         for factor in (None, *range(values.shape[1])):
-            triplets = _draw_triplets(_alike(values, factor), self.num_triplets, generator)
+            group = torch.zeros_like(values[:, 0]) if factor is None else alike_but_for(values, factor)
+            triplets = _draw_triplets(group, self.num_triplets, generator)
             apart = (values[triplets[:, 1:]] - values[triplets[:, :1]]).abs().sum(2)
             if len(triplets) and (factor is None or bool((apart != apart[0, 0]).any())):
                 found.append(torch.stack(distance_agreement(codes, values, triplets, self.norm)))
             else:
                 found.append(torch.full((3,), torch.nan, dtype=torch.float64))
         return found[0], torch.stack(found[1:], dim=1)
-
-
-def _alike(values: Tensor, factor: int | None) -> Tensor:
-    """Numbers of the groups of rows that agree in all factors but one, ``(n,)``; of ``None``: all rows are one."""
-    if factor is None:
-        return torch.zeros_like(values[:, 0])
-    others = torch.cat([values[:, :factor], values[:, factor + 1 :], torch.zeros_like(values[:, :1])], dim=1)
-    return others.unique(dim=0, return_inverse=True)[1]
 
 
 def _draw_triplets(group: Tensor, number: int, generator: torch.Generator) -> Tensor:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.supervised.intervention import alike_but_for
+
 _PIECE = 2**22  # numbers that are gathered at once
 
 
@@ -99,8 +101,8 @@ def variances_of_groups(codes: Tensor, labels: Tensor, factor: int) -> Tensor:
         ``(G, D)``, in the order of the other factors' values.
     """
     moved = labels[:, factor]
-    others = torch.cat([labels[:, :factor], labels[:, factor + 1 :], torch.zeros_like(labels[:, :1])], dim=1)
-    _, group, size = others.unique(dim=0, return_inverse=True, return_counts=True)
+    group = alike_but_for(labels, factor)
+    size = group.bincount()
     lowest, highest = (
         torch.zeros_like(size).scatter_reduce(0, group, moved, reduce, include_self=False)
         for reduce in ("amin", "amax")

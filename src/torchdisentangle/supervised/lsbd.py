@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from torchdisentangle.functional.supervised.intervention import alike_but_for
 from torchdisentangle.functional.supervised.lsbd import rotation_loss
 from torchdisentangle.statistics import readout
 from torchdisentangle.supervised.row_score import RowScore, RowSettings
@@ -83,8 +84,7 @@ class LSBD(RowScore):
 
 
 def _loss(codes: Tensor, values: Tensor, factor: int) -> Tensor:
-    others = torch.cat([values[:, :factor], values[:, factor + 1 :], torch.zeros_like(values[:, :1])], dim=1)
-    group, num_values = others.unique(dim=0, return_inverse=True)[1], int(values[:, factor].max()) + 1
+    group, num_values = alike_but_for(values, factor), int(values[:, factor].max()) + 1
     cells, number = int(group.max()) + 1, group * num_values + values[:, factor]
     counts = number.bincount(minlength=cells * num_values)
     means = codes.new_zeros(len(counts), codes.shape[1]).index_add(0, number, codes) / counts.clamp(min=1)[:, None]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from torchdisentangle.functional.supervised.intervention import alike_but_for
 from torchdisentangle.functional.supervised.traversal import traversal_shape
 from torchdisentangle.statistics import readout
 from torchdisentangle.supervised.row_score import RowScore, RowSettings
@@ -91,8 +92,7 @@ class TraversalShape(RowScore):
 
 def _mean_shape(codes: Tensor, values: Tensor, factor: int) -> Tensor:
     """Mean over all traversals of a factor, ``(3,)``; NaN without any."""
-    others = torch.cat([values[:, :factor], values[:, factor + 1 :], torch.zeros_like(values[:, :1])], dim=1)
-    group = others.unique(dim=0, return_inverse=True)[1]
+    group = alike_but_for(values, factor)
     place, cell, counts = torch.stack([group, values[:, factor]], 1).unique(
         dim=0, return_inverse=True, return_counts=True
     )  # in the order of traversals, and in each in the order of values

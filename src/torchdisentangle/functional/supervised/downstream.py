@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from torchdisentangle.functional.supervised.intervention import alike_but_for
+
 
 def relative_accuracy(accuracy: Tensor, usual: Tensor) -> Tensor:
     r"""Mean accuracy as a share of the usual one.
@@ -64,8 +66,7 @@ def intervention_total_variation(predictions: Tensor, labels: Tensor, factor: in
         >>> intervention_total_variation(labels[:, 0], labels, 0), of_parity
         (tensor(0.5000, dtype=torch.float64), tensor(0., dtype=torch.float64))
     """
-    others = torch.cat([labels[:, :factor], labels[:, factor + 1 :], torch.zeros_like(labels[:, :1])], dim=1)
-    group = others.unique(dim=0, return_inverse=True)[1]
+    group = alike_but_for(labels, factor)
     place, cell = torch.stack([group, labels[:, factor]], 1).unique(dim=0, return_inverse=True)
     in_cell = _mean_over(one_hot(predictions).double(), cell)
     moved = place[:, 0].bincount()[place[:, 0]] > 1

@@ -8,6 +8,24 @@ import torch
 from torch import Tensor
 
 
+def alike_but_for(labels: Tensor, factor: int) -> Tensor:
+    """Groups of rows that agree in all factors but one.
+
+    Args:
+        labels: values of the factors, ``(n, F)`` integers.
+        factor: the one in which rows of a group may differ.
+
+    Returns:
+        The number of each row's group, ``(n,)`` integers from 0, in the order of the other factors' values.
+
+    Example:
+        >>> alike_but_for(torch.tensor([[0, 5], [1, 5], [0, 3]]), factor=0)
+        tensor([1, 1, 0])
+    """
+    others = torch.cat([labels[:, :factor], labels[:, factor + 1 :], torch.zeros_like(labels[:, :1])], dim=1)
+    return others.unique(dim=0, return_inverse=True)[1]
+
+
 def majority_vote_accuracy(votes: Tensor, test_votes: Tensor | None = None) -> Tensor:
     r"""Accuracy of the classifier that guesses, for each code, the factor that voted for it most often.
 

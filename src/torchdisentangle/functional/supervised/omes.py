@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.supervised.intervention import alike_but_for
+
 Pool = Literal["average", "max"]
 
 
@@ -31,8 +33,7 @@ def paired_correlation(codes: Tensor, labels: Tensor, factor: int) -> Tensor:
         tensor([-0.5000,  1.0000], dtype=torch.float64)
     """
     codes = (codes - codes.mean(0)).double()
-    others = torch.cat([labels[:, :factor], labels[:, factor + 1 :], torch.zeros_like(labels[:, :1])], dim=1)
-    group = others.unique(dim=0, return_inverse=True)[1]
+    group = alike_but_for(labels, factor)
     cell = torch.stack([group, labels[:, factor]], 1).unique(dim=0, return_inverse=True)[1]
     ones = torch.ones_like(codes[:, :1])
     partners = (_sums(ones, group) - _sums(ones, cell)).round()  # of every row, (N, 1)
