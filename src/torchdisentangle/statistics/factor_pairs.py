@@ -11,7 +11,7 @@ from torch import Tensor
 from torchdisentangle.functional.supervised.information import entropy
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.counts import JointCounts
-from torchdisentangle.statistics.groups import NUM_GROUPS, groups_of_keys, row_groups
+from torchdisentangle.statistics.groups import NUM_GROUPS, groups_of_keys
 
 _LARGEST = 2**27  # counts, 1 GiB
 
@@ -37,32 +37,19 @@ class FactorPairCounts(JointCounts):
         if not self.of_rows:
             statistic.add_sum("pair_counts", dtype=torch.int64)
 
-    def add_codes(
-        self,
-        statistic: Any,
-        codes: Tensor,
-        factors: Tensor,
-        log_variance: Tensor | None = None,
-        index: Tensor | None = None,
-        kept: Tensor | None = None,
-    ) -> None:
-        """Add rows that were checked, as for :class:`~torchdisentangle.statistics.counts.JointCounts`."""
-        if self.of_rows:
-            super().add_codes(statistic, codes, factors, log_variance, index, kept)
-            return
-        chosen = slice(None) if kept is None else kept.to(factors.device)
-        pairs = numbered_pairs(self.bins.values(factors[chosen]))
+    def _sums(
+        self, codes: Tensor, factors: Tensor, log_variance: Tensor | None, groups: Tensor | None
+    ) -> dict[str, Tensor]:
+        """The counts, and ``pair_counts``."""
+        pairs = numbered_pairs(self.bins.values(factors))
         size, width = int(pairs.max()) + 1 if pairs.numel() else 1, self.num_groups * pairs.shape[1]
-        if size * width > _LARGEST:  # before anything is added
+        if size * width > _LARGEST:  # before anything is counted
             raise ValueError(f"pairs of factors have up to {size} pairs of values, too many to count: use edges='data'")
-        super().add_codes(statistic, codes, factors, log_variance, index, kept)
-        groups = torch.zeros(len(codes), dtype=torch.int64)
-        if self.num_groups > 1:
-            groups = row_groups([codes, factors], index, self.rows.seed)
-        groups = groups.to(pairs.device)[chosen, None]
-        numbers = (pairs * self.num_groups + groups) * pairs.shape[1] + torch.arange(pairs.shape[1]).to(pairs.device)
+        sums = super()._sums(codes, factors, log_variance, groups)  # refuses values that cannot be counted
+        numbers = pairs if groups is None else pairs * self.num_groups + groups[:, None]
+        numbers = numbers * pairs.shape[1] + torch.arange(pairs.shape[1], device=pairs.device)
         counts = torch.bincount(numbers.flatten(), minlength=size * width)
-        statistic.accumulate(pair_counts=counts.view(size, self.num_groups, pairs.shape[1]))
+        return {**sums, "pair_counts": counts.view(size, self.num_groups, pairs.shape[1])}
 
     def joint_entropies(self, statistic: Any, miller_madow: bool = False) -> Tensor:
         """Entropies of pairs of factors, :math:`H(y_f, y_l)`, ``(F, F)`` in nats; the diagonal is :math:`H(y_f)`.
