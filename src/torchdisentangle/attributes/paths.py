@@ -11,10 +11,8 @@ from typing_extensions import Unpack
 from torchdisentangle.functional.attributes.paths import Jerk, check_jerk, check_paths, check_slope, path_scores
 from torchdisentangle.plots import plot_factor_matrix, plot_scalar
 from torchdisentangle.statistics import MetricSettings, Statistic, readout
-from torchdisentangle.statistics.checks import as_tensor
+from torchdisentangle.statistics.checks import MOST_TO_SQUARE, as_tensor
 from torchdisentangle.statistics.classes import standard_error
-
-_LARGEST = 1e150  # squares of larger values overflow
 
 
 class AttributePaths(Statistic):
@@ -74,7 +72,7 @@ class AttributePaths(Statistic):
                 f"{tuple(attributes.shape)}"
             )
         check_paths(attributes, at_least=3)
-        finite = (attributes.double().abs() <= _LARGEST).all(1)
+        finite = (attributes.double().abs() <= MOST_TO_SQUARE).all(1)
         broken = (~finite).flatten(1).any(1) if finite.ndim > 1 else ~finite
         values = attributes.masked_fill(~finite[:, None], 0.0)
         scores = torch.stack(path_scores(values, self.jerk, self.step, self.threshold))  # (scores, N, *)

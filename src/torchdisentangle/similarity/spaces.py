@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -21,8 +20,6 @@ from torchdisentangle.functional.supervised.predictability import is_constant
 from torchdisentangle.plots import plot_scalar
 from torchdisentangle.statistics import MetricSettings, RowMoments, RowSample, Statistic
 from torchdisentangle.statistics.checks import check_codes, check_index, finite_rows
-
-_LARGEST = 1e150  # products of larger codes overflow
 
 
 class SpacePair(Statistic):
@@ -54,10 +51,7 @@ class SpacePair(Statistic):
                 f"codes_a and codes_b must be of the same rows, got {tuple(codes_a.shape)} and {tuple(codes_b.shape)}"
             )
         index = check_index(index, len(codes_a))
-        kept = finite_rows(codes_a, codes_b)
-        for codes in (codes_a, codes_b):
-            if codes.dtype == torch.float64:  # only there squares can overflow
-                kept &= (codes.abs() < _LARGEST).all(1)
+        kept = finite_rows(codes_a, codes_b, squared=True)
         self._add(codes_a, codes_b, index, kept)
         self.leave_out(int((~kept).sum()), "codes")
 

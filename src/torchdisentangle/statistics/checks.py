@@ -16,6 +16,7 @@ from torch import Tensor
 
 from torchdisentangle.functional.device import float64_device
 
+MOST_TO_SQUARE = 1e150  # squares of larger numbers overflow
 _LARGEST_SEED = 2**32 - 1  # what scikit-learn and NumPy accept
 
 Continuous = bool | Sequence[int]
@@ -221,11 +222,12 @@ def check_seed(seed: Any) -> None:
         raise ValueError(f"seed must be between 0 and {_LARGEST_SEED}, got {seed}")
 
 
-def finite_rows(*values: Tensor | None) -> Tensor:
+def finite_rows(*values: Tensor | None, squared: bool = False) -> Tensor:
     """Which rows hold no NaN and no infinity in any of the matrices.
 
     Args:
         values: matrices ``(n, ...)``, on any device; ``None`` is passed over. The result is on the first one's.
+        squared: whether the rows must also be finite when they are squared, so all be smaller than 1e150.
 
     Returns:
         ``(n,)`` booleans.
@@ -233,10 +235,15 @@ def finite_rows(*values: Tensor | None) -> Tensor:
     Example:
         >>> finite_rows(torch.tensor([[1.0], [torch.nan]]), torch.tensor([[0], [0]]))
         tensor([ True, False])
+        >>> finite_rows(torch.tensor([[1.0], [1e200]]).double(), squared=True)
+        tensor([ True, False])
     """
     given = [value for value in values if value is not None]
     finite = torch.ones(len(given[0]), dtype=torch.bool, device=given[0].device)
     for value in given:
+        if squared and value.dtype == torch.float64:  # only there squares can overflow
+            finite &= (value.abs() < MOST_TO_SQUARE).flatten(1).all(1).to(finite.device)
+            continue
         on_cpu = value.device.type == "cpu"  # where looking at a sum is cheap
         if value.is_floating_point() and not (on_cpu and bool(value.sum().isfinite())):
             finite &= value.isfinite().flatten(1).all(1).to(finite.device)

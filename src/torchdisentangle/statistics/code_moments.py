@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -12,8 +11,6 @@ from torchdisentangle.statistics.moments import RowMoments
 from torchdisentangle.statistics.readout import readout
 
 _ROUNDING = 1e-26  # a variance below this fraction of the squared mean is that of a constant
-
-_LARGEST = 1e150  # products of larger codes overflow
 
 
 class CodeMomentStatistic(Statistic):
@@ -46,9 +43,7 @@ class CodeMomentStatistic(Statistic):
         """
         codes = check_codes(codes, width=self.row_mean.shape[1] if self.num_rows else None)
         check_index(index, len(codes))
-        finite = finite_rows(codes)
-        if codes.dtype == torch.float64:  # only there squares can overflow
-            finite &= (codes.abs() < _LARGEST).all(1)
+        finite = finite_rows(codes, squared=True)
         self.moments.add(self, codes[finite])
         self.leave_out(int((~finite).sum()), "codes")
 

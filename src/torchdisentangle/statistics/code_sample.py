@@ -11,8 +11,6 @@ from torchdisentangle.statistics.checks import check_codes, check_index, finite_
 from torchdisentangle.statistics.readout import readout
 from torchdisentangle.statistics.sample import RowSample
 
-_LARGEST = 1e150  # squares of larger codes overflow
-
 
 class CodeSampleStatistic(Statistic):
     """Codes of at most ``max_rows`` rows, shared by all metrics with equal settings.
@@ -48,9 +46,7 @@ class CodeSampleStatistic(Statistic):
         """
         codes = check_codes(codes, width=self.codes.shape[1] if len(self.keys) else None)
         index = check_index(index, len(codes))
-        kept = finite_rows(codes)
-        if codes.dtype == torch.float64:  # only there squares can overflow
-            kept &= (codes.abs() < _LARGEST).all(1)
+        kept = finite_rows(codes, squared=True)
         self.sample.add(self, {"codes": codes}, index, kept)
         self.leave_out(int((~kept).sum()), "codes")
 

@@ -11,11 +11,9 @@ from typing_extensions import Unpack
 from torchdisentangle.functional.elbo.gaussian import gaussian_kl
 from torchdisentangle.statistics.aggregate import AggregatePosterior
 from torchdisentangle.statistics.base import MetricSettings, Statistic
-from torchdisentangle.statistics.checks import check_codes, check_index, check_log_variance, check_seed
+from torchdisentangle.statistics.checks import MOST_TO_SQUARE, check_codes, check_index, check_log_variance, check_seed
 from torchdisentangle.statistics.readout import readout
 from torchdisentangle.statistics.sample import RowSample
-
-_LARGEST = 1e150  # KL divergences, in nats: squares of larger ones overflow
 
 
 class PosteriorSettings(MetricSettings, total=False):
@@ -86,7 +84,7 @@ class PosteriorStatistic(Statistic):
         log_variance = check_log_variance(log_variance, mean).to(mean.device).double()
         index = check_index(index, len(mean))
         kl = gaussian_kl(mean, log_variance)
-        finite = (kl <= _LARGEST).all(1)  # NaN is not
+        finite = (kl <= MOST_TO_SQUARE).all(1)  # NaN is not
         num_lost = len(mean) - int(finite.sum())
         kept: Any = finite if num_lost else slice(None)
         self._add_besides(

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
@@ -32,8 +31,6 @@ Mode = Literal["exact", "reference"]
 
 Variants = Mapping[str, Mapping[str, Any]]
 """Settings by short name."""
-
-_LARGEST = 1e150  # squares of larger numbers overflow
 
 
 class SupervisedSettings(MetricSettings, total=False):
@@ -249,11 +246,4 @@ def check_mode(mode: str) -> None:
 def _usable_rows(codes: Tensor, factors: Tensor, log_variance: Tensor | None) -> Tensor:
     """Rows that are finite, and stay so when they are squared."""
     variance = None if log_variance is None else log_variance.double().exp()
-    given = [codes, factors, log_variance, variance]
-    bounded = [
-        value.masked_fill(value.abs() > _LARGEST, torch.inf)
-        if value is not None and value.dtype == torch.float64
-        else value
-        for value in given
-    ]
-    return finite_rows(*bounded)
+    return finite_rows(codes, factors, log_variance, variance, squared=True)
