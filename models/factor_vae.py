@@ -81,10 +81,4 @@ class FactorVAE(VAE):
         return terms["loss"] + terms["discriminator"]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        autoencoder = {"params": [*self.encoder.parameters(), *self.decoder.parameters()], "lr": self.learning_rate}
-        discriminator = {
-            "params": list(self.discriminator.parameters()),
-            "lr": self.discriminator_learning_rate,
-            "betas": (0.5, 0.9),
-        }
-        return torch.optim.Adam([autoencoder, discriminator])
+        return self._adam_against(self.discriminator, self.discriminator_learning_rate)

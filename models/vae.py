@@ -113,3 +113,9 @@ class VAE(GenerativeModule):
         kl = gaussian_kl(mean, log_variance).sum(1).mean()
         objective = self.objective(reconstruction, kl, z, mean, log_variance)
         return {**objective, "reconstruction": reconstruction, "kl": kl}
+
+    def _adam_against(self, discriminator: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+        """Adam of the autoencoder and of a discriminator that trains beside it."""
+        autoencoder = {"params": [*self.encoder.parameters(), *self.decoder.parameters()], "lr": self.learning_rate}
+        beside = {"params": list(discriminator.parameters()), "lr": learning_rate, "betas": (0.5, 0.9)}
+        return torch.optim.Adam([autoencoder, beside])
