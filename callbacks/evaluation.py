@@ -93,8 +93,7 @@ class EvaluationCallback(EvaluationHooks):
         super().__init__()
         for name in unknown:
             raise unknown_setting(type(self), name)
-        self.schedule: Schedule = Schedule(every_n_epochs, every_n_steps, at_start)
-        self.schedule.check()
+        Schedule(every_n_epochs, every_n_steps, at_start).check()
         if int(figures) < 0:
             raise MisconfigurationException(f"figures must be a bool or a positive number, got {figures}")
         self.evaluation = evaluation
@@ -121,6 +120,11 @@ class EvaluationCallback(EvaluationHooks):
     def family(self) -> str:
         """The second part of the logged keys."""
         return self.evaluation.family
+
+    @property
+    def schedule(self) -> Schedule:
+        """The epochs and the steps in which the callback evaluates."""
+        return Schedule(self.every_n_epochs, self.every_n_steps, self.at_start)
 
     @property
     def adapted(self) -> LatentModel:

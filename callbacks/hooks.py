@@ -24,10 +24,14 @@ class EvaluationHooks(Callback):
     through an epoch of validation or test, and the last one begins an evaluation outside of them.
     """
 
-    schedule: Schedule
     dataloader_idx: int
     last_step: int | None
     """The step of the last evaluation in this run."""
+
+    @property
+    @abstractmethod
+    def schedule(self) -> Schedule:
+        """The epochs and the steps in which the callback evaluates."""
 
     @property
     @abstractmethod
@@ -69,15 +73,15 @@ class EvaluationHooks(Callback):
         warn_of_silence(trainer, type(self).__name__)
         if trainer.enable_validation and trainer.val_dataloaders is not None:
             self.check_loader(trainer, pl_module)
-        self._evaluate_due(trainer, pl_module, lambda one: one.at_start)
+        self._evaluate_due(trainer, pl_module, lambda one: one.schedule.at_start)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step, validated = trainer.global_step, is_validated_next(trainer)
-
         def due(one: EvaluationHooks) -> bool:
-            return one.schedule.due_at_step(trainer) and one.last_step != step and not (validated and one.due(trainer))
+            if not one.schedule.due_at_step(trainer) or one.last_step == trainer.global_step:
+                return False
+            return not (is_validated_next(trainer) and one.due(trainer))
 
         self._evaluate_due(trainer, pl_module, due)
 
