@@ -299,4 +299,4 @@ class EvaluationCallback(EvaluationHooks):
             rank_zero_warn(f"{type(self).__name__} logs nothing: no rows came from its data loader", UserWarning)
         if self.figures_due(trainer) and trainer.is_global_zero:
             names = getattr(self.evaluation, "factor_names", None)
-            log_figures(trainer, key, report.figures, tables_of(report, names))
+            log_figures(trainer, key, report.figures, lambda: tables_of(report, names))

@@ -34,12 +34,12 @@ def log_figure(trainer: L.Trainer, key: str, figure: Figure) -> None:
         >>> trainer = L.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False)
         >>> log_figure(trainer, "val/manifold/spectrum", Figure())
     """
-    _send(trainer, {key: figure}, {})
+    _send(trainer, {key: figure}, dict)
 
 
 @rank_zero_only
 def log_figures(
-    trainer: L.Trainer, key: str, figures: Mapping[str, Callable[[], Figure]], tables: Mapping[str, Table]
+    trainer: L.Trainer, key: str, figures: Mapping[str, Callable[[], Figure]], tables: Callable[[], Mapping[str, Table]]
 ) -> None:
     """Draw the figures of a report and send them to all loggers, with its tables; one that fails is warned of.
 
@@ -47,7 +47,7 @@ def log_figures(
         trainer: whose loggers to use.
         key: first part of the names.
         figures: by name, functions that draw.
-        tables: by name, for loggers that show tables.
+        tables: makes the tables, by name; called only for loggers that show tables.
     """
     drawn = {}
     for name, draw in figures.items():
@@ -55,7 +55,7 @@ def log_figures(
             drawn[f"{key}/{name}"] = draw()
         except Exception as error:  # whatever a figure raises
             warnings.warn(f"{key}/{name} could not be drawn: {error}", UserWarning, stacklevel=2)
-    _send(trainer, drawn, {f"{key}/tables/{name}": table for name, table in tables.items()})
+    _send(trainer, drawn, lambda: {f"{key}/tables/{name}": table for name, table in tables().items()})
 
 
 def curve_step(trainer: L.Trainer) -> int:
@@ -75,12 +75,12 @@ def curve_step(trainer: L.Trainer) -> int:
     return int(getattr(loop, "_batches_that_stepped", trainer.global_step))
 
 
-def _send(trainer: L.Trainer, figures: Mapping[str, Figure], tables: Mapping[str, Table]) -> None:
+def _send(trainer: L.Trainer, figures: Mapping[str, Figure], tables: Callable[[], Mapping[str, Table]]) -> None:
     step = curve_step(trainer)
     for logger in trainer.loggers:
         try:
             if is_wandb(logger):
-                log_media(logger, figures, tables, step)
+                log_media(logger, figures, tables(), step)
                 continue
         except Exception as error:  # whatever a third-party logger raises must not end a training
             rank_zero_warn(f"{type(logger).__name__} could not log {', '.join(figures)}: {error}", UserWarning)
