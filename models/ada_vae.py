@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.elbo.gaussian import gaussian_kl
 from torchdisentangle.models.beta_vae import BetaVAE
 
 Gaussian = tuple[Tensor, Tensor]
@@ -83,16 +82,13 @@ class AdaGVAE(BetaVAE):
             x: data, ``(N, *data_shape)``.
             other: their partners, likewise.
         """
-        mean, log_variance = self.encode(torch.cat([x, other]))
+        both = torch.cat([x, other])
+        mean, log_variance = self.encode(both)
         one, two = ((mean[rows], log_variance[rows]) for rows in (slice(len(x)), slice(len(x), None)))
         *posteriors, shared = self.share(one, two)
         mean, log_variance = (torch.cat(parts) for parts in zip(*posteriors, strict=True))
-        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        reconstruction = self.reconstruction(torch.cat([x, other]), z).mean()
-        kl = gaussian_kl(mean, log_variance).sum(1).mean()
-        objective = self.objective(reconstruction, kl, z, mean, log_variance)
-        num_shared = shared.sum(1).to(mean).mean()
-        return {**objective, "reconstruction": reconstruction, "kl": kl, "num_shared": num_shared}
+        terms = self._terms_given(both, mean, log_variance)
+        return {**terms, "num_shared": shared.sum(1).to(mean).mean()}
 
     def batch_terms(self, batch: Any) -> dict[str, Tensor]:
         """The terms of a batch of pairs, or of single data."""

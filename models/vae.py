@@ -107,7 +107,10 @@ class VAE(GenerativeModule):
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """The loss and what it is made of, averaged over the batch."""
-        mean, log_variance = self.encode(x)
+        return self._terms_given(x, *self.encode(x))
+
+    def _terms_given(self, x: Tensor, mean: Tensor, log_variance: Tensor) -> dict[str, Tensor]:
+        """The terms of data whose posteriors are given."""
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         reconstruction = self.reconstruction(x, z).mean()
         kl = gaussian_kl(mean, log_variance).sum(1).mean()
