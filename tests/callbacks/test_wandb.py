@@ -8,17 +8,19 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
 import pytest
 import wandb
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch.utils.data import DataLoader
 from wandb.proto.wandb_internal_pb2 import Record
 
 from torchdisentangle import ManifoldSummary
 from torchdisentangle.callbacks import DisentanglementCallback, ELBODecompositionCallback, ManifoldEntropyCallback
+from torchdisentangle.callbacks.figures import log_figures
 
 _HEADER, _BLOCK = 7, 2**15
 
@@ -135,3 +137,21 @@ def check_summary(items: list[Any]) -> None:
     """The best value, beside the last."""
     found = {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
     assert found["val/manifold/total_correlation"]["min"] <= found["val/manifold/total_correlation"]["last"]
+
+
+def test_tables_are_made_for_weights_and_biases_alone_and_a_fault_in_them_is_warned_of(
+    make_trainer: Callable[..., L.Trainer], tmp_path: Path
+) -> None:
+    def fail() -> dict[str, Any]:
+        raise ValueError("no table")
+
+    class LikeWandb(CSVLogger):
+        def log_image(self, *args: Any, **kwargs: Any) -> None: ...
+
+        @property
+        def experiment(self) -> Any:
+            return SimpleNamespace(define_metric=None)
+
+    log_figures(make_trainer(logger=CSVLogger(tmp_path)), "val/manifold", {}, fail)
+    with pytest.warns(UserWarning, match=r"LikeWandb could not log .*: no table"):
+        log_figures(make_trainer(logger=LikeWandb(tmp_path)), "val/manifold", {}, fail)
