@@ -14,7 +14,6 @@ from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.callbacks import checks
 from torchdisentangle.callbacks.between import log_between
-from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.figures import log_figures
 from torchdisentangle.callbacks.hooks import EvaluationHooks, evaluation_callbacks
 from torchdisentangle.callbacks.loaders import Loaders
@@ -166,7 +165,7 @@ class EvaluationCallback(EvaluationHooks):
         return Loaders.of(trainer)[self.dataloader_idx]
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        with misconfiguration():
+        with checks.misconfiguration():
             checks.check_strategy(trainer)
         if stage == "fit" or self._trainer is None or self._trainer() is not trainer:
             self.forget()  # a checkpoint restores what it holds afterwards
@@ -235,7 +234,7 @@ class EvaluationCallback(EvaluationHooks):
         checks.quieten_advice(trainer, key)
         others = [one for one in evaluation_callbacks(trainer) if one is not self]
         introduce(trainer, key, repr(self), self.evaluation.headlines)
-        with misconfiguration(self):
+        with checks.misconfiguration(self):
             checks.check_keys(key, [f"{one.stage(trainer)}/{one.family}" for one in others], type(self).__name__)
             check_unsharded(pl_module)
             self._model = as_latent_model(pl_module, latent_dim=self.latent_dim, num_classes=self.num_classes)
@@ -246,7 +245,7 @@ class EvaluationCallback(EvaluationHooks):
 
     def rehearse_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         place = place_of(trainer)
-        with misconfiguration(self), undisturbed(pl_module, rehearsal=True):
+        with checks.misconfiguration(self), undisturbed(pl_module, rehearsal=True):
             context = Context(self.loader(trainer), figures=False)
             one = self.evaluation.begin(self.adapted, place.alone, context)
             Session(self.adapted, place, context.loader, [one], self.input_key, self.label_key).rehearse(batch)
@@ -254,7 +253,7 @@ class EvaluationCallback(EvaluationHooks):
     def check_loader(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse a data loader whose rows several processes could not tell apart."""
         place = place_of(trainer)
-        with misconfiguration(self), undisturbed(pl_module):
+        with checks.misconfiguration(self), undisturbed(pl_module):
             loader = self.loader(trainer)
             if self.adapted.ready and not self.evaluation.begin(self.adapted, place.alone, Context(loader)).done:
                 Loaders.of(trainer).check(self.dataloader_idx, place.world_size)
@@ -268,21 +267,20 @@ class EvaluationCallback(EvaluationHooks):
         return monitors_of(trainer, f"{self.stage(trainer)}/{self.family}/")
 
     def _settle(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        def say(message: str) -> None:
-            rank_zero_info(f"{type(self).__name__}: {message}")
-
+        name = type(self).__name__
         try:
             with undisturbed(pl_module):
-                self._settled = self.evaluation.settle(self.adapted, place_of(trainer), say)
+                self._settled = self.evaluation.settle(
+                    self.adapted, place_of(trainer), lambda message: rank_zero_info(f"{name}: {message}")
+                )
         except Exception as error:  # whatever a model raises
             Watch.of(trainer).errors[self] = error
 
     def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, report: Report) -> None:
         key = f"{self.stage(trainer)}/{self.family}"
         in_epoch = trainer.validating or trainer.testing
-        values = self._logged.take(
-            key, report.to_log(), (getattr(trainer, "_results", None) if in_epoch else None) or ()
-        )
+        others = (getattr(trainer, "_results", None) if in_epoch else None) or ()
+        values = self._logged.take(key, report.to_log(), others)
         if in_epoch:
             pl_module.log_dict(values, on_step=False, on_epoch=True, sync_dist=False)  # equal on all processes
         else:
