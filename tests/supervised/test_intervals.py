@@ -13,9 +13,11 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from torchdisentangle import DCI, JEMMIG, MCC, SAP, Interpretability, LinearR2, MutualInformationGap, paired_difference
-from torchdisentangle.functional import jackknife_interval
+from torchdisentangle.functional import jackknife_interval, jackknife_replicates, replicate_interval
+from torchdisentangle.functional.jackknife import Replicates
 from torchdisentangle.functional.row_hash import hash_index
-from torchdisentangle.supervised import CodeFactorSample, RowScore, SupervisedScore
+from torchdisentangle.supervised import CodeFactorSample, InformationScore, RowScore, SupervisedScore
+from torchdisentangle.supervised.information_estimator import Information
 
 pytestmark = pytest.mark.filterwarnings("ignore:most values of the codes")
 
@@ -56,11 +58,26 @@ def test_a_mean_has_students_interval() -> None:
 
 
 def brute_force(make: Callable[[], SupervisedScore], codes: Tensor, factors: Tensor, index: Tensor) -> Any:
+    """The interval of a score that is fitted again to what is left of the rows."""
     groups = hash_index(index) % 20
-    value = filled(make(), codes, factors, index).compute()
-    kept = [groups != group for group in groups.unique()]
-    without = [filled(make(), codes[keep], factors[keep], index[keep]).compute() for keep in kept]
-    return jackknife_interval(value, torch.stack(without))
+    present, sizes = groups.unique(return_counts=True)
+    kept = [groups != group for group in present]
+    score = filled(make(), codes, factors, index)
+    others = [filled(make(), codes[keep], factors[keep], index[keep]) for keep in kept]
+    if not isinstance(score, InformationScore):
+        return jackknife_interval(score.compute(), torch.stack([other.compute() for other in others]), sizes=sizes)
+    corrected = {
+        name: jackknife_replicates(value, torch.stack([other._estimates()[name] for other in others]), sizes)
+        for name, value in score._estimates().items()
+    }
+    scored = score._scored()
+
+    def read(chosen: Callable[[Replicates], Tensor]) -> Tensor:
+        information = Information(**{name: chosen(each) for name, each in corrected.items()})
+        return score._score(information.of_factors(scored))
+
+    without = [read(lambda each, g=g: each.without[g]) for g in range(len(others))]  # type: ignore[misc]
+    return replicate_interval(read(lambda each: each.estimate), torch.stack(without), sizes=sizes)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,12 @@ from torchdisentangle.functional.informativeness import (
     quantize_posterior,
     separability,
 )
-from torchdisentangle.functional.jackknife import JackknifeInterval, jackknife_interval
+from torchdisentangle.functional.jackknife import (
+    JackknifeInterval,
+    jackknife_interval,
+    jackknife_replicates,
+    replicate_interval,
+)
 from torchdisentangle.functional.manifold import (
     EntropicDecomposition,
     active_latents,
@@ -221,6 +226,7 @@ __all__ = [
     "inverse_jacobian",
     "irs_score",
     "jackknife_interval",
+    "jackknife_replicates",
     "jacobian_amari_distance",
     "jemmig",
     "joint_entropy",
@@ -275,6 +281,7 @@ __all__ = [
     "relation_score",
     "relative_accuracy",
     "relative_living_times",
+    "replicate_interval",
     "representation_topology_divergence",
     "representational_similarity",
     "ross_mutual_information",

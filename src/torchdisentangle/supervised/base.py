@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ from torchdisentangle.statistics.checks import (
     finite_rows,
 )
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
-from torchdisentangle.supervised.intervals import Interval, interval_of, quick_interval, values_without_groups
+from torchdisentangle.supervised.intervals import Interval, quick_interval, replicates_of
 from torchdisentangle.supervised.registry import key_of, register
 
 Mode = Literal["exact", "reference"]
@@ -183,7 +183,7 @@ class SupervisedScore(Statistic):
         Raises:
             ValueError: if there are too few rows, or the state keeps no groups of them.
         """
-        return interval_of(self.compute(), values_without_groups(self), level)
+        return replicates_of(self).interval(level)
 
     def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
         """Heatmap of the matrix that the score is read from, if it is worth one, else the score; or what is given.
@@ -205,6 +205,14 @@ class SupervisedScore(Statistic):
             names = None if self.factor_names is None else self._labels(val.shape[1])
             return plot_factor_matrix(val, names, ax=ax, label=self.matrix_label)
         return plot_scalar(val, interval=interval, ax=ax, label=type(self).__name__)
+
+    def _estimates(self) -> Any:
+        """What an interval corrects for the bias of few rows, a tensor or a dictionary of them: here the score."""
+        return self.compute()
+
+    def _reader(self) -> Callable[[Any], Any]:
+        """How the score is read from estimates that were corrected."""
+        return lambda estimates: estimates
 
     @abstractmethod
     def _scored(self) -> Tensor:

@@ -97,6 +97,9 @@ class InformationScore(SupervisedScore):
     """Which estimators the score can use."""
     counts_type: ClassVar[type[JointCounts]] = JointCounts
     """What is counted."""
+    corrects_information: ClassVar[bool] = True
+    """Whether intervals correct the information for its bias, and not the score: not where a score reads more than
+    that, or has no value where corrected information is below 0."""
 
     def __init__(
         self,
@@ -212,6 +215,18 @@ class InformationScore(SupervisedScore):
         """
         return self._counted().bias(self)
 
+    def _estimates(self) -> Any:
+        if not self.corrects_information:
+            return super()._estimates()
+        information = self._source.information(self)._asdict()
+        return {name: value for name, value in information.items() if value is not None}
+
+    def _reader(self) -> Callable[[Any], Any]:
+        if not self.corrects_information:
+            return super()._reader()
+        scored = self._scored()
+        return lambda estimates: self._score(Information(**estimates).of_factors(scored))
+
     def _score(self, information: Information) -> Any:
         """The value from the information about the factors that can be scored: by default the mean of ``_values``."""
         return self._values(information).mean()
@@ -267,6 +282,7 @@ class MutualInformationMatrix(InformationScore):
     """
 
     name = "mutual_information"
+    corrects_information = False  # the matrix is the score
     higher_is_better: bool | None = None
     plot_upper_bound: float | None = None
 
