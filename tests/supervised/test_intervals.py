@@ -67,7 +67,12 @@ def brute_force(make: Callable[[], SupervisedScore], codes: Tensor, factors: Ten
     if not isinstance(score, InformationScore):
         return jackknife_interval(score.compute(), torch.stack([other.compute() for other in others]), sizes=sizes)
     corrected = {
-        name: jackknife_replicates(value, torch.stack([other._estimates()[name] for other in others]), sizes)
+        name: jackknife_replicates(
+            value,
+            torch.stack([other._estimates()[name] for other in others]),
+            sizes,
+            score.plug_in_bias() / len(codes) if name == "mutual" else None,
+        )
         for name, value in score._estimates().items()
     }
     scored = score._scored()

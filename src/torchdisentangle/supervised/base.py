@@ -210,6 +210,10 @@ class SupervisedScore(Statistic):
         """What an interval corrects for the bias of few rows, a tensor or a dictionary of them: here the score."""
         return self.compute()
 
+    def _quadratic_variance(self) -> dict[str, Tensor]:
+        """The variance of estimates, by their names, that the jackknife counts twice."""
+        return {}
+
     def _reader(self) -> Callable[[Any], Any]:
         """How the score is read from estimates that were corrected."""
         return lambda estimates: estimates

@@ -221,6 +221,10 @@ class InformationScore(SupervisedScore):
         information = self._source.information(self)._asdict()
         return {name: value for name, value in information.items() if value is not None}
 
+    def _quadratic_variance(self) -> dict[str, Tensor]:
+        variance = self._source.quadratic_variance(self) if self.corrects_information else None
+        return {} if variance is None else {"mutual": variance}
+
     def _reader(self) -> Callable[[Any], Any]:
         if not self.corrects_information:
             return super()._reader()

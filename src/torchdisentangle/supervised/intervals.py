@@ -68,10 +68,10 @@ def replicates_of(score: SupervisedScore) -> ScoreReplicates:
             fewer = [_named(one._estimates()) for one in score.state.without_groups(score)]
         except ValueError as error:
             raise ValueError(f"{type(score).__name__} has too few rows for an interval: {error}") from error
-        corrected = {
-            name: jackknife_replicates(value.double(), torch.stack([one[name] for one in fewer]).double(), sizes)
-            for name, value in _named(whole).items()
-        }
+        quadratic, corrected = score._quadratic_variance(), {}
+        for name, value in _named(whole).items():
+            without = torch.stack([one[name] for one in fewer])
+            corrected[name] = jackknife_replicates(value.double(), without.double(), sizes, quadratic.get(name))
 
         read, named = score._reader(), isinstance(whole, Mapping)
 
@@ -79,8 +79,8 @@ def replicates_of(score: SupervisedScore) -> ScoreReplicates:
             return read(estimates if named else estimates[""])
 
         estimate = value_of({name: one.estimate for name, one in corrected.items()})
-        without = [value_of({name: one.without[g] for name, one in corrected.items()}) for g in range(len(sizes))]
-        return ScoreReplicates(estimate, without, sizes)
+        each = [{name: one.without[g] for name, one in corrected.items()} for g in range(len(sizes))]
+        return ScoreReplicates(estimate, [value_of(one) for one in each], sizes)
 
 
 def quick_interval(score: SupervisedScore) -> Interval | None:
