@@ -25,7 +25,12 @@ class JackknifeInterval(NamedTuple):
 
 
 def jackknife_replicates(
-    value: Tensor, without: Tensor, sizes: Tensor | None = None, quadratic: Tensor | None = None
+    value: Tensor,
+    without: Tensor,
+    sizes: Tensor | None = None,
+    *,
+    correct_bias: bool = True,
+    quadratic: Tensor | None = None,
 ) -> Replicates:
     r"""Correct a statistic for the bias of few rows, by the delete-a-group jackknife.
 
@@ -37,6 +42,11 @@ def jackknife_replicates(
     has its interval from :func:`replicate_interval`, once it is read from each of these: the bias of ratios and squares
     of biased estimates is much larger than that of ratios and squares of corrected ones.
 
+    A statistic that is not smooth, such as one of nearest neighbours or of decision trees, moves by far more than a
+    group of rows is worth when it is computed again, and twenty times that would come into :math:`\hat\theta`. Without
+    correction :math:`\hat\theta` is :math:`\theta`, and :math:`\hat\theta_{-g} - \hat\theta` what
+    :math:`\theta_{-g}` differs by from their mean.
+
     The jackknife counts variance twice where a statistic is quadratic in the rows' frequencies, as mutual information
     is near 0. An estimate that is less than two standard deviations above 0 is moved less by each group, so that this
     variance counts once.
@@ -45,6 +55,7 @@ def jackknife_replicates(
         value: :math:`\theta`, of any shape.
         without: :math:`\theta_{-g}`, ``(G, ...)``.
         sizes: :math:`m_g`, ``(G,)``; by default all groups are of one size.
+        correct_bias: whether the statistic is smooth enough to correct it.
         quadratic: the variance of the statistic where its truth is 0, like ``value``, if it is quadratic there; by
             default it is not.
 
@@ -67,8 +78,11 @@ def jackknife_replicates(
     """
     shares = _shares(without, sizes)
     kept = 1 - shares.view(-1, *[1] * value.ndim)
-    estimate = len(without) * value - (kept * without).sum(0)
-    steps = without + (estimate - value) / kept - estimate
+    if correct_bias:
+        estimate = len(without) * value - (kept * without).sum(0)
+        steps = without + (estimate - value) / kept - estimate
+    else:
+        estimate, steps = value, without - (kept * without).sum(0) / kept.sum(0)
     if quadratic is not None:
         variance = _variance(steps, shares)
         once = torch.maximum(variance - quadratic, variance / 2)

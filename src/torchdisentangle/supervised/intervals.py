@@ -70,8 +70,13 @@ def replicates_of(score: SupervisedScore) -> ScoreReplicates:
             raise ValueError(f"{type(score).__name__} has too few rows for an interval: {error}") from error
         quadratic, corrected = score._quadratic_variance(), {}
         for name, value in _named(whole).items():
-            without = torch.stack([one[name] for one in fewer])
-            corrected[name] = jackknife_replicates(value.double(), without.double(), sizes, quadratic.get(name))
+            corrected[name] = jackknife_replicates(
+                value.double(),
+                torch.stack([one[name] for one in fewer]).double(),
+                sizes,
+                correct_bias=not score.state.refits,  # what is fitted again is not smooth
+                quadratic=quadratic.get(name),
+            )
 
         read, named = score._reader(), isinstance(whole, Mapping)
 
