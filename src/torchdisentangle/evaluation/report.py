@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from typing_extensions import Self
 
-from torchdisentangle.functional.jackknife import replicate_interval
+from torchdisentangle.evaluation.group_values import GroupValues
 
 if TYPE_CHECKING:
     import pandas
@@ -22,34 +22,6 @@ if TYPE_CHECKING:
 _PARTS = ("scalars", "matrices", "figures", "intervals", "ceilings", "groups")
 _NEAR = 0.95  # of a ceiling: a value above is about the ceiling
 _HEAD, _MATRIX = "report", "matrix/"  # names in a saved file
-
-
-class GroupValues(NamedTuple):
-    """What paired differences are made of: a scalar corrected for its bias, and the same without each group of rows.
-
-    Args:
-        sizes: number of rows of each group, also of those that have none.
-        estimate: the scalar.
-        without: the scalar without each of the groups that have rows.
-    """
-
-    sizes: tuple[int, ...]
-    estimate: float
-    without: tuple[float, ...]
-
-    def __sub__(self, other: GroupValues) -> GroupValues:
-        without = tuple(a - b for a, b in zip(self.without, other.without, strict=True))
-        return GroupValues(self.sizes, self.estimate - other.estimate, without)
-
-    def interval(self, level: float) -> tuple[float, float]:
-        """The confidence interval of the scalar.
-
-        Args:
-            level: probability that it covers.
-        """
-        estimate, without = (torch.tensor(value, dtype=torch.float64) for value in (self.estimate, self.without))
-        low, high = replicate_interval(estimate, without, level, torch.tensor([size for size in self.sizes if size]))
-        return float(low), float(high)
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,7 +13,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from torchdisentangle.evaluation.base import Say, silent
-from torchdisentangle.evaluation.report import GroupValues, Report, draws
+from torchdisentangle.evaluation.group_values import GroupValues
+from torchdisentangle.evaluation.report import Report, draws
 from torchdisentangle.plots import plot_scores
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.statistics.checks import Continuous, as_tensor, check_codes, check_factors
