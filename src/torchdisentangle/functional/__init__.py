@@ -1,4 +1,7 @@
-"""Formulas: tensors in, tensors out; no state, no logging, no process groups. A folder for each family."""
+"""Formulas: tensors in, tensors out; no state, no logging, no process groups. A folder for each family.
+
+Long because it lists every formula.
+"""
 
 from torchdisentangle.functional.attributes import PathScores, monotonicity, path_scores, smoothness
 from torchdisentangle.functional.elbo import (
