@@ -48,6 +48,12 @@ SCORES: dict[str, Callable[[], SupervisedScore]] = {
     "CCA": CCA,
 }
 
+NEIGHBOURS: dict[str, Callable[[], SupervisedScore]] = {
+    "MIG": lambda: MutualInformationGap(estimator="neighbours", max_rows=10**6),
+    "InfoM": lambda: InfoM(max_rows=10**6),
+    "InfoC": lambda: InfoC(max_rows=10**6),
+}
+NUM_NEIGHBOUR_SETS = 60  # each is estimated 21 times
 
 BOOTSTRAPPED: dict[str, Callable[[], SupervisedScore]] = {
     "MIG, jackknife": lambda: MutualInformationGap(edges=RANGE, num_bins=MANY_BINS),
@@ -65,10 +71,12 @@ def rows(num_rows: int, seed: int, num_values: int = NUM_VALUES) -> tuple[Tensor
     return codes.clamp(*RANGE), factors
 
 
-def truths(scores: dict[str, Callable[[], SupervisedScore]], num_values: int = NUM_VALUES) -> dict[str, float]:
-    """Values of four million rows, whose errors are a fortieth of those of 2,000."""
+def truths(
+    scores: dict[str, Callable[[], SupervisedScore]], num_values: int = NUM_VALUES, parts: int = 16
+) -> dict[str, float]:
+    """Values of four million rows, whose errors are a fortieth of those of 2,000; or of fewer parts."""
     metrics = {name: make() for name, make in scores.items()}
-    for part in range(16):
+    for part in range(parts):
         codes, factors = rows(scaled(250_000), 10**6 + part, num_values)
         for metric in metrics.values():
             metric.update(codes, factors, index=torch.arange(len(codes)))
@@ -100,7 +108,11 @@ def bootstrap_intervals(codes: Tensor, factors: Tensor, seed: int) -> tuple[tupl
 
 
 def coverage(
-    num_rows: int, scores: dict[str, Callable[[], SupervisedScore]], truth: dict[str, float], bootstrap: bool = False
+    num_rows: int,
+    scores: dict[str, Callable[[], SupervisedScore]],
+    truth: dict[str, float],
+    bootstrap: bool = False,
+    num_sets: int = NUM_DATA_SETS,
 ) -> dict[str, tuple[float, float]]:
     """Share of data sets whose interval covers the truth, and the intervals' mean width."""
     covered: dict[str, list[bool]] = {}
@@ -110,7 +122,7 @@ def coverage(
         covered.setdefault(name, []).append(low <= value <= high)
         widths.setdefault(name, []).append(high - low)
 
-    for seed in range(scaled(NUM_DATA_SETS, 2)):
+    for seed in range(scaled(num_sets, 2)):
         codes, factors = rows(num_rows, seed, MANY_VALUES if bootstrap else NUM_VALUES)
         for name, make in scores.items():
             metric = make()
@@ -151,15 +163,16 @@ def cost(device: str) -> Iterator[tuple[str, ...]]:
 def tables(device: str = "cpu") -> Iterator[str]:
     """Coverage, on the CPU, and cost."""
     warnings.simplefilter("ignore")
-    for bootstrap, scores, bins, values in (
-        (False, SCORES, NUM_BINS, NUM_VALUES),
-        (True, BOOTSTRAPPED, MANY_BINS, MANY_VALUES),
+    bins, many = f"{NUM_BINS} bins", f"{MANY_BINS} bins, factors of {MANY_VALUES} values"
+    for title, scores, values, bootstrap, num_sets, parts in (
+        (bins, SCORES, NUM_VALUES, False, NUM_DATA_SETS, 16),
+        ("nearest neighbours", NEIGHBOURS, NUM_VALUES, False, NUM_NEIGHBOUR_SETS, 1),
+        (many, BOOTSTRAPPED, MANY_VALUES, True, NUM_DATA_SETS, 16),
     ):
-        truth = truths(scores, values)
-        found = [coverage(num_rows, scores, truth, bootstrap) for num_rows in SIZES]
+        truth = truths(scores, values, parts)
+        found = [coverage(num_rows, scores, truth, bootstrap, num_sets) for num_rows in SIZES]
         yield markdown(
-            f"Coverage (and mean width) of 95 % intervals over {scaled(NUM_DATA_SETS, 2)} data sets, {bins} bins, "
-            f"factors of {values} values",
+            f"Coverage (and mean width) of 95 % intervals over {scaled(num_sets, 2)} data sets, {title}",
             ["interval", *(f"{num_rows:,} rows" for num_rows in SIZES)],
             [[name, *(f"{one[name][0]:.3f} ({one[name][1]:.4f})" for one in found)] for name in found[0]],
         )

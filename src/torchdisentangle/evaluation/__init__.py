@@ -11,11 +11,12 @@ from torchdisentangle.evaluation.base import Context, Evaluation, Pass
 from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
 from torchdisentangle.evaluation.elbo import ELBOEvaluation
 from torchdisentangle.evaluation.evaluate import EVALUATIONS, evaluate
+from torchdisentangle.evaluation.group_values import GroupValues
 from torchdisentangle.evaluation.informativeness import InformativenessEvaluation
 from torchdisentangle.evaluation.manifold import ManifoldEvaluation
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.positions import RowPositions
-from torchdisentangle.evaluation.report import GroupValues, Report
+from torchdisentangle.evaluation.report import Report
 from torchdisentangle.evaluation.rows import Rows
 from torchdisentangle.evaluation.scores import score
 from torchdisentangle.evaluation.session import Session

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from typing_extensions import Self
 
-from torchdisentangle.functional.jackknife import jackknife_interval
+from torchdisentangle.evaluation.group_values import GroupValues
 
 if TYPE_CHECKING:
     import pandas
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
 _PARTS = ("scalars", "matrices", "figures", "intervals", "ceilings", "groups")
 _NEAR = 0.95  # of a ceiling: a value above is about the ceiling
 _HEAD, _MATRIX = "report", "matrix/"  # names in a saved file
-
-
-class GroupValues(NamedTuple):
-    """What paired differences are made of: a scalar without each of the groups of rows that have rows.
-
-    Args:
-        sizes: number of rows of each group, also of those that have none.
-        values: the scalar without each of the others.
-    """
-
-    sizes: tuple[int, ...]
-    values: tuple[float, ...]
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,7 +66,7 @@ class Report:
         object.__setattr__(self, "scalars", floats(self.scalars))
         object.__setattr__(self, "intervals", intervals)
         object.__setattr__(self, "ceilings", floats(self.ceilings))
-        groups = {name: GroupValues(tuple(sizes), tuple(values)) for name, (sizes, values) in self.groups.items()}
+        groups = {name: GroupValues(tuple(one[0]), one[1], tuple(one[2])) for name, one in self.groups.items()}
         object.__setattr__(self, "groups", groups)
 
     @classmethod
@@ -140,7 +128,7 @@ class Report:
         A difference has an interval if both scalars have one and stand on the same rows, which is decided by the sizes
         of the twenty groups that a hash of the rows' index makes: the two models must have been given the same data
         with the same numbering. The interval is that of
-        :func:`~torchdisentangle.functional.jackknife.jackknife_interval`, from :math:`a - b` without each group. What
+        :func:`~torchdisentangle.functional.jackknife.replicate_interval`, from :math:`a - b` without each group. What
         both models find in the same rows cancels, so it is mostly narrower than those of the two scalars.
 
         Args:
@@ -165,14 +153,10 @@ class Report:
         scalars = {name: self[name] - other[name] for name in shared}
         groups, intervals = {}, {}
         for name in shared:
-            mine, theirs = (report.groups.get(name, GroupValues((), ())) for report in (self, other))
-            if mine.values and mine.sizes == theirs.sizes:
-                values = tuple(a - b for a, b in zip(mine.values, theirs.values, strict=True))
-                groups[name] = GroupValues(mine.sizes, values)
-                ends = jackknife_interval(
-                    torch.tensor(scalars[name], dtype=torch.float64), torch.tensor(values, dtype=torch.float64), level
-                )
-                intervals[name] = (float(ends.low), float(ends.high))
+            mine, theirs = (report.groups.get(name) for report in (self, other))
+            if mine is not None and theirs is not None and mine.sizes == theirs.sizes:
+                groups[name] = mine - theirs
+                intervals[name] = groups[name].interval(level)
         num_rows = min(self.num_rows, other.num_rows)
         return Report(scalars, num_rows=num_rows, intervals=intervals, groups=groups)
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from torchdisentangle.evaluation.base import Say, silent
-from torchdisentangle.evaluation.report import GroupValues, Report, draws
+from torchdisentangle.evaluation.group_values import GroupValues
+from torchdisentangle.evaluation.report import Report, draws
 from torchdisentangle.plots import plot_scores
 from torchdisentangle.statistics import StatisticCollection
 from torchdisentangle.statistics.checks import Continuous, as_tensor, check_codes, check_factors
@@ -25,7 +26,7 @@ from torchdisentangle.supervised import (
     supervised_metrics,
 )
 from torchdisentangle.supervised.collection import named_numbers
-from torchdisentangle.supervised.intervals import interval_of, values_without_groups
+from torchdisentangle.supervised.intervals import replicates_of
 
 _AT_ONCE = 65_536  # rows in an update
 
@@ -131,7 +132,7 @@ def read_score(name: str, metric: Any, level: float | None = None) -> Report:
     elif getattr(metric, "matrix_label", "") and callable(matrix):
         matrices[f"{name}_matrix"] = matrix()
     figures: dict[str, Callable[[], Any]] = {key: partial(metric.plot, matrix) for key, matrix in matrices.items()}
-    intervals, groups = _intervals(name, metric, value, level) if scalars and level is not None else ({}, {})
+    intervals, groups = _intervals(name, metric, level) if scalars and level is not None else ({}, {})
     return Report(
         scalars,
         matrices,
@@ -170,26 +171,25 @@ def _read_or_warn(name: str, metric: Any, level: float | None) -> Report:
         return Report()
 
 
-def _intervals(
-    name: str, metric: Any, value: Any, level: float
-) -> tuple[dict[str, tuple[float, float]], dict[str, GroupValues]]:
+def _intervals(name: str, metric: Any, level: float) -> tuple[dict[str, tuple[float, float]], dict[str, GroupValues]]:
     """Both ends by name, and the values without groups of rows that they were made of, if rows can be paired."""
     if not hasattr(metric, "interval"):
         return {}, {}
     by_groups = isinstance(metric, SupervisedScore) and type(metric).interval is SupervisedScore.interval
     try:
-        without = values_without_groups(metric) if by_groups else []
-        low, high = interval_of(value, without, level) if by_groups else metric.interval(level=level)
+        replicates = replicates_of(metric) if by_groups else None
+        low, high = metric.interval(level=level) if replicates is None else replicates.interval(level)
     except ValueError as error:
         warnings.warn(f"{name} has no interval: {error}", UserWarning, stacklevel=4)
         return {}, {}
     lows, highs = named_numbers(name, low), named_numbers(name, high)
     intervals = {key: (lows[key], highs[key]) for key in lows}
-    if not by_groups or metric.num_unnumbered:
+    if replicates is None or metric.num_unnumbered:
         return intervals, {}
     sizes = tuple(metric.state.group_sizes(metric).tolist())
-    each = [named_numbers(name, one) for one in without]
-    return intervals, {key: GroupValues(sizes, tuple(one[key] for one in each)) for key in intervals}
+    estimate = named_numbers(name, replicates.estimate)
+    without = [named_numbers(name, one) for one in replicates.without]
+    return intervals, {key: GroupValues(sizes, estimate[key], tuple(one[key] for one in without)) for key in intervals}
 
 
 def _ceiling(name: str, metric: Any) -> dict[str, float]:

@@ -1,4 +1,7 @@
-"""Formulas: tensors in, tensors out; no state, no logging, no process groups. A folder for each family."""
+"""Formulas: tensors in, tensors out; no state, no logging, no process groups. A folder for each family.
+
+Long because it lists every formula.
+"""
 
 from torchdisentangle.functional.attributes import PathScores, monotonicity, path_scores, smoothness
 from torchdisentangle.functional.elbo import (
@@ -28,7 +31,12 @@ from torchdisentangle.functional.informativeness import (
     quantize_posterior,
     separability,
 )
-from torchdisentangle.functional.jackknife import JackknifeInterval, jackknife_interval
+from torchdisentangle.functional.jackknife import (
+    JackknifeInterval,
+    jackknife_interval,
+    jackknife_replicates,
+    replicate_interval,
+)
 from torchdisentangle.functional.manifold import (
     EntropicDecomposition,
     active_latents,
@@ -221,6 +229,7 @@ __all__ = [
     "inverse_jacobian",
     "irs_score",
     "jackknife_interval",
+    "jackknife_replicates",
     "jacobian_amari_distance",
     "jemmig",
     "joint_entropy",
@@ -275,6 +284,7 @@ __all__ = [
     "relation_score",
     "relative_accuracy",
     "relative_living_times",
+    "replicate_interval",
     "representation_topology_divergence",
     "representational_similarity",
     "ross_mutual_information",

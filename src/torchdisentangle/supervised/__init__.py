@@ -36,7 +36,8 @@ from torchdisentangle.supervised.explicitness import Explicitness
 from torchdisentangle.supervised.factor_vae import FactorVAEScore
 from torchdisentangle.supervised.info_e import InfoE
 from torchdisentangle.supervised.info_mec import InfoC, InfoM
-from torchdisentangle.supervised.information import InformationScore, MutualInformationMatrix
+from torchdisentangle.supervised.information import InformationScore
+from torchdisentangle.supervised.information_matrix import MutualInformationMatrix
 from torchdisentangle.supervised.intervals import Difference, Interval, paired_difference
 from torchdisentangle.supervised.irs import IRS
 from torchdisentangle.supervised.knockout import NK

@@ -70,6 +70,10 @@ class CountedInformation(InformationEstimator):
         """Mean of the plug-in mutual information of unrelated codes and factors, to first order, ``(d, F)``."""
         return plug_in_bias(self.table(score)).mT
 
+    def quadratic_variance(self, score: Any) -> Tensor | None:
+        r""":math:`(B - 1) (V - 1) / (2 n^2)`, for :math:`2 n I` has a chi-squared distribution; of hard bins only."""
+        return None if self.counts.bins.soft else self.bias(score) / self.counts.num_rows(score)
+
     def _perfectly_binned(self, count: Tensor) -> Tensor:
         """How often a perfect code of a factor with these counts is in each bin."""
         num_bins = self.counts.bins.num_bins

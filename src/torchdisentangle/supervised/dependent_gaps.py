@@ -67,6 +67,7 @@ class DependencyAwareGap(InformationScore):
     """
 
     name = "dmig"
+    corrects_information = False
     variants: ClassVar[Variants] = {"dmig": {}, "xmig": {"gap": "xmig"}, "dlig": {"gap": "dlig"}}
     by_default = False
     why_unscored = "too few values, or another factor determines them"

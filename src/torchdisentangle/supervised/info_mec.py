@@ -26,8 +26,6 @@ class InfoM(InformationScore):
     equally much of all factors. Noise does not score 0: what an estimator finds in it is not equal either. ``floor()``
     is the score of these codes with the factors of other rows, about 0.6 for ten codes and five factors.
 
-    Intervals are too narrow: the bias of a share of estimates that cannot be negative is more than they correct for.
-
     A code whose estimates are all 0 is left out; the score is 0 if nothing is left, and NaN with a single factor. A
     code that is active and knows nothing pulls the score down: five of noise beside five perfect ones make it about
     0.8.
@@ -121,8 +119,6 @@ class InfoC(InformationScore):
     over active codes :math:`A`, those whose range exceeds a share of the largest range. Ideal 1; 0 if all codes know
     equally much of every factor. As for :class:`InfoM`, noise does not score 0; ``floor()`` is the score of these codes
     with the factors of other rows, about 0.3 for ten codes and five factors.
-
-    Intervals are too narrow, as those of :class:`InfoM` are.
 
     A factor of which no active code knows anything is left out; the score is 0 if nothing is left, and NaN with a
     single active code. It depends on the number of active codes, so codes that are idle but for noise change it.

@@ -1,4 +1,4 @@
-"""What the scores of mutual information have in common, and the matrix they are read from."""
+"""What the scores of mutual information have in common."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.information import BiasCorrection
-from torchdisentangle.plots.style import Plot
 from torchdisentangle.settings import settings_of
 from torchdisentangle.statistics import MetricSettings, readout
 from torchdisentangle.statistics.bin_counter import Binning, Edges, Range
@@ -97,6 +95,9 @@ class InformationScore(SupervisedScore):
     """Which estimators the score can use."""
     counts_type: ClassVar[type[JointCounts]] = JointCounts
     """What is counted."""
+    corrects_information: ClassVar[bool] = True
+    """Whether intervals correct the information for its bias, and not the score: not where a score reads more than
+    that, or has no value where corrected information is below 0."""
 
     def __init__(
         self,
@@ -212,6 +213,22 @@ class InformationScore(SupervisedScore):
         """
         return self._counted().bias(self)
 
+    def _estimates(self) -> Any:
+        if not self.corrects_information:
+            return super()._estimates()
+        information = self._source.information(self)._asdict()
+        return {name: value for name, value in information.items() if value is not None}
+
+    def _quadratic_variance(self) -> dict[str, Tensor]:
+        variance = self._source.quadratic_variance(self) if self.corrects_information else None
+        return {} if variance is None else {"mutual": variance}
+
+    def _reader(self) -> Callable[[Any], Any]:
+        if not self.corrects_information:
+            return super()._reader()
+        scored = self._scored()
+        return lambda estimates: self._score(Information(**estimates).of_factors(scored))
+
     def _score(self, information: Information) -> Any:
         """The value from the information about the factors that can be scored: by default the mean of ``_values``."""
         return self._values(information).mean()
@@ -234,54 +251,3 @@ class InformationScore(SupervisedScore):
         if not isinstance(self._source, CountedInformation):
             raise ValueError(f"{self!r} has no counts: use estimator='counts'")
         return self._source
-
-
-class MutualInformationMatrix(InformationScore):
-    r"""Mutual information of every code with every factor.
-
-    .. math:: I_{kf} = \sum_{bv} p_{bv} \log \frac{p_{bv}}{p_b \, p_v}
-
-    from counts of code bins and factor values, or, with ``estimator="neighbours"``, from distances to nearest
-    neighbours, or, with ``estimator="posterior"``, of posteriors. Ideal is one large entry, up to :math:`H(y_f)`, in
-    every column and at most one in every row. The plug-in estimate of codes and factors that are unrelated is
-    ``plug_in_bias()`` on average, unless corrected. Cost of an update: ``n d F`` counts.
-
-    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)`` and ``factors`` ``(n, F)``;
-    ``compute`` returns ``(d, F)`` in nats, with a column of zeros for a factor that was seen with a single value.
-
-    Args:
-        normalize: whether to divide each column by the factor's entropy, so that entries are in [0, 1]; with
-            ``estimator="neighbours"`` that of a continuous factor is :math:`\sqrt{1 - e^{-2I}}`.
-        settings: of :class:`InformationScore`.
-
-    Reference:
-        Chen et al., *Isolating sources of disentanglement in variational autoencoders*, NeurIPS 2018.
-
-    Example:
-        >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(4))
-        >>> matrix = MutualInformationMatrix()
-        >>> matrix.update(factors.flip(1).float(), factors)
-        >>> matrix.compute()
-        tensor([[0.0000, 1.3863],
-                [0.6931, 0.0000]], dtype=torch.float64)
-    """
-
-    name = "mutual_information"
-    higher_is_better: bool | None = None
-    plot_upper_bound: float | None = None
-
-    def __init__(self, normalize: bool = False, **settings: Unpack[InformationSettings]) -> None:
-        super().__init__(**settings)
-        self.normalize = normalize
-        self.matrix_label = "mutual information / H(factor)" if normalize else "mutual information (nats)"
-
-    def compute(self) -> Tensor:
-        """The matrix."""
-        return self._over_all_factors(self._score).nan_to_num(0.0)
-
-    def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:
-        """Heatmap of codes and factors."""
-        return super().plot(torch.atleast_2d(self.compute() if val is None else val), ax)
-
-    def _score(self, information: Information) -> Tensor:
-        return information.mutual / information.factor_entropy if self.normalize else information.in_nats()

@@ -47,3 +47,11 @@ class InformationEstimator(ABC):
     @abstractmethod
     def information(self, score: Any) -> Information:
         """Information about all factors, also those with a single value."""
+
+    def quadratic_variance(self, score: Any) -> Tensor | None:
+        """The variance of the mutual information of unrelated codes and factors, ``(d, F)``, if it is known.
+
+        Where nothing is known the estimate is quadratic in the frequencies, and the jackknife counts its variance
+        twice.
+        """
+        return None

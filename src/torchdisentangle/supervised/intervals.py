@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from torchdisentangle.functional.jackknife import jackknife_interval
+from torchdisentangle.functional.jackknife import jackknife_replicates, replicate_interval
 
 if TYPE_CHECKING:
     from torchdisentangle.supervised.base import SupervisedScore
@@ -29,20 +30,62 @@ class Difference(NamedTuple):
     high: Any
 
 
-def interval_of(value: Any, without: Sequence[Any], level: float) -> Interval:
-    """The interval of a value, or of each value of a dictionary.
+class ScoreReplicates(NamedTuple):
+    """A score corrected for its bias, and the same without each group of rows."""
 
-    Args:
-        value: of all rows.
-        without: the values without each group of rows.
-        level: of confidence.
+    estimate: Any
+    """Like the value of ``compute``: a tensor, or a dictionary of tensors."""
+    without: list[Any]
+    """Likewise, without each group that has rows."""
+    sizes: Tensor
+    """Number of rows of each of these groups, ``(G,)``."""
+
+    def interval(self, level: float) -> Interval:
+        """The interval of the score, or of each value of a dictionary.
+
+        Args:
+            level: of confidence.
+        """
+        low, high = {}, {}
+        for name, estimate in _named(self.estimate).items():
+            without = torch.stack([_named(one)[name] for one in self.without])
+            low[name], high[name] = replicate_interval(estimate, without, level, self.sizes)
+        return Interval(low, high) if isinstance(self.estimate, Mapping) else Interval(low[""], high[""])
+
+
+def replicates_of(score: SupervisedScore) -> ScoreReplicates:
+    """Correct for its bias what a score is read from, and read the score from it, from all rows and without groups.
+
+    Raises:
+        ValueError: if too few rows are left to compute it.
     """
-    if isinstance(value, Mapping):
-        each = {name: interval_of(value[name], [other[name] for other in without], level) for name in value}
-        return Interval({name: one.low for name, one in each.items()}, {name: one.high for name, one in each.items()})
-    if not without:
-        raise ValueError("an interval needs at least two groups of rows, got 0")
-    return Interval(*jackknife_interval(value, torch.stack(list(without)), level))
+    with score.reduced(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is left out was said of all rows
+        sizes = score.state.group_sizes(score)
+        sizes = sizes[sizes > 0]
+        whole = score._estimates()
+        try:
+            fewer = [_named(one._estimates()) for one in score.state.without_groups(score)]
+        except ValueError as error:
+            raise ValueError(f"{type(score).__name__} has too few rows for an interval: {error}") from error
+        quadratic, corrected = score._quadratic_variance(), {}
+        for name, value in _named(whole).items():
+            corrected[name] = jackknife_replicates(
+                value.double(),
+                torch.stack([one[name] for one in fewer]).double(),
+                sizes,
+                correct_bias=not score.state.refits,  # what is fitted again is not smooth
+                quadratic=quadratic.get(name),
+            )
+
+        read, named = score._reader(), isinstance(whole, Mapping)
+
+        def value_of(estimates: Mapping[str, Tensor]) -> Any:
+            return read(estimates if named else estimates[""])
+
+        estimate = value_of({name: one.estimate for name, one in corrected.items()})
+        each = [{name: one.without[g] for name, one in corrected.items()} for g in range(len(sizes))]
+        return ScoreReplicates(estimate, [value_of(one) for one in each], sizes)
 
 
 def quick_interval(score: SupervisedScore) -> Interval | None:
@@ -57,23 +100,6 @@ def quick_interval(score: SupervisedScore) -> Interval | None:
         return score.interval()
     except ValueError:
         return None
-
-
-def values_without_groups(score: SupervisedScore) -> list[Any]:
-    """The score without each of the groups that have rows.
-
-    Raises:
-        ValueError: if too few rows are left to compute it.
-    """
-    values = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is left out was said of all rows
-        for fewer in score.state.without_groups(score):
-            try:
-                values.append(fewer.compute())
-            except ValueError as error:
-                raise ValueError(f"{type(score).__name__} has too few rows for an interval: {error}") from error
-    return values
 
 
 def paired_difference(a: SupervisedScore, b: SupervisedScore, level: float = 0.95) -> Difference:
@@ -112,11 +138,17 @@ def paired_difference(a: SupervisedScore, b: SupervisedScore, level: float = 0.9
             raise ValueError("a paired difference needs the rows' index in every update, to tell which rows are paired")
         if not torch.equal(a.state.group_sizes(a), b.state.group_sizes(b).to(a.device)):
             raise ValueError(f"both scores must be of the same rows; one has {a.sample_size()}, one {b.sample_size()}")
-        without = zip(values_without_groups(a), values_without_groups(b), strict=True)
-        value = _combined(torch.sub, a.compute(), b.compute())
-        return Difference(value, *interval_of(value, [_combined(torch.sub, *pair) for pair in without], level))
+        one, other = replicates_of(a), replicates_of(b)
+        without = [_difference(*pair) for pair in zip(one.without, other.without, strict=True)]
+        both = ScoreReplicates(_difference(one.estimate, other.estimate), without, one.sizes)
+        return Difference(_difference(a.compute(), b.compute()), *both.interval(level))
 
 
-def _combined(operation: Callable[..., Any], a: Any, b: Any) -> Any:
-    """An operation on two values, or on the values of two dictionaries."""
-    return {name: operation(a[name], b[name]) for name in a} if isinstance(a, Mapping) else operation(a, b)
+def _difference(a: Any, b: Any) -> Any:
+    """Of two values, or of the values of two dictionaries."""
+    return {name: a[name] - b[name] for name in a} if isinstance(a, Mapping) else a - b
+
+
+def _named(value: Any) -> Mapping[str, Tensor]:
+    """A dictionary of the values, also where there is one value that has no name."""
+    return value if isinstance(value, Mapping) else {"": value}

@@ -49,6 +49,7 @@ class MED(InformationScore):
     """
 
     name = "med"
+    corrects_information = False
     by_default = False
 
     def __init__(self, top_k: int | None = None, **settings: Unpack[InformationSettings]) -> None:

@@ -20,8 +20,7 @@ class Modularity(InformationScore):
     Ideal 1, worst 0; a code that knows nothing counts as 0, and with a single factor every other code as 1. The ratio
     hides how much a code knows: a random rotation of perfect codes scores 0.8 to 0.9, and pure noise about 0.3 through
     the bias of its estimates, which a bias correction makes worse, because what it leaves is more uneven. The threshold
-    takes noise out. Read the score beside MIG. Its interval is too narrow with fewer than some twenty rows for each bin
-    and value of a factor.
+    takes noise out. Read the score beside MIG.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)`` and ``factors`` ``(n, F)``;
     ``compute`` returns a scalar.
