@@ -34,6 +34,22 @@ def require_sklearn(metric: str) -> None:
         raise ImportError(f"{metric} needs scikit-learn: pip install 'torchdisentangle[supervised]'")
 
 
+def check_value_predictor(metric: str, kind: str) -> None:
+    """Raise an error unless :func:`make_value_predictor` can make this predictor.
+
+    Args:
+        metric: the class that needs it.
+        kind: which one.
+
+    Raises:
+        ImportError: if scikit-learn is missing.
+        ValueError: for an unknown kind.
+    """
+    require_sklearn(metric)
+    if kind not in VALUE_PREDICTORS:
+        raise ValueError(f"predictor must be one of {VALUE_PREDICTORS}, got {kind!r}")
+
+
 LASSO_FOLDS = 5  # of the cross-validation that chooses a lasso's strength
 
 
@@ -130,12 +146,7 @@ def make_value_predictor(kind: ValuePredictor, seed: int) -> Any:
 
     Returns:
         A scikit-learn estimator.
-
-    Raises:
-        ValueError: for another kind.
     """
-    if kind not in VALUE_PREDICTORS:
-        raise ValueError(f"predictor must be one of {VALUE_PREDICTORS}, got {kind!r}")
     if kind == "logistic_regression":
         return make_logistic_regression(100.0)
     if kind == "mlp":
