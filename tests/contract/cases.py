@@ -67,7 +67,7 @@ def index() -> dict[str, Tensor]:
 
 
 def with_factors() -> tuple[tuple[Any, ...], dict[str, Any]]:
-    return (codes(), factors()), {"log_variance": posteriors()[1], **index()}
+    return (codes(), factors()), {"log_variance": posteriors()[1], "data": codes(2).view(NUM_ROWS, 2, 1), **index()}
 
 
 def with_posteriors() -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -151,6 +151,7 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "UniBound by posteriors": lambda: td.UniBound("posterior", num_queries=20),
     "SNC": td.SNC,
     "DistanceAgreement": lambda: td.DistanceAgreement(num_triplets=200),
+    "DistanceAgreement with data": lambda: td.DistanceAgreement(num_triplets=200, data_width=8),
     "Unfairness": lambda: td.Unfairness("tree"),
     "StrongGeneralizationGap": lambda: td.StrongGeneralizationGap("tree", num_repeats=1),
     "DownstreamAccuracy": lambda: td.DownstreamAccuracy("tree"),
