@@ -156,6 +156,11 @@ def test_forests_need_depth_for_rotations() -> None:
     perfect, rotated = (scores(DCIES(**forest), codes[:400], first) for codes in (FACTORS, FACTORS @ ROTATION))
     assert perfect[:2] == pytest.approx([0.99, 1.0], abs=0.01)
     assert 0.9 < rotated[0] < 0.97
+    metric = DCIES(**forest)
+    scores(metric, FACTORS)
+    curves = metric.curves()
+    of_log = LossCurves(curves.capacity.log(), curves.loss, curves.base)  # the axis is part of the score
+    assert float(explicitness_of_curves(of_log).mean()) == pytest.approx(0.93, abs=0.02)
     assert DCIES(**forest).needs == {"scikit-learn"}
     assert DCIES().needs == frozenset()
 

@@ -105,6 +105,24 @@ def test_the_floor_is_the_score_of_other_rows(make: Any, num_rows: int) -> None:
     assert float(score.compute()) == own  # nothing of the permutations is left
 
 
+def test_known_values_of_five_factors() -> None:
+    """Of 3,000 rows and five values. Perfect codes vary by a few thousandths from sample to sample, others by 0.1."""
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(5, (3000, 5), generator=generator)
+    perfect = factors + 0.01 * torch.randn(3000, 5, generator=generator).double()
+    noise = torch.randn(3000, 10, generator=generator).double()
+    rotation = torch.linalg.qr(torch.randn(5, 5, generator=generator).double())[0]
+    for codes, modular, compact, explicit, spread in (
+        (perfect, 0.992, 0.992, 1.0, 0.005),
+        (noise, 0.5, 0.3, 0.0, 0.12),
+        (perfect @ rotation, 0.33, 0.38, 1.0, 0.1),
+        (torch.cat([perfect / perfect.std(0), noise[:, :5]], 1), 0.78, 0.98, 1.0, 0.08),  # noise is active
+    ):
+        assert value(InfoM(), codes, factors) == pytest.approx(modular, abs=spread)
+        assert value(InfoC(), codes, factors) == pytest.approx(compact, abs=spread)
+        assert value(InfoE(), codes, factors) == pytest.approx(explicit, abs=0.01)
+
+
 def test_noise_does_not_score_zero() -> None:
     codes = torch.cat([NOISE, NOISE.flip(0)], dim=1)
     assert value(InfoM(), codes) > 0.3
