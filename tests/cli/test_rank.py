@@ -40,12 +40,15 @@ def ranked(capsys: pytest.CaptureFixture, *arguments: str, status: int = 0) -> A
     return json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("method", ["lasso", "spearman"])
+@pytest.mark.parametrize(("method", "significance"), [("lasso", None), ("spearman", None), ("spearman", 0.1)])
 def test_json_holds_what_python_returns(
-    runs: dict[str, Fingerprint], capsys: pytest.CaptureFixture, method: Any
+    runs: dict[str, Fingerprint], capsys: pytest.CaptureFixture, method: Any, significance: float | None
 ) -> None:
-    found = ranked(capsys, *NAMES, "--method", method)
-    ranking, stability = unsupervised_disentanglement_ranking(runs, method), run_stability(runs)
+    more = [] if significance is None else ["--significance", str(significance)]
+    found = ranked(capsys, *NAMES, "--method", method, *more)
+    ranking = unsupervised_disentanglement_ranking(runs, method, significance=significance)
+    stability = run_stability(runs)
+    assert found["significance"] == significance
     assert [run["run"] for run in found["runs"]] == ranking.order()
     assert found["runs"][-1]["run"] == "mixed"
     for run in found["runs"]:
@@ -113,6 +116,7 @@ def test_one_bad_file_does_not_stop_the_others(runs: dict[str, Fingerprint], cap
         ([NAMES[0], NAMES[0]], "given twice"),
         ([*NAMES, "--level", "1"], "--level must be at least 0 and below 1"),
         ([*NAMES, "--strength", "0"], "strength must be positive"),
+        ([*NAMES, "--significance", "0.05"], "significance must be in (0, 1), with method='spearman'"),
     ],
 )
 def test_bad_input_is_named(

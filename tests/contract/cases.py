@@ -67,7 +67,7 @@ def index() -> dict[str, Tensor]:
 
 
 def with_factors() -> tuple[tuple[Any, ...], dict[str, Any]]:
-    return (codes(), factors()), {"log_variance": posteriors()[1], **index()}
+    return (codes(), factors()), {"log_variance": posteriors()[1], "data": codes(2).view(NUM_ROWS, 2, 1), **index()}
 
 
 def with_posteriors() -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -137,6 +137,7 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "Minimality of posteriors": lambda: td.Minimality(estimator="posterior", num_queries=20),
     "Sufficiency": td.Sufficiency,
     "InfoM": td.InfoM,
+    "InfoM of posteriors": lambda: td.InfoM(estimator="posterior", num_queries=20),
     "InfoC": td.InfoC,
     "InfoE": lambda: td.InfoE(continuous=True),  # a linear regression, which takes no hundred steps
     "MED": lambda: td.MED(top_k=1),
@@ -144,11 +145,13 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "LatentMatchingScore": td.LatentMatchingScore,
     "DependencyAwareGap": td.DependencyAwareGap,
     "DependencyAwareGap of fixed bins": lambda: td.DependencyAwareGap("dlig", edges=(-1.0, 4.0), num_bins=5),
+    "DependencyAwareGap of posteriors": lambda: td.DependencyAwareGap(estimator="posterior", num_queries=20),
     "DCIES": lambda: td.DCIES(max_features=16),
     "UniBound": td.UniBound,
     "UniBound by posteriors": lambda: td.UniBound("posterior", num_queries=20),
     "SNC": td.SNC,
     "DistanceAgreement": lambda: td.DistanceAgreement(num_triplets=200),
+    "DistanceAgreement with data": lambda: td.DistanceAgreement(num_triplets=200, data_width=8),
     "Unfairness": lambda: td.Unfairness("tree"),
     "StrongGeneralizationGap": lambda: td.StrongGeneralizationGap("tree", num_repeats=1),
     "DownstreamAccuracy": lambda: td.DownstreamAccuracy("tree"),
@@ -207,7 +210,7 @@ def missing(name: str) -> frozenset[str]:
     """Read-outs of supervised scores that these do not have."""
     if name == "CodeFactorSample":
         return frozenset({"interval"})
-    if name.startswith("DependencyAwareGap"):
+    if name.startswith("DependencyAwareGap") and "of posteriors" not in name:
         return frozenset({"ceiling"})
     without_counts = ("of posteriors" in name, "of neighbours" in name, name in ("InfoM", "InfoC"))
     return OF_COUNTS if any(without_counts) else frozenset()

@@ -131,6 +131,14 @@ def test_closed_forms_of_numbers() -> None:
     assert ksg_mutual_information(correlated, NORMAL[:, :1]).item() == pytest.approx(found, abs=1e-12)
 
 
+@pytest.mark.parametrize(("num_rows", "k"), [(100, 3), (1000, 3), (1000, 7)])
+def test_what_a_number_says_about_itself_grows_with_the_rows(num_rows: int, k: int) -> None:
+    """No normaliser: strictly inside of the distance to the k-th neighbour are k - 1 others, so psi(N) - psi(k)."""
+    uniform = torch.rand(num_rows, 1, generator=GENERATOR).double()
+    found = float(ksg_mutual_information(uniform, uniform, k))
+    assert found == pytest.approx(float(digamma(num_rows) - digamma(k)), abs=1e-12)
+
+
 def test_codes_that_repeat_their_values() -> None:
     """No noise against ties is needed: a constant knows nothing exactly, labels know about their entropy."""
     labels = torch.arange(600) % 3

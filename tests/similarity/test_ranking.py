@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import Lasso, LinearRegression
 from torch import Tensor
 
 from torchdisentangle import Fingerprint, run_stability, unsupervised_disentanglement_ranking
-from torchdisentangle.functional import informative_latents
+from torchdisentangle.functional import chance_correlation, informative_latents
 from torchdisentangle.similarity import RunStability, lasso_weights
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -65,9 +65,33 @@ def test_independent_models() -> None:
     assert pair_score(*others, "spearman") == pytest.approx(0.016, abs=0.005)
 
 
-def test_equal_models_have_a_ceiling_below_one_in_few_points() -> None:
-    latents = torch.randn(1000, 10, generator=GENERATOR).double()
-    assert pair_score(latents, latents, "spearman") == pytest.approx(0.82, abs=0.02)
+@pytest.mark.parametrize(("num_rows", "width", "ceiling"), [(1000, 10, 0.82), (10_000, 10, 0.94), (1000, 32, 0.56)])
+def test_equal_models_have_a_ceiling_below_one_in_few_points(num_rows: int, width: int, ceiling: float) -> None:
+    """Which a threshold takes off."""
+    latents = torch.randn(num_rows, width, generator=GENERATOR).double()
+    assert pair_score(latents, latents, "spearman") == pytest.approx(ceiling, abs=0.02)
+    equal = {"a": run(latents), "b": run(-latents)}
+    ranking = unsupervised_disentanglement_ranking(equal, "spearman", significance=0.01)
+    assert float(ranking.pairs[0, 1]) == pytest.approx(1.0, abs=0.02)  # one pair beyond the threshold: 0.1 / width
+
+
+def test_correlations_that_are_chance() -> None:
+    """The largest of 40 rank correlations exceeds the threshold as often as it says; a single one as SciPy's p says."""
+    times, generator = 2000, torch.Generator().manual_seed(1)
+    a, b = (torch.rand(times, 30, width, generator=generator).argsort(1).double() - 14.5 for width in (4, 10))
+    largest = (a.mT @ b / (a[0, :, 0] @ a[0, :, 0])).abs().amax((1, 2))
+    share = float((largest > chance_correlation(30, 40, 0.1)).double().mean())
+    assert share == pytest.approx(0.1, abs=0.03)  # a standard error of 0.007, and 30 points are few for the t
+    x = torch.randn(50, generator=generator)
+    y = x + 4 * torch.randn(50, generator=generator)
+    correlation, p = pearsonr(x, y)
+    assert chance_correlation(50, 1, p) == pytest.approx(abs(correlation))
+
+
+def test_unrelated_models_have_no_relation_that_is_no_chance() -> None:
+    others = {"a": run(white(1000, 10)), "b": run(torch.randn(1000, 10, generator=GENERATOR).double())}
+    ranking = unsupervised_disentanglement_ranking(others, "spearman", significance=0.001)
+    assert float(ranking.pairs[0, 1]) == 0.0
 
 
 def test_a_latent_that_is_given_twice() -> None:
@@ -187,6 +211,12 @@ def test_bad_input_is_refused() -> None:
         unsupervised_disentanglement_ranking(two, "pearson")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="strength must be positive"):
         unsupervised_disentanglement_ranking(two, strength=0.0)
+    for method, significance in (("lasso", 0.05), ("spearman", 0.0), ("spearman", 1.0)):
+        with pytest.raises(ValueError, match="significance must be in"):
+            unsupervised_disentanglement_ranking(two, method, significance=significance)  # type: ignore[arg-type]
+    for few, level in ((2, 0.05), (10, 1.0)):
+        with pytest.raises(ValueError, match="3 points and a significance between 0 and 1"):
+            chance_correlation(few, 1, level)
     with pytest.raises(ValueError, match="needs at least 3 of them, got 2"):
         run_stability(two).interval()
 

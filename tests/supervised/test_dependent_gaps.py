@@ -13,7 +13,7 @@ from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
 from torchdisentangle import DependencyAwareGap, MutualInformationGap
-from torchdisentangle.statistics.factor_pairs import numbered_pairs
+from torchdisentangle.statistics.factor_pairs import numbered_pairs, pair_entropies
 
 GAPS = ["dmig", "xmig", "dlig"]
 
@@ -163,6 +163,41 @@ def test_numbers_of_pairs() -> None:
     assert metric.sample_size() == 0  # what was refused has left no trace
     with pytest.raises(ValueError, match="must be numbered from 0"):
         filled(metric, torch.rand(2, 1), torch.tensor([[0, 0], [-1, 1]]))
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_other_estimators_read_the_same_gaps(gap: Any) -> None:
+    """Of a bit and its noisy copy, in codes far apart: DMIG and DLIG are 1 without bins, too; XMIG has a spare code."""
+    generator = torch.Generator().manual_seed(2)
+    first = torch.randint(2, (600,), generator=generator)
+    factors = torch.stack([first, first ^ (torch.rand(600, generator=generator) < 0.1)], 1)
+    codes = 10.0 * torch.cat([factors, torch.randint(2, (600, 1), generator=generator)], 1)
+    by_neighbours = DependencyAwareGap(gap, estimator="neighbours", num_neighbours=5)
+    by_neighbours.update(codes + 0.1 * torch.randn(600, 3, generator=generator), factors)
+    of_posteriors = DependencyAwareGap(gap, estimator="posterior", num_queries=600)
+    of_posteriors.update(codes, factors, log_variance=torch.full_like(codes, -4.0))
+    counted = filled(DependencyAwareGap(gap), codes, factors)
+    for score in (by_neighbours, of_posteriors):
+        # what a noisy copy leaves open is a third of a nat, of which neighbours miss some hundredths
+        assert float(score.compute()) == pytest.approx(float(counted.compute()), abs=0.06)
+        assert score.matching().tolist() == [0, 1]
+        with pytest.raises(ValueError, match="no ceiling"):
+            score.ceiling()
+
+
+def test_entropies_of_pairs_are_those_of_counts() -> None:
+    factors = torch.randint(3, (200, 3), generator=torch.Generator().manual_seed(3))
+    metric = filled(DependencyAwareGap(), factors, factors)
+    torch.testing.assert_close(pair_entropies(factors), metric.state.joint_entropies(metric))
+
+
+def test_continuous_factors_need_bins() -> None:
+    for gap in ("dmig", "dlig"):
+        with pytest.raises(ValueError, match="needs entropies of the factors"):
+            DependencyAwareGap(gap, estimator="neighbours", continuous=True)  # type: ignore[arg-type]
+    factors = torch.rand(300, 2, generator=torch.Generator().manual_seed(4))
+    metric = DependencyAwareGap("xmig", estimator="neighbours", continuous=True)
+    assert float(filled(metric, factors, factors).compute()) > 0.95
 
 
 def test_bad_maps_are_refused() -> None:

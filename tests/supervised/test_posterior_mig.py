@@ -23,7 +23,10 @@ from torchdisentangle.supervised import (
     MutualInformationGap,
     MutualInformationMatrix,
     RobustMIG,
+    UniBound,
+    registered_scores,
 )
+from torchdisentangle.supervised.information import InformationScore
 
 GRID = torch.cartesian_prod(torch.arange(4), torch.arange(5), torch.arange(20))  # the last factor is not encoded
 
@@ -136,6 +139,23 @@ def test_the_estimator_is_a_setting() -> None:
     for read in (posterior.ceiling, posterior.plug_in_bias, posterior.joint_counts):
         with pytest.raises(ValueError, match="has no counts: use estimator='counts'"):
             read()
+
+
+def test_every_score_of_the_matrix_takes_an_estimator_or_refuses_it() -> None:
+    """What the documentation lists; a class that is not told otherwise takes all three."""
+    of_matrix: set[Any] = {one.score for one in registered_scores().values() if issubclass(one.score, InformationScore)}
+    of_bins, all_three = {"RobustMIG", "JEMMIG", "Interpretability"}, ("counts", "neighbours", "posterior")
+    for cls in of_matrix:
+        taken = ("counts",) if cls.__name__ in of_bins else all_three
+        taken = ("counts", "posterior") if cls.__name__ == "Minimality" else taken
+        for estimator in all_three:
+            if estimator in taken:
+                assert cls(estimator=estimator).estimator == estimator
+            else:
+                with pytest.raises(ValueError, match=f"estimator of {cls.__name__} must be one of"):
+                    cls(estimator=estimator)
+    with pytest.raises(ValueError, match="estimator must be 'counts' or 'posterior'"):
+        UniBound("neighbours")  # type: ignore[arg-type]
 
 
 def test_other_scores_of_posteriors_read_the_same_matrix() -> None:

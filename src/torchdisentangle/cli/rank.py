@@ -47,6 +47,11 @@ def add_command(commands: Any) -> None:
         "--threshold", type=float, default=0.01, help="leave out latents with no more nats of KL divergence"
     )
     parser.add_argument(
+        "--significance",
+        type=float,
+        help="with --method spearman: count correlations as 0 that could be chance with this probability, such as 0.05",
+    )
+    parser.add_argument(
         "--level", type=float, default=0.95, help="of the confidence intervals over runs; 0: no intervals"
     )
     add_output_options(parser)
@@ -106,7 +111,11 @@ def run(arguments: argparse.Namespace) -> None:
     say(f"comparing {len(files)} runs, {len(files) * (len(files) - 1)} ordered pairs")
     with collected_warnings() as said:
         ranking = unsupervised_disentanglement_ranking(
-            fingerprints, arguments.method, strength=arguments.strength, threshold=arguments.threshold
+            fingerprints,
+            arguments.method,
+            strength=arguments.strength,
+            threshold=arguments.threshold,
+            significance=arguments.significance,
         )
         stability = run_stability(fingerprints, threshold=arguments.threshold)
     report = report_of(ranking, stability, arguments.level)
@@ -115,6 +124,7 @@ def run(arguments: argparse.Namespace) -> None:
         "method": arguments.method,
         "strength": arguments.strength,
         "threshold": arguments.threshold,
+        "significance": arguments.significance,
         "level": arguments.level,
     }
     rows = rows_of(ranking, stability)

@@ -161,13 +161,15 @@ class DisentanglementPass(Pass):
         for index in share.split(_AT_ONCE):
             images = self.dataset.render(factors[index]).to(like.device)
             posterior = self.model.encode(images.to(like) if images.is_floating_point() else images)
-            self._update(self.from_sampler, posterior, factors[index], index)
+            data = images if needs_data(self.from_sampler) else None
+            self._update(self.from_sampler, posterior, factors[index], index, data)
 
     def add(self, rows: Rows) -> None:
         """Add the codes of rows with their factors."""
         factors = self._factors(rows)
         self._compare(rows, factors)
-        self._update(self.from_rows, Posterior(rows.mean, rows.log_variance), factors, rows.index)
+        data = rows.take(rows.input_key) if needs_data(self.from_rows) else None
+        self._update(self.from_rows, Posterior(rows.mean, rows.log_variance), factors, rows.index, data)
 
     def finish(self) -> Report:
         """Scores and figures over all processes."""
@@ -197,15 +199,23 @@ class DisentanglementPass(Pass):
         wanted = self.evaluation.intervals
         return wanted == "all" or (bool(wanted) and isinstance(metric, SupervisedScore) and not metric.state.refits)
 
-    def _update(self, collection: StatisticCollection, posterior: Posterior, factors: Tensor, index: Tensor) -> None:
+    def _update(
+        self,
+        collection: StatisticCollection,
+        posterior: Posterior,
+        factors: Tensor,
+        index: Tensor,
+        data: Tensor | None,
+    ) -> None:
         device = posterior.mean.device
         index = index.to(device)
-        codes, posteriors = posterior.mean, {"log_variance": posterior.log_variance}
+        codes, log_variance = posterior.mean, posterior.log_variance
         if self.evaluation.codes == "sample":
             codes = posterior.sample(hashed_normal(index, codes.shape[1], self.evaluation.seed).to(codes))
-        if self.evaluation.codes == "sample" or posterior.log_variance is None:
-            posteriors = {}
-        collection.update(codes, factors.to(device), index=index, **posteriors)
+            log_variance = None
+        given = {"index": index, "log_variance": log_variance, "data": data}
+        given = {name: value for name, value in given.items() if value is not None}
+        collection.update(codes, factors.to(device), **given)
 
     def _factors(self, rows: Rows) -> Tensor:
         factors = rows.take(self.evaluation.factors)
@@ -246,3 +256,8 @@ def factor_dataset(dataset: Any) -> FactorDataset | None:
 def is_interventional(metric: Metric | MetricCollection) -> bool:
     """Whether a score is about interventions, so wants rows of independent factors, by design if it can be."""
     return isinstance(metric, SupervisedScore) and "interventions" in metric.needs
+
+
+def needs_data(metrics: StatisticCollection) -> bool:
+    """Whether one of the scores compares distances between data."""
+    return any(isinstance(one, SupervisedScore) and "data" in one.needs for one in metrics.values(copy_state=False))

@@ -8,7 +8,12 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.similarity.ranking import informative_latents, rank_correlations, relation_score
+from torchdisentangle.functional.similarity.ranking import (
+    chance_correlation,
+    informative_latents,
+    rank_correlations,
+    relation_score,
+)
 from torchdisentangle.functional.supervised.predictability import standardize
 from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints
 
@@ -43,6 +48,7 @@ def unsupervised_disentanglement_ranking(
     *,
     strength: float = 0.1,
     threshold: float = 0.01,
+    significance: float | None = None,
 ) -> RunRanking:
     r"""Unsupervised disentanglement ranking (UDR): are a model's latents those of other models, up to order and signs?
 
@@ -58,7 +64,9 @@ def unsupervised_disentanglement_ranking(
     Ideal is 1 for ``"spearman"`` and ``1 - strength`` for ``"lasso"``, which takes this much off every weight; worst is
     0. It is a score of agreement, not of truth: a model with a single informative latent that others find scores best
     of all. Rank correlations that are 0 but for few points lower the score: equal models with ten independent latents
-    score 0.82 at 1,000 points, with 32 latents 0.56; so compare models of the same width.
+    score 0.82 at 1,000 points, with 32 latents 0.56; so compare models of the same width, or give a ``significance``,
+    with which both score 1. It takes off weak relations that are no chance, too: those below 0.11 at 1,000 points and
+    ten latents each.
 
     Args:
         fingerprints: of at least two models, by name; compared at the data points that all of them have.
@@ -66,6 +74,9 @@ def unsupervised_disentanglement_ranking(
             ``"spearman"``: absolute rank correlations.
         strength: of the lasso's penalty, of standardised means.
         threshold: nats of KL divergence that an informative latent exceeds.
+        significance: rank correlations count as 0 unless they exceed what the largest of all pairs of latents exceeds
+            by chance with this probability, such as 0.05; see
+            :func:`~torchdisentangle.functional.chance_correlation`. Not published; by default all of them count.
 
     Returns:
         The scores of the models.
@@ -90,6 +101,8 @@ def unsupervised_disentanglement_ranking(
     """
     if method not in get_args(RankingMethod):
         raise ValueError(f"method must be 'lasso' or 'spearman', got {method!r}")
+    if significance is not None and (method != "spearman" or not 0 < significance < 1):
+        raise ValueError(f"significance must be in (0, 1), with method='spearman', got {significance} with {method!r}")
     if strength <= 0 or threshold < 0:
         raise ValueError(f"strength must be positive and threshold not negative, got {strength} and {threshold}")
     aligned = aligned_runs(fingerprints)
@@ -101,6 +114,9 @@ def unsupervised_disentanglement_ranking(
             if i != j and source.shape[1] and target.shape[1]:
                 lasso = method == "lasso"
                 relations = lasso_weights(source, target, strength) if lasso else rank_correlations(source, target)
+                if significance is not None:
+                    by_chance = chance_correlation(len(source), relations.numel(), significance)
+                    relations = relations.where(relations > by_chance, 0.0)
                 pairs[i, j] = relation_score(relations)
             elif i != j:
                 pairs[i, j] = 0.0  # a model that knows nothing agrees with none

@@ -109,6 +109,25 @@ def check_log_variance(log_variance: Any, codes: Tensor, *, codes_name: str = "m
     return log_variance
 
 
+def check_data(data: Any, num_rows: int) -> Tensor:
+    """The data that codes are of, such as images.
+
+    Args:
+        data: ``(num_rows, ...)`` numbers.
+        num_rows: how many rows there are.
+
+    Returns:
+        The data without gradients, in float32 if they are integers.
+
+    Raises:
+        ValueError: if there is not one for each row, or they are single numbers.
+    """
+    data = as_tensor(data, "data")
+    if data.ndim < 2 or len(data) != num_rows:
+        raise ValueError(f"data must have shape ({num_rows}, ...), got {tuple(data.shape)}")
+    return data if data.is_floating_point() else data.float()
+
+
 def check_index(index: Any, num_rows: int) -> Tensor | None:
     """Global positions of rows in the data set.
 

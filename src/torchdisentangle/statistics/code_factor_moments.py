@@ -48,6 +48,7 @@ class CodeFactorMoments(RowMoments, CodeFactorState):
         log_variance: Tensor | None = None,
         index: Tensor | None = None,
         kept: Tensor | None = None,
+        data: Tensor | None = None,
     ) -> None:
         """Add rows."""
         groups = row_groups([codes, factors], index)

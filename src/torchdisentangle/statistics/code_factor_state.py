@@ -21,7 +21,7 @@ class CodeFactorState(ABC):
     configuration: object
     """Everything that changes what is kept."""
     needs: frozenset[str] = frozenset()
-    """What it needs beside codes and factors: ``"log_variance"`` or nothing."""
+    """What it needs beside codes and factors: ``"log_variance"``, ``"data"`` or nothing."""
 
     refits: bool = False
     """Whether the score without a group of rows costs as much as the score itself."""
@@ -47,6 +47,7 @@ class CodeFactorState(ABC):
         log_variance: Tensor | None = None,
         index: Tensor | None = None,
         kept: Tensor | None = None,
+        data: Tensor | None = None,
     ) -> None:
         """Add rows that were checked.
 
@@ -57,6 +58,7 @@ class CodeFactorState(ABC):
             log_variance: of the posteriors, ``(n, d)``; used by states that need it.
             index: global positions of the rows, ``(n,)`` integers.
             kept: which rows are finite, ``(n,)`` booleans; ``None``: all.
+            data: what the codes are of, ``(n, ...)``; used by states that need it.
         """
 
     @abstractmethod

@@ -104,6 +104,7 @@ class JointCounts(CodeFactorState):
         log_variance: Tensor | None = None,
         index: Tensor | None = None,
         kept: Tensor | None = None,
+        data: Tensor | None = None,
     ) -> None:
         """Add rows that were checked.
 
@@ -114,6 +115,7 @@ class JointCounts(CodeFactorState):
             log_variance: of the posteriors, ``(n, d)``; for soft bins.
             index: global positions of the rows, ``(n,)``; used where rows are kept.
             kept: which rows to count, ``(n,)`` booleans; by default all.
+            data: not used.
 
         Raises:
             ValueError: if values of discrete factors cannot be counted, or ranges do not fit the codes.

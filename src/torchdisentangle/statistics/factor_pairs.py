@@ -94,6 +94,23 @@ class FactorPairCounts(JointCounts):
         return numbered_pairs(self.bins.values(self.bins.numbered(rows["factors"], rows["codes"].shape[1])))
 
 
+def pair_entropies(values: Tensor) -> Tensor:
+    r"""Entropies of pairs of factors, :math:`H(y_f, y_l)`, of rows.
+
+    Args:
+        values: of the factors, ``(n, F)`` integers that are not negative.
+
+    Returns:
+        ``(F, F)`` in nats; the diagonal is :math:`H(y_f)`.
+
+    Example:
+        >>> pair_entropies(torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]])).round(decimals=4)
+        tensor([[0.6931, 1.3863],
+                [1.3863, 0.6931]], dtype=torch.float64)
+    """
+    return _symmetric(torch.stack([entropy(pair.unique(return_counts=True)[1]) for pair in numbered_pairs(values).mT]))
+
+
 def numbered_pairs(values: Tensor) -> Tensor:
     r"""Number the pairs of values of each two factors, so that pairs of small values come first.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -26,9 +28,13 @@ class CodeFactorRows(RowSample, CodeFactorState):
         continuous: columns of the factors that are real numbers, not numbers of discrete values; ``True``: all.
         seed: of the choice of rows, and of whatever a metric draws or fits.
         log_variance: whether to keep the log-variances of the codes' posteriors too.
+        data_width: numbers to keep of the data that the codes are of, for their distances: wider data are projected at
+            random to this width, in which squared distances have a relative standard error of
+            ``(2 / data_width) ** 0.5``; 0: none.
 
     Raises:
-        ValueError: if ``max_rows`` is not positive, or the seed is not an integer that NumPy accepts.
+        ValueError: if ``max_rows`` is not positive, ``data_width`` negative, or the seed is not an integer that NumPy
+            accepts.
 
     Example:
         >>> CodeFactorRows(max_rows=100).names
@@ -38,12 +44,21 @@ class CodeFactorRows(RowSample, CodeFactorState):
     refits = True
 
     def __init__(
-        self, max_rows: int = 10_000, continuous: Continuous = False, seed: int = 0, log_variance: bool = False
+        self,
+        max_rows: int = 10_000,
+        continuous: Continuous = False,
+        seed: int = 0,
+        log_variance: bool = False,
+        data_width: int = 0,
     ) -> None:
-        super().__init__(("codes", "factors", "log_variance") if log_variance else ("codes", "factors"), max_rows, seed)
+        if data_width < 0:
+            raise ValueError(f"data_width must not be negative, got {data_width}")
+        wanted = {"log_variance": log_variance, "data": data_width > 0}
+        self.needs: frozenset[str] = frozenset(name for name, is_wanted in wanted.items() if is_wanted)
+        super().__init__(("codes", "factors", *(name for name in wanted if name in self.needs)), max_rows, seed)
         columns = continuous if isinstance(continuous, bool) else tuple(continuous)
-        self.configuration: object = ("codes and factors", self.columns, max_rows, seed, columns)
-        self.needs: frozenset[str] = frozenset({"log_variance"} if log_variance else ())
+        self.configuration: object = ("codes and factors", self.columns, max_rows, seed, columns, data_width)
+        self.data_width = data_width
 
     def add_states_to(self, statistic: Statistic) -> None:
         """Add the states, and have them merged."""
@@ -65,8 +80,9 @@ class CodeFactorRows(RowSample, CodeFactorState):
         log_variance: Tensor | None = None,
         index: Tensor | None = None,
         kept: Tensor | None = None,
+        data: Tensor | None = None,
     ) -> None:
-        """Offer rows to the sample; log-variances only if it keeps them.
+        """Offer rows to the sample; log-variances and data only if it keeps them.
 
         Args:
             statistic: whose states these are.
@@ -75,10 +91,20 @@ class CodeFactorRows(RowSample, CodeFactorState):
             log_variance: ``(n, d)``.
             index: as for :meth:`~torchdisentangle.statistics.RowSample.add`.
             kept: likewise.
+            data: ``(n, ...)``.
         """
-        given = {"codes": codes, "factors": factors, "log_variance": log_variance}
+        told = None if data is None or not self.data_width else self._projected(data)
+        given = {"codes": codes, "factors": factors, "log_variance": log_variance, "data": told}
         columns = {name: value for name, value in given.items() if name in self.columns and value is not None}
         self.add(statistic, columns, index, kept)
+
+    def _projected(self, data: Tensor) -> Tensor:
+        """Numbers whose squared differences, summed, are mean squared differences of the data, ``(n, width)``."""
+        flat = data.flatten(1).double()
+        if flat.shape[1] > self.data_width:
+            projected = flat @ _projection(flat.shape[1], self.data_width, self.seed).to(flat)
+            flat = projected.float().double()  # without what other batches of the same rows would round otherwise
+        return flat / math.sqrt(data[0].numel()) if len(data) else flat
 
     def group_sizes(self, statistic: Any) -> Tensor:
         """Number of kept rows of each group, ``(20,)``."""
@@ -103,3 +129,10 @@ class CodeFactorRows(RowSample, CodeFactorState):
             columns = {name: column.index_select(0, needed) for name, column in rows.columns.items()}
             in_order = torch.zeros_like(statistic.num_unnumbered)  # the rows need not be ordered again
             yield statistic.copy_with(keys=keys, num_unnumbered=in_order, **columns)
+
+
+@lru_cache(maxsize=2)
+def _projection(width: int, kept: int, seed: int) -> Tensor:
+    """Normal numbers of variance ``1 / kept``, ``(width, kept)``: they keep the lengths of vectors on average."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(width, kept, generator=generator) / math.sqrt(kept)

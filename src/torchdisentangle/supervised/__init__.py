@@ -1,8 +1,8 @@
 """Scores of codes against known factors.
 
-All take ``update(codes, factors, *, log_variance=None, index=None)``: codes ``(n, d)``, factors ``(n, F)``, the
-log-variances of the codes' posteriors where a score is one of posteriors, and the rows' positions in the data set.
-Scores that keep the same of the rows share their state.
+All take ``update(codes, factors, *, log_variance=None, data=None, index=None)``: codes ``(n, d)``, factors ``(n, F)``,
+the log-variances of the codes' posteriors where a score is one of posteriors, the data where it is one of distances
+between them, and the rows' positions in the data set. Scores that keep the same of the rows share their state.
 
 - From mutual information, of counts of binned codes, or without bins with ``estimator="neighbours"`` by distances to
   nearest neighbours and with ``estimator="posterior"`` of posteriors:

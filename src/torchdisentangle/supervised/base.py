@@ -17,6 +17,7 @@ from torchdisentangle.statistics import MetricSettings, Statistic, readout
 from torchdisentangle.statistics.checks import (
     Continuous,
     check_codes,
+    check_data,
     check_factors,
     check_index,
     check_log_variance,
@@ -67,8 +68,9 @@ class SupervisedScore(Statistic):
     """Whether the score is among those that are computed where none are named."""
     num_unnumbered: Tensor
     needs: frozenset[str] = frozenset()
-    """What it needs beside codes and factors: ``"log_variance"`` of posteriors, rows of independent factors by
-    ``"interventions"``, rows that agree in all factors but one as of a ``"design"``, the package ``"scikit-learn"``."""
+    """What it needs beside codes and factors: ``"log_variance"`` of posteriors, the ``"data"``, rows of independent
+    factors by ``"interventions"``, rows that agree in all factors but one as of a ``"design"``, the package
+    ``"scikit-learn"``."""
     why_unscored: ClassVar[str] = "too few values"
     matrix_label: str = ""
     """What the entries of ``matrix()`` are, where the score is read from a matrix that is worth a figure."""
@@ -115,7 +117,13 @@ class SupervisedScore(Statistic):
         return key_of(self)
 
     def update(
-        self, codes: Tensor, factors: Tensor, *, log_variance: Tensor | None = None, index: Tensor | None = None
+        self,
+        codes: Tensor,
+        factors: Tensor,
+        *,
+        log_variance: Tensor | None = None,
+        data: Tensor | None = None,
+        index: Tensor | None = None,
     ) -> None:
         """Add rows.
 
@@ -125,12 +133,13 @@ class SupervisedScore(Statistic):
                 ``num_nonfinite``, and warned of.
             factors: ``(n, F)``, or ``(n,)`` for one; whole numbers but for the ``continuous`` columns.
             log_variance: logarithms of the posteriors' variances, ``(n, d)``; used by estimators of posteriors only.
+            data: what the codes are of, such as images, ``(n, ...)`` numbers; used by distances between data only.
             index: global positions of the rows in the data set, ``(n,)`` integers; decides which rows are kept beyond
                 ``max_rows``.
 
         Raises:
             TypeError: if an argument is of the wrong kind, such as integer codes.
-            ValueError: if shapes or values do not fit, or the score needs ``log_variance`` and gets none.
+            ValueError: if shapes or values do not fit, or the score needs ``log_variance`` or ``data`` and gets none.
         """
         num_codes, num_factors = self.state.widths(self) or (None, None)
         codes = check_codes(codes, width=num_codes)
@@ -141,9 +150,15 @@ class SupervisedScore(Statistic):
             posterior = None
         elif posterior is None:
             raise ValueError(f"{self!r} is a score of posteriors: it needs log_variance of shape {tuple(codes.shape)}")
-        kept = _usable_rows(codes, factors, posterior)
+        if "data" not in self.needs:
+            data = None
+        elif data is None:
+            raise ValueError(f"{self!r} is a score of distances between data: it needs data, one for each row")
+        else:
+            data = check_data(data, len(codes))
+        kept = _usable_rows(codes, factors, posterior, data)
         num_lost = int((~kept).sum())
-        self.state.add_codes(self, codes, factors, posterior, index, kept if num_lost else None)
+        self.state.add_codes(self, codes, factors, posterior, index, kept if num_lost else None, data)
         self.leave_out(num_lost, "rows")
 
     @readout
@@ -256,7 +271,7 @@ def check_mode(mode: str) -> None:
         raise ValueError(f"mode must be 'exact' or 'reference', got {mode!r}")
 
 
-def _usable_rows(codes: Tensor, factors: Tensor, log_variance: Tensor | None) -> Tensor:
+def _usable_rows(codes: Tensor, factors: Tensor, log_variance: Tensor | None, data: Tensor | None) -> Tensor:
     """Rows that are finite, and stay so when they are squared."""
     variance = None if log_variance is None else log_variance.double().exp()
-    return finite_rows(codes, factors, log_variance, variance, squared=True)
+    return finite_rows(codes, factors, log_variance, variance, data, squared=True)

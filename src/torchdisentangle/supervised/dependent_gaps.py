@@ -13,9 +13,11 @@ from torchdisentangle.functional.supervised.dependent_gaps import dlig, dmig, xm
 from torchdisentangle.functional.supervised.identifiability import match_codes
 from torchdisentangle.statistics import readout
 from torchdisentangle.statistics.counts import JointCounts
-from torchdisentangle.statistics.factor_pairs import FactorPairCounts
+from torchdisentangle.statistics.factor_pairs import FactorPairCounts, pair_entropies
+from torchdisentangle.statistics.factors import value_labels
+from torchdisentangle.statistics.rows import CodeFactorRows
 from torchdisentangle.supervised.base import Variants
-from torchdisentangle.supervised.information import Estimator, InformationScore, InformationSettings
+from torchdisentangle.supervised.information import InformationScore, InformationSettings
 from torchdisentangle.supervised.information_estimator import Information
 
 Gap = Literal["dmig", "xmig", "dlig"]
@@ -41,17 +43,19 @@ class DependencyAwareGap(InformationScore):
     counts as 0. The matching makes the best of chance: codes that know nothing score a little above 0.
 
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)`` and ``factors`` ``(n, F)``;
-    ``compute`` returns a scalar. Beside the counts of MIG it needs those of pairs of factors: from the rows that are
-    kept, or with fixed ``edges`` a sum of :math:`V^2 F^2 / 2` numbers.
+    ``compute`` returns a scalar; of posteriors also ``log_variance`` ``(n, d)``. Beside the information that MIG reads
+    it needs counts of pairs of factors: from the rows that are kept, or with fixed ``edges`` a sum of
+    :math:`V^2 F^2 / 2` numbers.
 
     Args:
         gap: ``"dmig"``, ``"xmig"`` or ``"dlig"``.
         codes_of_factors: the code that each factor is meant to be in, ``F`` different integers, such as a model's
             regularisation has it; by default the one-to-one map with the largest sum of :math:`I_{r(f) f} / H(y_f)`.
-        settings: of :class:`~torchdisentangle.supervised.information.InformationScore`; of ``estimator`` counts only.
+        settings: of :class:`~torchdisentangle.supervised.information.InformationScore`; continuous
+            factors have an entropy given another with ``estimator="counts"`` only, or as ``"xmig"`` needs none.
 
     Raises:
-        ValueError: for an unknown gap, or a map that is not one-to-one.
+        ValueError: for an unknown gap, a map that is not one-to-one, or continuous factors without bins.
 
     Reference:
         Watcharasupat & Lerch, *Evaluation of latent space disentanglement in the presence of interdependent
@@ -72,7 +76,6 @@ class DependencyAwareGap(InformationScore):
     by_default = False
     why_unscored = "too few values, or another factor determines them"
     plot_lower_bound = None
-    estimators: ClassVar[tuple[Estimator, ...]] = ("counts",)
     counts_type: ClassVar[type[JointCounts]] = FactorPairCounts
 
     def __init__(
@@ -84,6 +87,8 @@ class DependencyAwareGap(InformationScore):
         if meant is not None and (len(set(meant)) < len(meant) or min(meant, default=0) < 0):
             raise ValueError(f"codes_of_factors must be different codes, one for each factor, got {meant}")
         super().__init__(**settings)
+        if self.estimator == "neighbours" and self.continuous and gap != "xmig":
+            raise ValueError(f"{gap!r} needs entropies of the factors, which continuous ones have in bins alone")
         self.gap, self.codes_of_factors = gap, meant
 
     def compute(self) -> Tensor:
@@ -120,13 +125,18 @@ class DependencyAwareGap(InformationScore):
         if self.gap == "xmig":
             gaps[several] = xmig(some.mutual, some.factor_entropy, codes)
             return gaps
-        counts = self.state
-        assert isinstance(counts, FactorPairCounts)
-        together = counts.joint_entropies(self, self.bias_correction == "miller_madow")
+        together = self._joint_entropies()
         given = (together - together.diagonal()).clamp(min=0)[several][:, several]
         function = dmig if self.gap == "dmig" else dlig
         gaps[several] = function(some.mutual, some.factor_entropy, given, codes)
         return gaps
+
+    def _joint_entropies(self) -> Tensor:
+        """Entropies of pairs of factors, ``(F, F)``."""
+        if isinstance(self.state, FactorPairCounts):
+            return self.state.joint_entropies(self, self.bias_correction == "miller_madow")
+        assert isinstance(self.state, CodeFactorRows)
+        return pair_entropies(value_labels(self.state.read(self)["factors"]))
 
     def _codes_of_factors(self, information: Information) -> Tensor:
         known = information.mutual / information.factor_entropy.where(information.factor_entropy > 0, torch.inf)

@@ -12,7 +12,7 @@ from torchdisentangle.functional.supervised.downstream import relative_accuracy
 from torchdisentangle.functional.supervised.predictability import standardize
 from torchdisentangle.statistics import readout
 from torchdisentangle.supervised.prediction import accuracy_on_test_rows
-from torchdisentangle.supervised.predictors import ValuePredictor, make_value_predictor, require_sklearn
+from torchdisentangle.supervised.predictors import ValuePredictor, check_value_predictor
 from torchdisentangle.supervised.row_score import RowScore, RowSettings
 
 
@@ -87,8 +87,7 @@ class DownstreamAccuracy(RowScore):
         few_rows: int = 100,
         **settings: Unpack[RowSettings],
     ) -> None:
-        require_sklearn("DownstreamAccuracy")
-        make_value_predictor(predictor, seed=0)
+        check_value_predictor("DownstreamAccuracy", predictor)
         if few_rows < 1:
             raise ValueError(f"few_rows must be positive, got {few_rows}")
         super().__init__(**settings)

@@ -15,7 +15,7 @@ from torchdisentangle.statistics.checks import continuous_columns
 from torchdisentangle.statistics.factors import value_labels
 from torchdisentangle.supervised.predictors import require_sklearn
 from torchdisentangle.supervised.row_score import RowScore, RowSettings
-from torchdisentangle.supervised.shuffled import shuffled_scores
+from torchdisentangle.supervised.shuffled import floor
 
 _ITERATIONS, _TOLERANCE = 100, 1e-4  # of the paper's code
 
@@ -64,6 +64,7 @@ class InfoE(RowScore):
     name = "info_e"
     cost = "slow"
     needs = frozenset({"scikit-learn"})
+    floor = floor
 
     def __init__(
         self,
@@ -86,16 +87,6 @@ class InfoE(RowScore):
     def per_factor(self) -> Tensor:
         """The score of each factor, ``(F,)``; NaN for one that was fitted with a single value, or cannot be tested."""
         return self._once(self._per_factor)
-
-    @readout
-    def floor(self, permutations: int = 10, seed: int = 0) -> Tensor:
-        """The score of codes that know nothing: mean over random pairings of the codes with the factors of other rows.
-
-        Args:
-            permutations: how many pairings; each costs as much as the score.
-            seed: of the pairings.
-        """
-        return shuffled_scores(self, permutations, seed).mean()
 
     def _scored(self) -> Tensor:
         return ~self._once(self._per_factor).isnan()

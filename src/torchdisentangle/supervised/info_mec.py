@@ -13,7 +13,13 @@ from torchdisentangle.statistics.rows import CodeFactorRows
 from torchdisentangle.supervised.information import BinSettings, Estimator, InformationScore
 from torchdisentangle.supervised.information_estimator import Information
 from torchdisentangle.supervised.neighbour_information import NeighbourInformation
-from torchdisentangle.supervised.shuffled import shuffled_scores
+from torchdisentangle.supervised.shuffled import floor
+
+
+@readout
+def active_codes(score: InfoM | InfoC) -> Tensor:
+    """Which codes are active, ``(d,)`` booleans."""
+    return _active(score, score._source.information(score))
 
 
 class InfoM(InformationScore):
@@ -30,15 +36,16 @@ class InfoM(InformationScore):
     code that is active and knows nothing pulls the score down: five of noise beside five perfect ones make it about
     0.8.
 
-    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, ``factors`` ``(n, F)`` and ``index``
-    ``(n,)``; ``compute`` returns a scalar.
+    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, ``factors`` ``(n, F)``, ``index``
+    ``(n,)``, and of posteriors ``log_variance`` ``(n, d)``; ``compute`` returns a scalar.
 
     Args:
         threshold: the share of the largest range that an active code exceeds. The paper's authors use 1/20, and 1/8 in
             another version of their code. Discrete codes are active if they vary, and with ``estimator="counts"`` codes
             that are in more than one bin.
         discrete_codes: whether codes are labels, such as those of quantised latents: their values are counted.
-        estimator: of mutual information, ``"neighbours"`` or ``"counts"``.
+        estimator: of mutual information, ``"neighbours"``, ``"counts"``, or ``"posterior"``, with which the posteriors'
+            means have the range.
         num_neighbours: of ``estimator="neighbours"``.
         settings: of :class:`~torchdisentangle.supervised.information.InformationScore`.
 
@@ -60,7 +67,8 @@ class InfoM(InformationScore):
     cost = "slow"
     threshold: float
     discrete_codes: bool
-    estimators = ("counts", "neighbours")
+    active_codes = active_codes
+    floor = floor
 
     def __init__(
         self,
@@ -84,24 +92,6 @@ class InfoM(InformationScore):
         """The value of every code, ``(d,)``; NaN for one that is not active, or knows nothing."""
         return self._shares(self.information())
 
-    @readout
-    def active_codes(self) -> Tensor:
-        """Which codes are active, ``(d,)`` booleans."""
-        return _active(self, self._source.information(self))
-
-    @readout
-    def floor(self, permutations: int = 10, seed: int = 0) -> Tensor:
-        """The score of codes that know nothing: mean over random pairings of the codes with the factors of other rows.
-
-        Args:
-            permutations: how many pairings; each costs as much as the score.
-            seed: of the pairings.
-
-        Raises:
-            ValueError: if no rows are kept, as for counts in fixed bins.
-        """
-        return shuffled_scores(self, permutations, seed).mean()
-
     def _score(self, information: Information) -> Tensor:
         return _mean_of_known(self._shares(information), len(information.factor_entropy))
 
@@ -123,13 +113,14 @@ class InfoC(InformationScore):
     A factor of which no active code knows anything is left out; the score is 0 if nothing is left, and NaN with a
     single active code. It depends on the number of active codes, so codes that are idle but for noise change it.
 
-    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, ``factors`` ``(n, F)`` and ``index``
-    ``(n,)``; ``compute`` returns a scalar.
+    As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, d)``, ``factors`` ``(n, F)``, ``index``
+    ``(n,)``, and of posteriors ``log_variance`` ``(n, d)``; ``compute`` returns a scalar.
 
     Args:
         threshold: as for :class:`InfoM`.
         discrete_codes: as for :class:`InfoM`.
-        estimator: of mutual information, ``"neighbours"`` or ``"counts"``.
+        estimator: of mutual information, ``"neighbours"``, ``"counts"``, or ``"posterior"``, with which the posteriors'
+            means have the range.
         num_neighbours: of ``estimator="neighbours"``.
         settings: of :class:`~torchdisentangle.supervised.information.InformationScore`.
 
@@ -151,7 +142,8 @@ class InfoC(InformationScore):
     cost = "slow"
     threshold: float
     discrete_codes: bool
-    estimators = ("counts", "neighbours")
+    active_codes = active_codes
+    floor = floor
 
     def __init__(
         self,
@@ -174,24 +166,6 @@ class InfoC(InformationScore):
     def per_factor(self) -> Tensor:
         """The value of every factor, ``(F,)``; NaN for one that no active code knows, or that has a single value."""
         return self._over_all_factors(self._shares)
-
-    @readout
-    def active_codes(self) -> Tensor:
-        """Which codes are active, ``(d,)`` booleans."""
-        return _active(self, self._source.information(self))
-
-    @readout
-    def floor(self, permutations: int = 10, seed: int = 0) -> Tensor:
-        """The score of codes that know nothing: mean over random pairings of the codes with the factors of other rows.
-
-        Args:
-            permutations: how many pairings; each costs as much as the score.
-            seed: of the pairings.
-
-        Raises:
-            ValueError: if no rows are kept, as for counts in fixed bins.
-        """
-        return shuffled_scores(self, permutations, seed).mean()
 
     def _score(self, information: Information) -> Tensor:
         return _mean_of_known(self._shares(information), int(_active(self, information).sum()))

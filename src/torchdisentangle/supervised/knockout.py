@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 from torchdisentangle.functional.supervised.predictability import standardize
 from torchdisentangle.statistics import readout
 from torchdisentangle.supervised.prediction import accuracy_on_test_rows
-from torchdisentangle.supervised.predictors import ValuePredictor, make_value_predictor, require_sklearn
+from torchdisentangle.supervised.predictors import ValuePredictor, check_value_predictor
 from torchdisentangle.supervised.row_score import RowScore, RowSettings
 from torchdisentangle.supervised.single_code import match_by_bins
 
@@ -75,8 +75,7 @@ class NK(RowScore):
     plot_lower_bound = None
 
     def __init__(self, predictor: ValuePredictor = "mlp", **settings: Unpack[RowSettings]) -> None:
-        require_sklearn("NK")
-        make_value_predictor(predictor, seed=0)
+        check_value_predictor("NK", predictor)
         super().__init__(**settings)
         self.predictor: ValuePredictor = predictor
 

@@ -17,6 +17,7 @@ _LASSO_STRENGTHS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 _SMALLEST_LEAF = 5
 _NUM_HIDDEN = 256  # units of the multilayer perceptron
 _MAX_STEPS = 100  # of its fit
+_PERCEPTRON_STEPS = 200  # of the fit of one with two hidden layers
 _NUM_TREES = 100
 
 
@@ -31,6 +32,22 @@ def require_sklearn(metric: str) -> None:
     """
     if find_spec("sklearn") is None:
         raise ImportError(f"{metric} needs scikit-learn: pip install 'torchdisentangle[supervised]'")
+
+
+def check_value_predictor(metric: str, kind: str) -> None:
+    """Raise an error unless :func:`make_value_predictor` can make this predictor.
+
+    Args:
+        metric: the class that needs it.
+        kind: which one.
+
+    Raises:
+        ImportError: if scikit-learn is missing.
+        ValueError: for an unknown kind.
+    """
+    require_sklearn(metric)
+    if kind not in VALUE_PREDICTORS:
+        raise ValueError(f"predictor must be one of {VALUE_PREDICTORS}, got {kind!r}")
 
 
 LASSO_FOLDS = 5  # of the cross-validation that chooses a lasso's strength
@@ -95,6 +112,29 @@ def make_logistic_regression(inverse_regularization: float) -> Any:
     return LogisticRegression(C=inverse_regularization, max_iter=1000)
 
 
+def make_perceptron(width: int, regression: bool, seed: int) -> Any:
+    """A multilayer perceptron with two hidden layers, fitted by L-BFGS; without units the linear model.
+
+    Args:
+        width: units of each hidden layer.
+        regression: whether the factor is a number; else it is a class.
+        seed: of the first weights.
+
+    Returns:
+        A scikit-learn estimator.
+    """
+    if width == 0 and regression:
+        from sklearn.linear_model import LinearRegression
+
+        return LinearRegression()
+    if width == 0:
+        return make_logistic_regression(100.0)
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    perceptron = MLPRegressor if regression else MLPClassifier
+    return perceptron(hidden_layer_sizes=(width, width), solver="lbfgs", max_iter=_PERCEPTRON_STEPS, random_state=seed)
+
+
 def make_value_predictor(kind: ValuePredictor, seed: int) -> Any:
     """A classifier of one factor from all codes.
 
@@ -106,12 +146,7 @@ def make_value_predictor(kind: ValuePredictor, seed: int) -> Any:
 
     Returns:
         A scikit-learn estimator.
-
-    Raises:
-        ValueError: for another kind.
     """
-    if kind not in VALUE_PREDICTORS:
-        raise ValueError(f"predictor must be one of {VALUE_PREDICTORS}, got {kind!r}")
     if kind == "logistic_regression":
         return make_logistic_regression(100.0)
     if kind == "mlp":

@@ -62,6 +62,7 @@ class RowScore(SupervisedScore):
         continuous: columns of the factors that are real numbers, not numbers of discrete values; ``True``: all.
         max_rows: how many rows to keep at most.
         seed: of the choice of rows, and of what is drawn or fitted.
+        data_width: numbers to keep of each row's data, by scores that need them.
         settings: ``factor_names``, and those of :class:`torchmetrics.Metric`.
     """
 
@@ -74,13 +75,15 @@ class RowScore(SupervisedScore):
         continuous: Continuous = False,
         max_rows: int = 10_000,
         seed: int = 0,
+        *,
+        data_width: int = 0,
         **settings: Unpack[SupervisedSettings],
     ) -> None:
         if not 0 < test_fraction < 1:
             raise ValueError(f"test_fraction must be between 0 and 1, got {test_fraction}")
         if num_factor_bins < 2:
             raise ValueError(f"num_factor_bins must be at least 2, got {num_factor_bins}")
-        sample = CodeFactorRows(max_rows, continuous, seed)
+        sample = CodeFactorRows(max_rows, continuous, seed, data_width=data_width)
         super().__init__(sample, **settings)
         self.sample = sample
         self.test_fraction = test_fraction

@@ -7,9 +7,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchdisentangle.statistics import readout
 from torchdisentangle.supervised.base import SupervisedScore
 
 _ROWS = ("keys", "codes", "factors")
+
+
+@readout
+def floor(score: SupervisedScore, permutations: int = 10, seed: int = 0) -> Tensor:
+    """The score of codes that know nothing: mean over random pairings of the codes with the factors of other rows.
+
+    A method of the scores whose noise does not score 0.
+
+    Args:
+        score: that keeps rows, and whose value is one number.
+        permutations: how many pairings; each costs as much as the score.
+        seed: of the pairings.
+
+    Raises:
+        ValueError: if no rows are kept, as for counts in fixed bins.
+    """
+    return shuffled_scores(score, permutations, seed).mean()
 
 
 def shuffled_scores(score: SupervisedScore, permutations: int, seed: int) -> Tensor:
@@ -42,8 +60,7 @@ def shuffled_scores(score: SupervisedScore, permutations: int, seed: int) -> Ten
         twin = score.copy_with(
             keys=rows.keys.clone(),  # other rows, of which nothing is known yet
             num_unnumbered=torch.zeros_like(score.num_unnumbered),
-            codes=rows["codes"],
-            factors=rows["factors"][order],
+            **{**rows.columns, "factors": rows["factors"][order]},
         )
         values.append(twin.compute())
     return torch.stack(values)

@@ -12,7 +12,7 @@ from torchdisentangle.functional.supervised.downstream import relative_accuracy
 from torchdisentangle.functional.supervised.predictability import standardize
 from torchdisentangle.statistics import readout
 from torchdisentangle.supervised.prediction import accuracy_on_test_rows
-from torchdisentangle.supervised.predictors import ValuePredictor, make_value_predictor, require_sklearn
+from torchdisentangle.supervised.predictors import ValuePredictor, check_value_predictor
 from torchdisentangle.supervised.row_score import RowScore, RowSettings
 
 
@@ -92,8 +92,7 @@ class StrongGeneralizationGap(RowScore):
         num_repeats: int = 10,
         **settings: Unpack[RowSettings],
     ) -> None:
-        require_sklearn("StrongGeneralizationGap")
-        make_value_predictor(predictor, seed=0)
+        check_value_predictor("StrongGeneralizationGap", predictor)
         if num_repeats < 1:
             raise ValueError(f"num_repeats must be positive, got {num_repeats}")
         super().__init__(**settings)

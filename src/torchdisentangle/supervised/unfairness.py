@@ -10,7 +10,7 @@ from torchdisentangle.functional.supervised.downstream import intervention_total
 from torchdisentangle.functional.supervised.predictability import standardize
 from torchdisentangle.statistics import readout
 from torchdisentangle.supervised.prediction import predict_values
-from torchdisentangle.supervised.predictors import ValuePredictor, make_value_predictor, require_sklearn
+from torchdisentangle.supervised.predictors import ValuePredictor, check_value_predictor
 from torchdisentangle.supervised.row_score import RowScore, RowSettings
 
 
@@ -74,8 +74,7 @@ class Unfairness(RowScore):
     higher_is_better = False
 
     def __init__(self, predictor: ValuePredictor = "logistic_regression", **settings: Unpack[RowSettings]) -> None:
-        require_sklearn("Unfairness")
-        make_value_predictor(predictor, seed=0)
+        check_value_predictor("Unfairness", predictor)
         super().__init__(**settings)
         self.predictor: ValuePredictor = predictor
 

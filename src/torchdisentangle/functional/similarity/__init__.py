@@ -20,7 +20,12 @@ from torchdisentangle.functional.similarity.comparison import (
     compare_with_labels,
 )
 from torchdisentangle.functional.similarity.monte_carlo import SpaceSimilarity, space_information, space_similarity
-from torchdisentangle.functional.similarity.ranking import informative_latents, rank_correlations, relation_score
+from torchdisentangle.functional.similarity.ranking import (
+    chance_correlation,
+    informative_latents,
+    rank_correlations,
+    relation_score,
+)
 from torchdisentangle.functional.similarity.spaces import (
     linear_cka,
     procrustes_distance,
@@ -33,6 +38,7 @@ __all__ = [
     "SpaceSimilarity",
     "bhattacharyya_coefficients",
     "bhattacharyya_distance",
+    "chance_correlation",
     "channel_information",
     "compare_channels",
     "compare_posteriors",

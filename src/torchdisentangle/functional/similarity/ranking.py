@@ -5,8 +5,10 @@ r"""Unsupervised disentanglement ranking (UDR): are the latents of two models th
 
 from __future__ import annotations
 
+import math
+
 import torch
-from scipy.stats import rankdata
+from scipy.stats import rankdata, t
 from torch import Tensor
 
 from torchdisentangle.functional.elbo.gaussian import gaussian_kl
@@ -50,6 +52,36 @@ def rank_correlations(mean_a: Tensor, mean_b: Tensor) -> Tensor:
     both = torch.cat([mean_a, mean_b], dim=1).double()
     ranks = torch.as_tensor(rankdata(both.detach().cpu().numpy(), axis=0), device=both.device)
     return correlation_matrix(ranks.mean(0), ranks.mT.cov())[: mean_a.shape[1], mean_a.shape[1] :].abs()
+
+
+def chance_correlation(num_points: int, num_pairs: int, significance: float = 0.05) -> float:
+    r"""The absolute correlation that the largest of many exceeds by chance alone, with a small probability.
+
+    .. math:: \Pr \Bigl[ \max_m |r_m| > c \Bigr] = \alpha, \quad r_m \sqrt{\frac{N - 2}{1 - r_m^2}} \sim t_{N - 2}
+
+    of independent pairs of unrelated quantities, exactly for Pearson's correlations of a normal one with any other, and
+    closely for rank correlations.
+
+    Args:
+        num_points: ``N``, at least 3.
+        num_pairs: number of correlations.
+        significance: :math:`\alpha`, in (0, 1).
+
+    Returns:
+        :math:`c` in (0, 1).
+
+    Raises:
+        ValueError: for fewer points, or a significance that is no probability.
+
+    Example:
+        >>> round(chance_correlation(1000, 1), 3), round(chance_correlation(1000, 100), 3)
+        (0.062, 0.11)
+    """
+    if num_points < 3 or not 0 < significance < 1:
+        raise ValueError(f"3 points and a significance between 0 and 1 are needed, got {num_points} and {significance}")
+    of_one = -math.expm1(math.log1p(-significance) / num_pairs)
+    beyond = float(t.isf(of_one / 2, num_points - 2))
+    return beyond / math.hypot(beyond, math.sqrt(num_points - 2))
 
 
 def relation_score(relations: Tensor) -> Tensor:

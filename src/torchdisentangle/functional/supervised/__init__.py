@@ -20,6 +20,7 @@ from torchdisentangle.functional.supervised.importance import (
     dci_completeness,
     dci_disentanglement,
     disentanglement_per_code,
+    shapley_importance,
 )
 from torchdisentangle.functional.supervised.info_mec import largest_share
 from torchdisentangle.functional.supervised.information import (
@@ -114,6 +115,7 @@ __all__ = [
     "relative_accuracy",
     "ross_mutual_information",
     "rotation_loss",
+    "shapley_importance",
     "squared_correlation",
     "traversal_shape",
     "unique_information_bound",

@@ -49,16 +49,37 @@ def distance_agreement(codes: Tensor, factors: Tensor, triplets: Tensor, norm: N
         >>> distance_agreement(-2 * factors, factors, triplets).same
         tensor(1., dtype=torch.float64)
     """
-    of_factors = _distances(factors.double(), triplets, 1)
-    of_codes = _distances(codes.double(), triplets, 1 if norm == "l1" else 2)
-    same = _order(of_factors) == _order(of_codes)
-    rank = _correlation(_midranks(of_factors), _midranks(of_codes))
-    return AgreementOfDistances(rank, _correlation(of_factors, of_codes), same.double().mean())
+    return agreement_of(distances_in(factors, triplets, "l1"), distances_in(codes, triplets, norm))
 
 
-def _distances(points: Tensor, triplets: Tensor, power: int) -> Tensor:
-    """From the first row of each triplet to the two others, ``(T, 2)``, rounded where they are equal but for that."""
-    distances = (points[triplets[:, 1:]] - points[triplets[:, :1]]).norm(power, dim=2)
+def agreement_of(first: Tensor, second: Tensor) -> AgreementOfDistances:
+    """Agreement of two kinds of distances.
+
+    Args:
+        first: from the first row of each triplet to the two others, ``(T, 2)``.
+        second: the same of another kind.
+
+    Returns:
+        As :func:`distance_agreement`.
+    """
+    same = _order(first) == _order(second)
+    rank = _correlation(_midranks(first), _midranks(second))
+    return AgreementOfDistances(rank, _correlation(first, second), same.double().mean())
+
+
+def distances_in(points: Tensor, triplets: Tensor, kind: Norm | Literal["squared"]) -> Tensor:
+    """From the first row of each triplet to the two others, rounded where they are equal but for that.
+
+    Args:
+        points: ``(N, D)``.
+        triplets: rows, ``(T, 3)`` integers.
+        kind: the norm of the differences, or ``"squared"``: the square of ``"l2"``.
+
+    Returns:
+        ``(T, 2)`` in float64.
+    """
+    differences = points[triplets[:, 1:]].double() - points[triplets[:, :1]].double()
+    distances = differences.square().sum(2) if kind == "squared" else differences.norm(1 if kind == "l1" else 2, dim=2)
     unit = _EQUAL * distances.amax()
     return (distances / unit).round() * unit if unit > 0 else distances
 
