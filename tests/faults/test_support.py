@@ -64,7 +64,7 @@ MAKE: dict[str, Callable[[], DataLoader]] = {
     "weighted": lambda: DataLoader(
         rows(), 7, sampler=WeightedRandomSampler(torch.arange(1.0, 49).tolist(), 40, generator=generator())
     ),
-    "an empty rank": lambda: DataLoader(rows(2), 7),
+    "an empty rank": lambda: DataLoader(rows(1), 7),
     "drop_last": lambda: DataLoader(rows(), 9, drop_last=True),
 }
 
