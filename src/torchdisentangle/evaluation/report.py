@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +15,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from torchdisentangle.functional.jackknife import jackknife_interval
+from torchdisentangle.statistics.groups import Groups
 
 if TYPE_CHECKING:
     import pandas
@@ -30,10 +31,17 @@ class GroupValues(NamedTuple):
     Args:
         sizes: number of rows of each group, also of those that have none.
         values: the scalar without each of the others.
+        factors: mean of each factor in each group, which tells the rows from those of other data.
     """
 
-    sizes: tuple[int, ...]
-    values: tuple[float, ...]
+    sizes: Sequence[int]
+    values: Sequence[float]
+    factors: Sequence[Sequence[float]] = ()
+
+    def of_same_rows(self, other: GroupValues) -> bool:
+        """Whether two scalars stand on the same rows, so that their difference has an interval."""
+        mine, theirs = (Groups(torch.tensor(one.sizes), torch.tensor(one.factors).double()) for one in (self, other))
+        return mine.of_same_rows(theirs)
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,8 +86,7 @@ class Report:
         object.__setattr__(self, "scalars", floats(self.scalars))
         object.__setattr__(self, "intervals", intervals)
         object.__setattr__(self, "ceilings", floats(self.ceilings))
-        groups = {name: GroupValues(tuple(sizes), tuple(values)) for name, (sizes, values) in self.groups.items()}
-        object.__setattr__(self, "groups", groups)
+        object.__setattr__(self, "groups", {name: GroupValues(*parts) for name, parts in self.groups.items()})
 
     @classmethod
     def joined(cls, *reports: Report) -> Report:
@@ -138,8 +145,8 @@ class Report:
         r"""Differences of the scalars that both reports have, in this one's order, with paired intervals.
 
         A difference has an interval if both scalars have one and stand on the same rows, which is decided by the sizes
-        of the twenty groups that a hash of the rows' index makes: the two models must have been given the same data
-        with the same numbering. The interval is that of
+        of the twenty groups that a hash of the rows' index makes, and by the means of the factors in each: the two
+        models must have been given the same data with the same numbering. The interval is that of
         :func:`~torchdisentangle.functional.jackknife.jackknife_interval`, from :math:`a - b` without each group. What
         both models find in the same rows cancels, so it is mostly narrower than those of the two scalars.
 
@@ -166,9 +173,9 @@ class Report:
         groups, intervals = {}, {}
         for name in shared:
             mine, theirs = (report.groups.get(name, GroupValues((), ())) for report in (self, other))
-            if mine.values and mine.sizes == theirs.sizes:
+            if mine.values and mine.of_same_rows(theirs):
                 values = tuple(a - b for a, b in zip(mine.values, theirs.values, strict=True))
-                groups[name] = GroupValues(mine.sizes, values)
+                groups[name] = mine._replace(values=values)
                 ends = jackknife_interval(
                     torch.tensor(scalars[name], dtype=torch.float64), torch.tensor(values, dtype=torch.float64), level
                 )

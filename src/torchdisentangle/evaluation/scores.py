@@ -187,9 +187,9 @@ def _intervals(
     intervals = {key: (lows[key], highs[key]) for key in lows}
     if not by_groups or metric.num_unnumbered:
         return intervals, {}
-    sizes = tuple(metric.state.group_sizes(metric).tolist())
+    sizes, factors = (part.tolist() for part in metric.state.groups(metric))
     each = [named_numbers(name, one) for one in without]
-    return intervals, {key: GroupValues(sizes, tuple(one[key] for one in each)) for key in intervals}
+    return intervals, {key: GroupValues(sizes, [one[key] for one in each], factors) for key in intervals}
 
 
 def _ceiling(name: str, metric: Any) -> dict[str, float]:
