@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from email.message import Message
 from email.parser import Parser
 from importlib import import_module
 from importlib.metadata import version
@@ -82,19 +85,62 @@ def test_source_distribution_holds_what_the_tests_need(distributions: Path) -> N
     assert {path.relative_to(ROOT).as_posix() for folder in PLACES for path in (ROOT / folder).rglob("*.py")} <= names
 
 
-@pytest.mark.xdist_group("distributions")
-def test_metadata(distributions: Path) -> None:
+@pytest.fixture(scope="module")
+def metadata(distributions: Path) -> Message:
+    """Of the wheel."""
     (wheel,) = distributions.glob("*.whl")
     with zipfile.ZipFile(wheel) as files:
         (name,) = (name for name in files.namelist() if name.endswith("dist-info/METADATA"))
-        metadata = Parser().parsestr(files.read(name).decode())
+        return Parser().parsestr(files.read(name).decode())
+
+
+@pytest.mark.xdist_group("distributions")
+def test_metadata(metadata: Message) -> None:
     oldest = metadata["Requires-Python"].removeprefix(">=")
-    pythons = [line.rpartition(" ")[2] for line in metadata.get_all("Classifier") if "Python :: 3." in line]
+    pythons = [line.rpartition(" ")[2] for line in metadata.get_all("Classifier", []) if "Python :: 3." in line]
     assert pythons[0] == oldest
     assert f"{sys.version_info.major}.{sys.version_info.minor}" in pythons  # of all that the tests run on
-    assert metadata["Description-Content-Type"] == "text/markdown"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert {"flows", "supervised", "topology", "wandb"} <= set(metadata.get_all("Provides-Extra"))
+    assert {"flows", "supervised", "topology", "wandb"} <= set(metadata.get_all("Provides-Extra", []))
+
+
+@pytest.mark.xdist_group("distributions")
+def test_a_package_index_can_resolve_all_links(metadata: Message, distributions: Path) -> None:
+    urls = dict(line.split(", ") for line in metadata.get_all("Project-URL", []))
+    assert len(urls) >= 5
+    cited = (ROOT / "CITATION.cff").read_text()
+    assert all(f"url: {url}\n" in cited for url in urls.values())
+    description, readme = str(metadata.get_payload()), (ROOT / "README.md").read_text()
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert all(target.startswith("https://") for target in re.findall(r"\]\(([^)]+)\)", description))
+    assert "![" not in re.sub(r"!\[[^\]]*\]\(https://", "", description)
+    headings, code = r"(?m)^#+ .*$", r"(?s)```.*?```"
+    assert re.findall(headings, description) == re.findall(headings, readme)
+    assert re.findall(code, description) == re.findall(code, readme)  # a[b](c) in Python is no link
+    (archive,) = distributions.glob("*.tar.gz")
+    with tarfile.open(archive) as members:
+        (name,) = (name for name in members.getnames() if name.count("/") == 1 and name.endswith("PKG-INFO"))
+        assert Parser().parsestr(members.extractfile(name).read().decode()).get_payload() == description  # type: ignore
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("", "# A\n\nSee the docs, [a paper](https://b.c/d) and [below](#e).\n"),
+        (
+            "https://f.g/",
+            "# A\n\n![A\npicture](https://f.g/h.png)\n\n*Left:\nright.*\n\n"
+            "See [the docs](https://f.g/docs/i.md), [a paper](https://b.c/d) and [below](#e).\n",
+        ),
+    ],
+)
+def test_links_of_the_long_description(address: str, expected: str) -> None:
+    readme = (
+        "# A\n\n![A\npicture](h.png)\n\n*Left:\nright.*\n\n"
+        "See [the docs](docs/i.md), [a paper](https://b.c/d) and [below](#e).\n"
+    )
+    convert = runpy.run_path(str(ROOT / "setup.py"))["long_description"]
+    assert convert(readme, address) == expected
 
 
 def test_version() -> None:

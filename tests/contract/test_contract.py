@@ -175,6 +175,21 @@ def test_wrong_types_are_refused(case: Case, wrong: Any) -> None:
             case.make().update(*arguments, **keywords)
 
 
+def test_a_refused_update_changes_nothing(case: Case) -> None:
+    """Whichever argument is wrong, and whatever was checked before it."""
+    positional, keywords = case.inputs()
+    metric = update(case.make(), case)
+    before = {name: getattr(metric, name).clone() for name in metric.state_names}
+    for place, value in enumerate(positional):
+        for wrong in (None, value[:-1], value[..., None]):
+            arguments = [*positional[:place], wrong, *positional[place + 1 :]]
+            if wrong is not None and len(wrong) < len(value) and len(positional) + len(keywords) == 1:
+                continue  # fewer rows are no fault if nothing else says how many there are
+            with pytest.raises((TypeError, ValueError)):
+                metric.update(*arguments, **keywords)
+            assert all(torch.equal(getattr(metric, name), tensor) for name, tensor in before.items())
+
+
 def test_too_many_positional_arguments_are_refused(case: Case) -> None:
     positional, keywords = case.inputs()
     extra = next(iter(keywords.values()), torch.zeros(NUM_ROWS))

@@ -72,6 +72,11 @@ def test_paired_differences_are_those_of_the_metrics(tmp_path: Path) -> None:
     assert (a - b).intervals["sap"][0] < low < high < (a - b).intervals["sap"][1]
     other_rows = score(codes[1][1:], factors[1:], ["mig", "sap"])
     assert not (a - other_rows).intervals
+    other_data = score(codes[1], factors.flip(0), [MutualInformationGap(edges=(-1.0, 4.0)), SAP(), "mcc"])
+    same_data = score(codes[1], factors, ["sap", "mcc"], max_rows=200)
+    assert not (a - other_data).intervals
+    assert set((score(codes[0], factors, ["sap", "mcc"], max_rows=200) - same_data).intervals) == {"sap", "mcc"}
+    assert not (score(codes[0], factors.flip(0), ["sap", "mcc"], max_rows=200) - same_data).intervals
     unnumbered = SAP()
     unnumbered.update(codes[0], factors)
     assert not read_score("sap", unnumbered, level=0.95).groups

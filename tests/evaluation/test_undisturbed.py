@@ -264,6 +264,36 @@ def test_layers_that_are_built_by_their_first_call() -> None:
         assert_restored(module, lambda: module(X))
 
 
+class Counts(nn.Module):
+    """Numbers its calls, and scales by what it remembers of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.last = 0, None
+        self.cache: object = None
+        self.running = torch.ones(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.last = x.detach()
+        self.seen = getattr(self, "seen", 0) + len(x)
+        self.running = 0.9 * self.running + 0.1 * x.detach().mean(0)
+        self.cache = self.cache or (lambda: None)
+        return x * self.running / self.calls
+
+
+def test_numbers_and_tensors_in_ordinary_attributes() -> None:
+    module = nn.Sequential(Counts()).train()
+    expected = copy.deepcopy(module)
+    for _ in range(3):
+        with undisturbed(module):
+            module(X)
+        assert torch.equal(module(X), expected(X))
+    counts = module[0]
+    assert (counts.calls, counts.seen) == (3, 3 * len(X))
+    assert callable(counts.cache)  # what is built by the first call stays
+
+
 def test_buffers_made_in_inference_mode_have_no_version() -> None:
     module = WritesBuffers()
     with torch.inference_mode():

@@ -23,9 +23,22 @@ LOADERS = {
 
 PRECISIONS = ["64-true", "32-true", "bf16-mixed", "bf16-true", "16-true", "16-mixed"]
 
-SINGLE, DDP, FORK = "one process", "`ddp` (torchrun, SLURM)", "`ddp_fork`"
-STRATEGIES = [SINGLE, DDP, FORK, "`ddp_spawn`", "DeepSpeed, stages 1 and 2"]
+SINGLE, DDP, FORK, NOTEBOOK, SPAWN = (
+    "one process",
+    "`ddp` (torchrun, SLURM)",
+    "`ddp_fork`",
+    "`ddp_notebook`",
+    "`ddp_spawn`",
+)
+DEEPSPEED = "DeepSpeed, stages 1 and 2"
+STRATEGIES = [SINGLE, DDP, FORK, NOTEBOOK, SPAWN, DEEPSPEED]
 SHARDED = ["FSDP", "`ModelParallelStrategy` (FSDP2)", "XLA FSDP", "DeepSpeed, stage 3"]
+
+UNTESTED = {
+    "`16-mixed`": "on a CPU Lightning trains in `bf16-mixed` in its place",
+    DEEPSPEED: "Lightning refuses it on a CPU",
+}
+"""What the tests, which run on CPUs, cannot try, and why."""
 
 UNKNOWN_ROWS = {
     "weighted": "each process would draw rows of its own",
@@ -63,11 +76,15 @@ class Cell(NamedTuple):
 
 
 CELLS = [
-    *(Cell(SINGLE, "64-true", loader) for loader in LOADERS),
-    *(Cell(SINGLE, precision, "default") for precision in PRECISIONS[1:-1]),
-    *(Cell(DDP, "64-true", loader, UNKNOWN_ROWS.get(loader, "")) for loader in LOADERS),
-    *(Cell(DDP, precision, "uneven") for precision in PRECISIONS[1:-1]),
-    Cell(FORK, "64-true", "default"),
+    *(Cell(SINGLE, precision, loader) for precision in PRECISIONS[:-1] for loader in LOADERS),
+    *(
+        Cell(DDP, precision, loader, UNKNOWN_ROWS.get(loader, ""))
+        for precision in PRECISIONS[:-1]
+        for loader in LOADERS
+    ),
+    *(Cell(FORK, "64-true", loader, UNKNOWN_ROWS.get(loader, "")) for loader in LOADERS),
+    Cell(NOTEBOOK, "64-true", "uneven"),
+    Cell(SPAWN, "64-true", "uneven"),
 ]
 """All combinations that are tested; of the sharded strategies none is evaluated, whatever the precision and loader."""
 
@@ -92,4 +109,6 @@ def table() -> str:
     kinds = [["loader", "what it is", "several processes"], ["---"] * 3]
     for name, what in LOADERS.items():
         kinds.append([name, what, f"refused: {UNKNOWN_ROWS[name]}" if name in UNKNOWN_ROWS else "exact"])
-    return "\n\n".join("\n".join(f"| {' | '.join(row)} |" for row in part) for part in (rows, kinds)) + "\n"
+    reasons = [["untested", "why"], ["---"] * 2, *([what, why] for what, why in UNTESTED.items())]
+    parts = (rows, kinds, reasons)
+    return "\n\n".join("\n".join(f"| {' | '.join(row)} |" for row in part) for part in parts) + "\n"

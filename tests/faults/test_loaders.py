@@ -125,6 +125,7 @@ PLAIN: dict[str, Callable[[], DataLoader]] = {
     "rows left out": lambda: DataLoader(table(), 7, collate_fn=without_first),
     "uneven": lambda: DataLoader(table(47), 7),
     "an empty rank": lambda: DataLoader(table(14), 7),
+    "one batch": lambda: DataLoader(table(7), 7),
     "drop_last": lambda: DataLoader(table(47), 7, drop_last=True),
 }
 
@@ -150,6 +151,7 @@ DEALT: dict[str, tuple[Any, dict[str, Any], Split]] = {
     "collated chunks": (Chunks(16, 16, 16), {"batch_size": 1, "collate_fn": joined}, plain),
     "uneven": (table(47), {"batch_size": 7}, plain),
     "an empty rank": (table(2), {"batch_size": 7}, plain),
+    "one row": (table(1), {"batch_size": 7}, plain),
     "drop_last": (table(42), {"batch_size": 7, "drop_last": True}, plain),
 }
 """Data sets, settings of loaders and samplers, of which several processes give the values of one."""

@@ -11,20 +11,26 @@ import pytest
 import torch
 import torch.distributed as dist
 from lightning.fabric.plugins.environments import LightningEnvironment
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, SingleDeviceStrategy
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, WeightedRandomSampler
 
 from tests.faults.conftest import Splitting
 from tests.faults.support import (
     CELLS,
     DDP,
+    DEEPSPEED,
     FORK,
     LOADERS,
     MESSAGES,
+    NOTEBOOK,
+    PRECISIONS,
     SHARDED,
     SINGLE,
+    SPAWN,
     STRATEGIES,
     UNKNOWN_ROWS,
+    UNTESTED,
     Cell,
     table,
 )
@@ -58,7 +64,7 @@ MAKE: dict[str, Callable[[], DataLoader]] = {
     "weighted": lambda: DataLoader(
         rows(), 7, sampler=WeightedRandomSampler(torch.arange(1.0, 49).tolist(), 40, generator=generator())
     ),
-    "an empty rank": lambda: DataLoader(rows(2), 7),
+    "an empty rank": lambda: DataLoader(rows(1), 7),
     "drop_last": lambda: DataLoader(rows(), 9, drop_last=True),
 }
 
@@ -174,9 +180,9 @@ def found(run_processes: Callable[..., list[Any]]) -> dict[int, list[dict[Cell, 
     return {size: run_processes(size, _fit_all) for size in (2, 3)}
 
 
-def cells(strategy: str) -> Any:
-    chosen = [cell for cell in CELLS if cell.strategy == strategy]
-    return pytest.mark.parametrize("cell", chosen, ids=lambda cell: f"{cell.precision}-{cell.loader}")
+def cells(*strategies: str) -> Any:
+    chosen = [cell for cell in CELLS if cell.strategy in strategies]
+    return pytest.mark.parametrize("cell", chosen, ids=lambda cell: "-".join(cell[:3]))
 
 
 def check(cell: Cell, value: Any) -> None:
@@ -202,14 +208,39 @@ def test_one_process(cell: Cell) -> None:
     check(cell, fitted(MAKE[cell.loader](), cell.precision, devices=1))
 
 
-@cells(FORK)
+class Untrained(L.Callback):
+    """Ends a process that trains a step."""
+
+    def on_train_batch_start(self, *args: Any) -> None:
+        raise AssertionError("too late")
+
+
+@cells(FORK, NOTEBOOK, SPAWN)
 @pytest.mark.filterwarnings("ignore")
-def test_forked_processes(cell: Cell, make_trainer: MakeTrainer) -> None:
+def test_processes_that_lightning_starts(cell: Cell, make_trainer: MakeTrainer) -> None:
     """What the processes log is in float32."""
-    trainer = make_trainer(*callbacks(), precision=cell.precision, strategy="ddp_fork", devices=2, max_epochs=1)
-    trainer.fit(Unchanging(), MAKE["default"](), MAKE[cell.loader]())
+    watching = [*callbacks(), *([Untrained()] if cell.refused else [])]
+    strategy = cell.strategy.strip("`")
+    trainer = make_trainer(*watching, precision=cell.precision, strategy=strategy, devices=2, max_epochs=1)
+    loaders = MAKE["default"](), MAKE[cell.loader]()
+    if cell.refused:
+        with pytest.raises(Exception, match=MESSAGES[cell.loader]):
+            trainer.fit(Unchanging(), *loaders)
+        return
+    trainer.fit(Unchanging(), *loaders)
     logged = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
-    assert logged == pytest.approx(expected(cell).expected, rel=1e-6)
+    assert logged == pytest.approx(expected(cell).expected, rel=1e-6, nan_ok=True)
+
+
+def test_what_lightning_does_not_do_on_a_cpu(make_trainer: MakeTrainer) -> None:
+    """As the reasons say for which a precision and a strategy are untested."""
+    assert set(UNTESTED) == {f"`{PRECISIONS[-1]}`", DEEPSPEED}
+    with pytest.warns(UserWarning, match="fp16 is not supported on"):
+        assert make_trainer(precision="16-mixed").precision == "bf16-mixed"
+    strategy = object.__new__(DeepSpeedStrategy)  # which to make as usual needs DeepSpeed
+    strategy.accelerator = CPUAccelerator()
+    with pytest.raises(RuntimeError, match="only supported on CUDA"):
+        strategy.setup_environment()
 
 
 @pytest.mark.parametrize("name", SHARDED)

@@ -261,8 +261,10 @@ class TestPairedDifference:
             whole = filled(make(), codes, factors, index)
             with pytest.raises(ValueError, match="needs the rows' index"):
                 paired_difference(whole, filled(make(), codes, factors))
-            with pytest.raises(ValueError, match="same rows; one has 100, one 99"):
+            with pytest.raises(ValueError, match="same rows and factors; one has 100, one 99"):
                 paired_difference(whole, filled(make(), codes[1:], factors[1:], index[1:]))
+            with pytest.raises(ValueError, match="same rows and factors"):
+                paired_difference(whole, filled(make(), codes, factors.flip(0), index))
 
 
 def work(rank: int, world_size: int) -> list[Any]:

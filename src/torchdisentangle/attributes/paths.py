@@ -72,6 +72,9 @@ class AttributePaths(Statistic):
                 f"{tuple(attributes.shape)}"
             )
         check_paths(attributes, at_least=3)
+        if self.num_defined.ndim and attributes.shape[2:] != self.num_defined.shape[1:]:
+            wanted = ", ".join(["N", "K", *map(str, self.num_defined.shape[1:])])
+            raise ValueError(f"attributes must have shape ({wanted}) as so far, got {tuple(attributes.shape)}")
         finite = (attributes.double().abs() <= MOST_TO_SQUARE).all(1)
         broken = (~finite).flatten(1).any(1) if finite.ndim > 1 else ~finite
         values = attributes.masked_fill(~finite[:, None], 0.0)

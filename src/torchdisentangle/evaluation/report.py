@@ -66,8 +66,7 @@ class Report:
         object.__setattr__(self, "scalars", floats(self.scalars))
         object.__setattr__(self, "intervals", intervals)
         object.__setattr__(self, "ceilings", floats(self.ceilings))
-        groups = {name: GroupValues(tuple(one[0]), one[1], tuple(one[2])) for name, one in self.groups.items()}
-        object.__setattr__(self, "groups", groups)
+        object.__setattr__(self, "groups", {name: GroupValues(*parts) for name, parts in self.groups.items()})
 
     @classmethod
     def joined(cls, *reports: Report) -> Report:
@@ -126,8 +125,8 @@ class Report:
         r"""Differences of the scalars that both reports have, in this one's order, with paired intervals.
 
         A difference has an interval if both scalars have one and stand on the same rows, which is decided by the sizes
-        of the twenty groups that a hash of the rows' index makes: the two models must have been given the same data
-        with the same numbering. The interval is that of
+        of the twenty groups that a hash of the rows' index makes, and by the means of the factors in each: the two
+        models must have been given the same data with the same numbering. The interval is that of
         :func:`~torchdisentangle.functional.jackknife.replicate_interval`, from :math:`a - b` without each group. What
         both models find in the same rows cancels, so it is mostly narrower than those of the two scalars.
 
@@ -154,7 +153,7 @@ class Report:
         groups, intervals = {}, {}
         for name in shared:
             mine, theirs = (report.groups.get(name) for report in (self, other))
-            if mine is not None and theirs is not None and mine.sizes == theirs.sizes:
+            if mine is not None and theirs is not None and mine.of_same_rows(theirs):
                 groups[name] = mine - theirs
                 intervals[name] = groups[name].interval(level)
         num_rows = min(self.num_rows, other.num_rows)

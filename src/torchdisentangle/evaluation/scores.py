@@ -186,10 +186,11 @@ def _intervals(name: str, metric: Any, level: float) -> tuple[dict[str, tuple[fl
     intervals = {key: (lows[key], highs[key]) for key in lows}
     if replicates is None or metric.num_unnumbered:
         return intervals, {}
-    sizes = tuple(metric.state.group_sizes(metric).tolist())
+    sizes, factors = (part.tolist() for part in metric.state.groups(metric))
     estimate = named_numbers(name, replicates.estimate)
     without = [named_numbers(name, one) for one in replicates.without]
-    return intervals, {key: GroupValues(sizes, estimate[key], tuple(one[key] for one in without)) for key in intervals}
+    groups = {key: GroupValues(sizes, estimate[key], [one[key] for one in without], factors) for key in intervals}
+    return intervals, groups
 
 
 def _ceiling(name: str, metric: Any) -> dict[str, float]:

@@ -17,6 +17,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 _SMALL = 2**14
 """Buffers of up to this many numbers are copied every time: layers keep there what they write."""
 
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), Tensor)
+"""What modules keep in ordinary attributes and assign anew: counters, flags, running values."""
+
 _changes: MutableMapping[Tensor, bool] = WeakTensorKeyDictionary()
 """The tensors that have been through an evaluation, and whether one of them changed them."""
 
@@ -27,8 +30,11 @@ def undisturbed(module: nn.Module, *, rehearsal: bool = False) -> Iterator[None]
 
     The module is in eval mode and in full precision, gradients and autocast are off, and tensors are ordinary ones even
     in Lightning's inference mode. At the end the context restores the mode of every submodule, all parameters and
-    buffers (some layers initialise or update themselves when they are called), the random number generators of Python,
+    buffers (some layers initialise or update themselves when they are called), numbers, strings and tensors that
+    modules keep in ordinary attributes and assign anew (a counter of calls), the random number generators of Python,
     numpy and torch, and the storage of half-precision weights. Layers that are built by their first call stay built.
+    Other objects in ordinary attributes, such as lists, and tensors that are changed in place there, stay as they are
+    left.
 
     The first evaluation of a module copies all its tensors, and compares them at the end. Later ones copy only the
     tensors that were seen to change, and small buffers. If one writes to yet another tensor, the tensor's version
@@ -56,6 +62,7 @@ def undisturbed(module: nn.Module, *, rehearsal: bool = False) -> Iterator[None]
         _without_autocast(tensors),
         _values_kept(module, tensors, rehearsal),
         _buffers_kept(modules),
+        _attributes_kept(modules),
         _full_precision(modules),
     ):
         module.eval()
@@ -99,6 +106,22 @@ def _buffers_kept(modules: list[nn.Module]) -> Iterator[None]:
         for current, original in buffers:  # some layers assign a new tensor
             for name, tensor in original.items():
                 current[name] = tensor
+
+
+@contextmanager
+def _attributes_kept(modules: list[nn.Module]) -> Iterator[None]:
+    before = [(vars(submodule), dict(vars(submodule))) for submodule in modules]
+    try:
+        yield
+    finally:
+        for attributes, original in before:
+            for name, value in list(attributes.items()):
+                if value is original.get(name) or not isinstance(value, _PLAIN):
+                    continue
+                if name not in original:
+                    del attributes[name]
+                elif isinstance(original[name], _PLAIN):
+                    attributes[name] = original[name]
 
 
 @contextmanager

@@ -117,11 +117,14 @@ class Statistic(Metric):
         return (*self.state_names, *self.configuration.tolist())
 
     def accumulate(self, **increments: Tensor | int) -> None:
-        """Add to sums, by name; a first dimension that grew (a new class was seen) is filled up with zeros."""
+        """Add to sums, by name, to all or none; a first dimension that grew (a new class) is filled up with zeros."""
+        totals = {}
         for name, increment in increments.items():
             total = getattr(self, name)
             increment = torch.as_tensor(increment).to(dtype=total.dtype, device=total.device)
-            setattr(self, name, add_growing(total, increment, name))
+            totals[name] = add_growing(total, increment, name)
+        for name, total in totals.items():
+            setattr(self, name, total)
 
     def copy_with(self, **states: Tensor) -> Self:
         """A copy that has computed nothing yet and holds other states; this statistic keeps its own."""

@@ -61,6 +61,10 @@ class CodeFactorMoments(RowMoments, CodeFactorState):
         """Number of rows of each group, ``(20,)``."""
         return statistic.num_rows
 
+    def group_factors(self, statistic: Any) -> Tensor:
+        """Means of the factors in each group, ``(20, F)``."""
+        return statistic.row_mean[:, int(statistic.row_widths[0]) :]
+
     def without_groups(self, statistic: Any) -> Iterator[Any]:
         """Copies of the statistic, each without one of the groups that has rows."""
         present = statistic.num_rows > 0

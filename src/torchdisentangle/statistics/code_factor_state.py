@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from torchdisentangle.statistics.base import Statistic
+from torchdisentangle.statistics.groups import Groups
 
 
 class CodeFactorState(ABC):
@@ -68,6 +69,18 @@ class CodeFactorState(ABC):
         Raises:
             ValueError: if no groups are kept.
         """
+
+    @abstractmethod
+    def group_factors(self, statistic: Any) -> Tensor:
+        """Mean of each factor in each group, ``(20, F)``; 0 in a group without rows."""
+
+    def groups(self, statistic: Any) -> Groups:
+        """What rows are told from others by, on the CPU.
+
+        Raises:
+            ValueError: if no groups are kept.
+        """
+        return Groups(self.group_sizes(statistic).cpu(), self.group_factors(statistic).cpu())
 
     @abstractmethod
     def without_groups(self, statistic: Any) -> Iterator[Any]:

@@ -160,6 +160,14 @@ class JointCounts(CodeFactorState):
             raise ValueError("counts keep no groups of rows: use intervals=True")
         return statistic.num_counted
 
+    def group_factors(self, statistic: Any) -> Tensor:
+        """Means of the numbers of the factors' values in each group, ``(20, F)``."""
+        if self.of_rows:
+            return self.rows.group_factors(statistic)
+        counts = self._by_group(statistic)[:, :, :, 0].sum(-1).double()  # each code has counted all rows
+        values = torch.arange(len(counts), dtype=torch.float64, device=counts.device)
+        return torch.einsum("v,vgf->gf", values, counts) / statistic.num_counted.clamp(min=1)[:, None]
+
     def without_groups(self, statistic: Any) -> Iterator[Any]:
         """Copies of the statistic, each without one of the groups that has rows; bins are those of all rows."""
         present = self.group_sizes(statistic).nonzero()[:, 0].tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +11,29 @@ from torch import Tensor
 from torchdisentangle.functional.row_hash import hash_content, hash_index
 
 NUM_GROUPS = 20
+
+
+class Groups(NamedTuple):
+    """What tells rows from others that have the same positions.
+
+    Args:
+        sizes: number of rows of each group, ``(20,)``.
+        factors: mean of each factor in each group, ``(20, F)``.
+
+    Example:
+        >>> groups = Groups(torch.tensor([3, 2]), torch.tensor([[0.5], [1.0]]))
+        >>> groups.of_same_rows(groups), groups.of_same_rows(groups._replace(factors=2 * groups.factors))
+        (True, False)
+    """
+
+    sizes: Tensor
+    factors: Tensor
+
+    def of_same_rows(self, other: Groups) -> bool:
+        """Whether both are of the same rows, to rounding of sums in another order."""
+        if not torch.equal(self.sizes, other.sizes) or self.factors.shape != other.factors.shape:
+            return False
+        return torch.allclose(self.factors, other.factors, rtol=1e-9, atol=1e-9)
 
 
 def row_groups(columns: Sequence[Tensor], index: Tensor | None, seed: int = 0) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.checks import Continuous
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
-from torchdisentangle.statistics.groups import group_sizes, groups_of_keys
+from torchdisentangle.statistics.groups import NUM_GROUPS, group_sizes, groups_of_keys
 from torchdisentangle.statistics.sample import RowSample
 
 
@@ -109,6 +109,13 @@ class CodeFactorRows(RowSample, CodeFactorState):
     def group_sizes(self, statistic: Any) -> Tensor:
         """Number of kept rows of each group, ``(20,)``."""
         return group_sizes(groups_of_keys(self.read(statistic).keys))
+
+    def group_factors(self, statistic: Any) -> Tensor:
+        """Means of the kept rows' factors in each group, ``(20, F)``."""
+        rows = self.read(statistic)
+        factors, groups = rows["factors"].double(), groups_of_keys(rows.keys)
+        sums = factors.new_zeros(NUM_GROUPS, factors.shape[1]).index_add(0, groups, factors)
+        return sums / group_sizes(groups).clamp(min=1)[:, None]
 
     def without_groups(self, statistic: Any, with_columns: bool = True) -> Iterator[Any]:
         """Copies of the statistic, each without one of the groups that has rows.

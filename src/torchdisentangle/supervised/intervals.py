@@ -136,8 +136,9 @@ def paired_difference(a: SupervisedScore, b: SupervisedScore, level: float = 0.9
     with a.reduced(), b.reduced():
         if a.num_unnumbered or b.num_unnumbered:
             raise ValueError("a paired difference needs the rows' index in every update, to tell which rows are paired")
-        if not torch.equal(a.state.group_sizes(a), b.state.group_sizes(b).to(a.device)):
-            raise ValueError(f"both scores must be of the same rows; one has {a.sample_size()}, one {b.sample_size()}")
+        if not a.state.groups(a).of_same_rows(b.state.groups(b)):
+            sizes = f"one has {a.sample_size()}, one {b.sample_size()}"
+            raise ValueError(f"both scores must be of the same rows and factors; {sizes}")
         one, other = replicates_of(a), replicates_of(b)
         without = [_difference(*pair) for pair in zip(one.without, other.without, strict=True)]
         both = ScoreReplicates(_difference(one.estimate, other.estimate), without, one.sizes)
