@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from matplotlib.axes import Axes
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
-from typing_extensions import Unpack
+from typing_extensions import Self, Unpack
 
 from torchdisentangle.plots import plot_factor_matrix, plot_scalar
 from torchdisentangle.plots.style import Plot
@@ -170,9 +170,9 @@ class SupervisedScore(Statistic):
         value, 95 % intervals of 300 rows covered in 94 to 95 % of 200 data sets for MIG, MIG-sup and DCIMIG. Those of
         modularity, a ratio of squares, covered in 82 % for 300 rows, 90 % for 500, 95 % for 1,000 and 97 % for 2,000.
 
-        For counts and moments it costs up to three times the score; a score that is computed from rows is computed
-        twenty times. One that draws at random has a wider interval than it needs, because every value without a group
-        is drawn anew.
+        For counts and moments, IRS and the FactorVAE score it costs up to three times the score; any other score that
+        is computed from rows is computed twenty times. One that draws at random has a wider interval than it needs,
+        because every value without a group is drawn anew; but for the FactorVAE score, whose draws stay.
 
         Args:
             level: probability that the interval covers, in (0, 1).
@@ -205,6 +205,10 @@ class SupervisedScore(Statistic):
             names = None if self.factor_names is None else self._labels(val.shape[1])
             return plot_factor_matrix(val, names, ax=ax, label=self.matrix_label)
         return plot_scalar(val, interval=interval, ax=ax, label=type(self).__name__)
+
+    def _without_groups(self) -> Iterator[Self]:
+        """Copies of this score, each without one of the groups of rows; by default each is computed by itself."""
+        return self.state.without_groups(self)
 
     @abstractmethod
     def _scored(self) -> Tensor:

@@ -68,7 +68,7 @@ def values_without_groups(score: SupervisedScore) -> list[Any]:
     values = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out was said of all rows
-        for fewer in score.state.without_groups(score):
+        for fewer in score._without_groups():
             try:
                 values.append(fewer.compute())
             except ValueError as error:
