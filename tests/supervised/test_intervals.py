@@ -12,11 +12,14 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
+from tests.launches import Launches
 from torchdisentangle import (
     DCI,
+    IRS,
     JEMMIG,
     MCC,
     SAP,
+    FactorVAEScore,
     InfoC,
     InfoM,
     Interpretability,
@@ -120,6 +123,57 @@ def test_groups_are_left_out_as_if_they_had_never_come(make: Callable[[], Any], 
     for part in torch.arange(num_rows).split(90):
         metric.update(codes[part], factors[part], index=index[part])
     np.testing.assert_allclose(metric.interval(), brute_force(make, codes, factors, index), rtol=1e-9, atol=1e-9)
+
+
+def uneven_rows() -> tuple[Tensor, Tensor]:
+    """Values of one, two and many rows, a code that is constant but for one row, two equal codes, and a dead one."""
+    codes, factors = rows(300)
+    factors[:3, 0] = torch.tensor([7, 8, 8])
+    once = torch.zeros(300)
+    once[4] = 1.0
+    return torch.stack([*codes.T, codes[:, 0], factors[:, 1], once, torch.zeros(300)], dim=1).double(), factors
+
+
+@pytest.mark.filterwarnings("ignore:IRS leaves out", "ignore:FactorVAEScore leaves out")
+@pytest.mark.parametrize(
+    "make",
+    [
+        IRS,
+        lambda: IRS(quantile=1.0, continuous=[2]),
+        lambda: IRS(quantile=0.4, mode="reference"),
+        FactorVAEScore,
+        lambda: FactorVAEScore(num_groups=60, group_size=5, rescale=True),
+        lambda: FactorVAEScore(num_groups=60, group_size=5, prune_threshold=10.0),
+        lambda: FactorVAEScore(num_groups=60, continuous=[0]),
+    ],
+)
+@pytest.mark.parametrize("data", [uneven_rows, lambda: rows(90), lambda: rows(2000)])
+def test_scores_of_all_parts_at_once_are_those_of_each_by_itself(
+    make: Callable[[], Any], data: Callable[[], tuple[Tensor, Tensor]]
+) -> None:
+    codes, factors = data()
+    index = torch.arange(len(codes)) * 7
+    metric = filled(make(), codes, factors, index)
+    # rounding of votes is 0, of IRS 1e-15
+    np.testing.assert_allclose(metric.interval(), brute_force(make, codes, factors, index), rtol=0, atol=1e-12)
+    unnumbered = filled(make(), codes, factors)
+    at_once = [fewer.compute() for fewer in unnumbered._without_groups()]
+    each = [fewer.compute() for fewer in unnumbered.state.without_groups(unnumbered)]
+    np.testing.assert_allclose(at_once, each, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [IRS, FactorVAEScore])
+def test_an_interval_from_rows_asks_for_fewer_operations_than_twenty_scores(make: Callable[[], Any]) -> None:
+    """Most are on few rows: those that can be among the farthest, or in a group."""
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(10, (10_000, 5), generator=generator)
+    codes = factors.repeat(1, 2) + torch.randn(10_000, 10, generator=generator)
+    metric = filled(make(), codes, factors)
+    with Launches() as score:
+        metric.compute()
+    with Launches() as interval:
+        metric.interval()
+    assert interval.operations.total() <= 5 * score.operations.total()
 
 
 def test_bins_of_the_data_are_those_of_all_rows() -> None:

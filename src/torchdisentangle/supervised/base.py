@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from matplotlib.axes import Axes
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
-from typing_extensions import Unpack
+from typing_extensions import Self, Unpack
 
 from torchdisentangle.plots import plot_factor_matrix, plot_scalar
 from torchdisentangle.plots.style import Plot
@@ -186,9 +186,9 @@ class SupervisedScore(Statistic):
         Scores that are fitted to rows, or look for nearest neighbours, are not corrected: their intervals are for the
         value that as many other rows would give.
 
-        For counts and moments it costs up to three times the score; a score that is computed from rows is computed
-        twenty times. One that draws at random has a wider interval than it needs, because every value without a group
-        is drawn anew.
+        For counts and moments, IRS and the FactorVAE score it costs up to three times the score; any other score that
+        is computed from rows is computed twenty times. One that draws at random has a wider interval than it needs,
+        because every value without a group is drawn anew; but for the FactorVAE score, whose draws stay.
 
         Args:
             level: probability that the interval covers, in (0, 1).
@@ -233,6 +233,10 @@ class SupervisedScore(Statistic):
     def _reader(self) -> Callable[[Any], Any]:
         """How the score is read from estimates that were corrected."""
         return lambda estimates: estimates
+
+    def _without_groups(self) -> Iterator[Self]:
+        """Copies of this score, each without one of the groups of rows; by default each is computed by itself."""
+        return self.state.without_groups(self)
 
     @abstractmethod
     def _scored(self) -> Tensor:

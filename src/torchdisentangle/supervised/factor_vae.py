@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
-from typing_extensions import Unpack
+from typing_extensions import Self, Unpack
 
 from torchdisentangle.functional.supervised.intervention import majority_vote_accuracy
 from torchdisentangle.supervised.intervention_groups import active_codes, draw_variances, shares_of_votes
@@ -78,23 +80,38 @@ class FactorVAEScore(RowScore):
     def _scored(self) -> Tensor:
         return self._once(self._guess).scored
 
+    def _without_groups(self) -> Iterator[Self]:
+        return self._with_results(self._guesses)
+
     def _guess(self) -> Accuracy:
+        return self._guesses(torch.ones(1, len(self.keys), dtype=torch.bool))[0]
+
+    def _guesses(self, parts: Tensor) -> list[Accuracy]:
+        """The accuracy in each of several parts of the rows, ``(P, n)`` booleans."""
         codes, factors = self._rows()
-        values, generator = self._values(factors), self._generator()
+        values, keys = self._values(factors), self.sample.read(self).keys.cpu()
+        tested = torch.tensor([self._train_and_test(size)[1].stop for size in parts.sum(1).tolist()])
+        test = parts & (parts.cumsum(1) <= tested[:, None])
+        features = [
+            draw_variances(codes, values, keys, drawn_from, self.num_groups, self.group_size, self.seed + stage)
+            for stage, drawn_from in enumerate((parts & ~test, test))
+        ]
+        possible = ~(features[0] + features[1]).isnan().any(3).any(2)
+        return [
+            self._accuracy(codes[part], values[part], possible[p], [of_stage[p] for of_stage in features])
+            for p, part in enumerate(parts)
+        ]
+
+    def _accuracy(self, codes: Tensor, values: Tensor, possible: Tensor, features: list[Tensor]) -> Accuracy:
+        """The accuracy from variances in groups, ``(F, G, D)``, for training and for the test."""
         variance, active = active_codes(codes, self.prune_threshold)
         if not active.any():
-            return Accuracy(codes.new_zeros(()), torch.ones(values.shape[1], dtype=torch.bool))
-        codes, variance = codes[:, active], variance[active]
-        features = [
-            draw_variances(codes[part], values[part], self.num_groups, self.group_size, generator)
-            for part in self._train_and_test(len(codes))
-        ]
-        possible = torch.tensor([all(len(part[f]) for part in features) for f in range(values.shape[1])])
-        scored = possible & (values.amax(0) > 0)
+            return Accuracy(codes.new_zeros(()), torch.ones_like(possible))
+        scored = possible & (values.amax(0) > values.amin(0))
         if not scored.any():
             return Accuracy(codes.new_tensor(torch.nan), scored)
-        chosen = scored.nonzero()[:, 0].tolist()
         votes, test_votes = (
-            shares_of_votes([(part[f] / variance).argmin(1) for f in chosen], len(variance)) for part in features
+            shares_of_votes(list((part[scored][..., active] / variance[active]).argmin(2)), int(active.sum()))
+            for part in features
         )
         return Accuracy(majority_vote_accuracy(votes, test_votes), scored)

@@ -65,7 +65,7 @@ def replicates_of(score: SupervisedScore) -> ScoreReplicates:
         sizes = sizes[sizes > 0]
         whole = score._estimates()
         try:
-            fewer = [_named(one._estimates()) for one in score.state.without_groups(score)]
+            fewer = [_named(one._estimates()) for one in score._without_groups()]
         except ValueError as error:
             raise ValueError(f"{type(score).__name__} has too few rows for an interval: {error}") from error
         quadratic, corrected = score._quadratic_variance(), {}

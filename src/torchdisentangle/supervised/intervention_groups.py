@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.row_hash import hash_index
 from torchdisentangle.functional.supervised.intervention import alike_but_for
 
 _PIECE = 2**22  # numbers that are gathered at once
@@ -52,41 +53,66 @@ def draw_differences(
 
 
 def draw_variances(
-    codes: Tensor, labels: Tensor, num_groups: int, group_size: int, generator: torch.Generator
-) -> list[Tensor]:
-    """Variances of the codes in random groups of rows that share a factor's value.
+    codes: Tensor, labels: Tensor, keys: Tensor, parts: Tensor, num_groups: int, group_size: int, seed: int = 0
+) -> Tensor:
+    """Variances of the codes in random groups of rows that share a factor's value, for several parts of the rows.
+
+    A group is the first rows in an order that is drawn for it, and that depends on the rows alone. So where parts have
+    most rows in common, so have their groups; and each part has the groups that it would have by itself.
 
     Args:
         codes: ``(n, D)``.
         labels: values of the factors, ``(n, F)`` integers.
-        num_groups: in all; each factor gets its share.
+        keys: a random integer for each row, ``(n,)``, different ones.
+        parts: which rows are in each part, ``(P, n)`` booleans.
+        num_groups: of each part in all; each factor gets its share.
         group_size: rows of a group, different ones; fewer where fewer have the value, which is uniform over those that
             two rows have.
-        generator: of the random choices.
+        seed: of the random choices.
 
     Returns:
-        For each factor ``(num_groups / F, D)``, or ``(0, D)`` if no two rows share a value.
+        ``(P, F, num_groups / F, D)``; NaN for a factor of which no two rows share a value.
     """
-    share = -(-num_groups // labels.shape[1])
-    variances = []
-    for column in labels.unbind(1):
-        rows_of_values = [(column == value).nonzero()[:, 0] for value in column.unique()]
-        rows_of_values = [rows for rows in rows_of_values if len(rows) > 1]
-        if not rows_of_values:
-            variances.append(codes.new_zeros(0, codes.shape[1]))
-            continue
-        counts = torch.randint(len(rows_of_values), (share,), generator=generator).bincount(
-            minlength=len(rows_of_values)
-        )
-        parts = []
-        for rows, count in zip(rows_of_values, counts.tolist(), strict=True):
-            if count == 0:
-                continue
-            drawn = torch.rand(count, len(rows), generator=generator)
-            chosen = drawn.topk(min(group_size, len(rows)), largest=False).indices
-            parts.append(codes[rows[chosen]].var(1))
-        variances.append(torch.cat(parts))
+    num_factors = labels.shape[1]
+    share = -(-num_groups // num_factors)
+    draws = hash_index(-1 - torch.arange(num_factors * share), seed).view(num_factors, share)  # no key of a row
+    in_any = parts.any(0).nonzero()[:, 0]
+    codes, labels, keys, parts = codes[in_any], labels[in_any], keys[in_any], parts[:, in_any]
+    variances = codes.new_full((len(parts), num_factors, share, codes.shape[1]), torch.nan)
+    for variance, column, draw in zip(variances.unbind(1), labels.unbind(1), draws, strict=True):
+        order, sizes = column.argsort(stable=True), column.unique(return_counts=True)[1].tolist()
+        by_value = [codes[order].split(sizes), keys[order].split(sizes), parts[:, order].split(sizes, 1)]
+        repeated = torch.stack([inside.sum(1) > 1 for inside in by_value[2]], 1)
+        for pattern in repeated.unique(dim=0):  # mostly all parts have the same values
+            alike = (repeated == pattern).all(1).nonzero()
+            values = pattern.nonzero()[:, 0].tolist()
+            chosen = draw.remainder(max(len(values), 1))
+            for number, value in enumerate(values):
+                own_codes, own_keys, inside = (of_values[value] for of_values in by_value)
+                at_once = max(1, _PIECE // (len(alike) * len(own_keys)))
+                for groups in (chosen == number).nonzero()[:, 0].split(at_once):
+                    variance[alike, groups] = _drawn_variances(
+                        own_codes, own_keys, inside[alike[:, 0]], draw[groups, None], group_size
+                    )
     return variances
+
+
+def _drawn_variances(codes: Tensor, keys: Tensor, parts: Tensor, draws: Tensor, size: int) -> Tensor:
+    """Variances of codes in the first ``size`` rows of each part, in an order for each draw, ``(P, c, D)``.
+
+    Random numbers times an odd number (modulo ``2 ** 64``) are other random numbers, one for each row.
+    """
+    reach = size + len(codes) - int(parts.sum(1).min())  # as many rows hold the first ones of every part
+    first = (keys * (draws | 1)).topk(min(reach, len(codes)), largest=False).indices
+    inside = parts[:, first].transpose(0, 1)
+    weights = (inside & (inside.cumsum(2, dtype=torch.int32) <= size)).to(codes)
+    steps = codes - codes[0]
+    steps = steps - steps.mean(0)
+    num_rows = weights.sum(2, keepdim=True)
+    sums, squares = (weights @ torch.cat([steps, steps.square()], 1)[first]).chunk(2, dim=2)
+    products = squares - sums.square() / num_rows
+    equal = products <= num_rows * torch.finfo(codes.dtype).eps * squares  # up to rounding
+    return (products.masked_fill(equal, 0.0) / (num_rows - 1)).transpose(0, 1)
 
 
 def variances_of_groups(codes: Tensor, labels: Tensor, factor: int) -> Tensor:

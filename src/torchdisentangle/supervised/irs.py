@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from torch import Tensor
-from typing_extensions import Unpack
+from typing_extensions import Self, Unpack
 
 from torchdisentangle.functional.supervised.intervention import interventional_robustness, irs_score, maximal_deviation
+from torchdisentangle.functional.supervised.robustness_of_parts import deviations_of_parts, robustness_of_parts
 from torchdisentangle.statistics import readout
 from torchdisentangle.supervised.base import Mode, check_mode
 from torchdisentangle.supervised.row_score import RowScore, RowSettings
+
+
+class Robustness(NamedTuple):
+    """Robustness of codes with respect to factors, ``(D, F)``, and the largest deviation of each code, ``(D,)``."""
+
+    matrix: Tensor
+    deviation: Tensor
 
 
 class IRS(RowScore):
@@ -66,18 +77,26 @@ class IRS(RowScore):
 
     def compute(self) -> Tensor:
         """The score, over all processes."""
-        matrix = self._once(self._matrix)
         self._require_scored(self._scored())
-        return irs_score(matrix, maximal_deviation(self._rows().codes))
+        return irs_score(*self._once(self._robustness))
 
     @readout
     def matrix(self) -> Tensor:
         """Robustness of each code with respect to each factor, ``(D, F)``; NaN for a factor that cannot be scored."""
-        return self._once(self._matrix)
+        return self._once(self._robustness).matrix
 
     def _scored(self) -> Tensor:
-        return ~self._once(self._matrix)[0].isnan()
+        return ~self._once(self._robustness).matrix[0].isnan()
 
-    def _matrix(self) -> Tensor:
+    def _without_groups(self) -> Iterator[Self]:
+        return self._with_results(self._robustness_of_parts)
+
+    def _robustness(self) -> Robustness:
         codes, factors = self._rows()
-        return interventional_robustness(codes, self._values(factors), self.quantile, self.mode == "exact")
+        matrix = interventional_robustness(codes, self._values(factors), self.quantile, self.mode == "exact")
+        return Robustness(matrix, maximal_deviation(codes))
+
+    def _robustness_of_parts(self, parts: Tensor) -> list[Robustness]:
+        codes, factors = self._rows()
+        matrices = robustness_of_parts(codes, self._values(factors), parts, self.quantile, self.mode == "exact")
+        return [Robustness(*both) for both in zip(matrices, deviations_of_parts(codes, parts), strict=True)]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
-from typing_extensions import Unpack
+from typing_extensions import Self, Unpack
 
 from torchdisentangle.functional.supervised.intervention import above_chance
 from torchdisentangle.plots.factors import plot_latents_against_factors
 from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics import readout
-from torchdisentangle.statistics.checks import Continuous
+from torchdisentangle.statistics.checks import Continuous, continuous_columns
 from torchdisentangle.statistics.factors import value_labels
+from torchdisentangle.statistics.groups import groups_of_keys
 from torchdisentangle.statistics.rows import CodeFactorRows
 from torchdisentangle.supervised.base import SupervisedScore, SupervisedSettings
 from torchdisentangle.supervised.intervals import Interval
@@ -115,6 +116,21 @@ class RowScore(SupervisedScore):
         if self._fits not in results:
             results[self._fits] = fit()
         return results[self._fits]
+
+    def _with_results(self, fits: Callable[[Tensor], Sequence[Any]]) -> Iterator[Self]:
+        """Copies without each group of rows that already hold their results: those of ``fits`` for all parts at once.
+
+        Where factors are binned their bins depend on which rows there are, and each copy finds its own.
+        """
+        rows = self.sample.read(self)
+        if any(continuous_columns(self.continuous, rows["factors"].shape[1])):
+            yield from super()._without_groups()
+            return
+        groups = groups_of_keys(rows.keys).cpu()
+        results = fits(groups != groups.unique()[:, None])
+        for fewer, result in zip(self.sample.without_groups(self, with_columns=False), results, strict=True):
+            fewer.sample.read(fewer).derived[self._fits] = result
+            yield fewer
 
     def _guessed(self, guess: Callable[[], Accuracy], rescale: bool) -> Tensor:
         """The score that an accuracy is: as it is, or rescaled so that chance is 0."""
