@@ -14,6 +14,7 @@ from torchdisentangle.evaluation.base import Context, Evaluation
 from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
 from torchdisentangle.evaluation.elbo import ELBOEvaluation
 from torchdisentangle.evaluation.informativeness import InformativenessEvaluation
+from torchdisentangle.evaluation.loaders import plain
 from torchdisentangle.evaluation.manifold import ManifoldEvaluation
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.positions import RowPositions, sampler_of
@@ -54,6 +55,7 @@ def evaluate(
     latent_dim: int | None = None,
     num_classes: int | None = None,
     device: torch.device | str | None = None,
+    dataloader_idx: int | None = None,
 ) -> Report:
     """Evaluate a model: in any training loop, or afterwards.
 
@@ -61,7 +63,8 @@ def evaluate(
     ``torch.distributed`` is initialised, all processes must call this together; they share the work, and each gets the
     report that one process would get, or raises an error. A data loader with a
     :class:`~torch.utils.data.DistributedSampler` is read as it is; any other must give the same batches on every
-    process, which then take them in turn.
+    process, and the processes take turns. Models and data loaders that Fabric's ``setup`` or accelerate's ``prepare``
+    has wrapped are unwrapped.
 
     Args:
         model: a module that :func:`~torchdisentangle.models.as_latent_model` can adapt, or an adapted one.
@@ -75,6 +78,7 @@ def evaluate(
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
         device: where to evaluate; ``None``: where the model is. Batches are moved there.
+        dataloader_idx: which data loader of a ``CombinedLoader``, from 0; a batch is then one of that loader.
 
     Returns:
         Scalars (``report["manifold/total_correlation"]``), matrices, and figures to draw.
@@ -93,10 +97,7 @@ def evaluate(
         (True, True)
     """
     check_unsharded(model if isinstance(model, nn.Module) else model.module)
-    if type(dataloader).__name__ == "CombinedLoader":
-        raise ValueError(
-            "batches of a CombinedLoader come from several loaders: give evaluate one data loader at a time"
-        )
+    dataloader = plain(dataloader, dataloader_idx)
     adapted = as_latent_model(model, latent_dim=latent_dim, num_classes=num_classes)
     if device is not None:
         adapted.module.to(device)
