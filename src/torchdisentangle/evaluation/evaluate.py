@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DistributedSampler
 from torchmetrics.utilities import rank_zero_warn
+from tqdm import tqdm
 
 from torchdisentangle.evaluation.base import Context, Evaluation
 from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
@@ -56,6 +57,7 @@ def evaluate(
     num_classes: int | None = None,
     device: torch.device | str | None = None,
     dataloader_idx: int | None = None,
+    progress: bool = False,
 ) -> Report:
     """Evaluate a model: in any training loop, or afterwards.
 
@@ -79,6 +81,7 @@ def evaluate(
         num_classes: number of classes of a conditional model, if it does not tell.
         device: where to evaluate; ``None``: where the model is. Batches are moved there.
         dataloader_idx: which data loader of a ``CombinedLoader``, from 0; a batch is then one of that loader.
+        progress: show a progress bar of the batches.
 
     Returns:
         Scalars (``report["manifold/total_correlation"]``), matrices, and figures to draw.
@@ -108,14 +111,14 @@ def evaluate(
     for one in wanted:
         one.check(adapted)
     place = Place.here(adapted.like.device)
-    context = Context(loader=dataloader)
+    context = Context(loader=dataloader, progress=progress)
     with undisturbed(adapted.module):
         passes = {one.family: one.settle(adapted, place).begin(adapted, place, context) for one in wanted}
         in_turn = place.world_size > 1 and not isinstance(sampler_of(dataloader), DistributedSampler)
         shared = SharedBatches(place, input_key) if in_turn else None
         positions = RowPositions(None, 0, 1) if in_turn else None
         session = Session(adapted, place, dataloader, list(passes.values()), input_key, label_key, positions)
-        _feed(session, dataloader, place, shared)
+        _feed(session, dataloader, place, shared, progress)
     _raise_together(session, place, shared)
     reports = {family: one.finish() for family, one in passes.items()}
     for one in wanted:
@@ -159,7 +162,13 @@ def on_device(batch: Any, device: torch.device) -> Any:
     return batch
 
 
-def _feed(session: Session, dataloader: Iterable[Any] | None, place: Place, shared: SharedBatches | None) -> None:
+def _feed(
+    session: Session,
+    dataloader: Iterable[Any] | None,
+    place: Place,
+    shared: SharedBatches | None,
+    progress: bool,
+) -> None:
     if shared is not None:
         shared.share_random_state()
     session.start()
@@ -167,7 +176,7 @@ def _feed(session: Session, dataloader: Iterable[Any] | None, place: Place, shar
         return
     if dataloader is None:
         raise TypeError("these evaluations need data: give a dataloader")
-    for batch in dataloader:
+    for batch in tqdm(dataloader, desc="batches", leave=False, disable=not progress):
         if shared is None or shared.is_own(batch):
             session.feed(on_device(batch, place.device))
         else:
