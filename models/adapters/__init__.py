@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from torchdisentangle.latent_model import LatentModel
-from torchdisentangle.models.adapters import autoencoder, invertible, nflows, normflows, zuko
+from torchdisentangle.models.adapters import autoencoder, invertible, nflows, normflows, pythae, zuko
 from torchdisentangle.models.adapters.inspection import attribute
 
 __all__ = ["ADAPTERS", "Adapter", "as_latent_model"]
@@ -166,6 +166,7 @@ ADAPTERS = (
     Adapter(normflows.fits, normflows.adapt),
     Adapter(nflows.fits, nflows.adapt),
     Adapter(zuko.fits, zuko.adapt),
+    Adapter(pythae.fits, pythae.adapt),
     Adapter(_has_method_decode, _adapt_autoencoder),
     Adapter(invertible.fits, invertible.adapt),
     Adapter(autoencoder.fits, _adapt_autoencoder),
