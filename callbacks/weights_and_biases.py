@@ -22,7 +22,7 @@ def is_wandb(logger: Any) -> bool:
 
 
 def introduce(trainer: L.Trainer, key: str, settings: str, headlines: Mapping[str, Goal]) -> None:
-    """Tell all runs of a trainer what will be logged; one that fails is warned of.
+    """Tell all runs of a trainer what will be logged; a failure is only a warning.
 
     Args:
         trainer: whose loggers to use.

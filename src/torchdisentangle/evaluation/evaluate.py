@@ -61,7 +61,7 @@ def evaluate(
 ) -> Report:
     """Evaluate a model: in any training loop, or afterwards.
 
-    The model is left as it was: in its mode, with its weights, buffers, and random number generators. Where
+    The model keeps its mode, weights and buffers, and random number generators keep their states. If
     ``torch.distributed`` is initialised, all processes must call this together; they share the work, and each gets the
     report that one process would get, or raises an error. A data loader with a
     :class:`~torch.utils.data.DistributedSampler` is read as it is; any other must give the same batches on every

@@ -137,9 +137,9 @@ class Report:
     def difference(self, other: Report, level: float = 0.95) -> Report:
         r"""Differences of the scalars that both reports have, in this one's order, with paired intervals.
 
-        A difference has an interval if both scalars have one and stand on the same rows, which is decided by the sizes
-        of the twenty groups that a hash of the rows' index makes: the two models must have been given the same data
-        with the same numbering. The interval is that of
+        A difference has an interval if both scalars have one and were computed from the same rows: the two models must
+        have been given the same data with the same numbering. A hash of the rows' index divides them into twenty
+        groups, and rows count as the same if the groups have the same sizes. The interval is that of
         :func:`~torchdisentangle.functional.jackknife.jackknife_interval`, from :math:`a - b` without each group. What
         both models find in the same rows cancels, so it is mostly narrower than those of the two scalars.
 
