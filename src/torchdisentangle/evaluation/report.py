@@ -36,7 +36,7 @@ class GroupValues(NamedTuple):
     values: tuple[float, ...]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Report:
     """The result of one or more evaluations, the same on every process.
 
