@@ -106,7 +106,7 @@ def _warned(logger: Any, what: str) -> Iterator[None]:
 
 
 def _log_one(logger: Any, key: str, figure: Figure, step: int, default: Path) -> None:
-    """Log a figure the way that a logger knows; told by what it can do, for two packages have classes of each name."""
+    """Log a figure the way that a logger knows, judged by what it can do: two packages have classes of each name."""
     experiment: Any = getattr(logger, "experiment", None)
     if hasattr(logger, "log_image"):
         logger.log_image(key, [figure], step=step)
