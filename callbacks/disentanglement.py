@@ -22,26 +22,26 @@ class DisentanglementCallback(EvaluationCallback):
     r"""Logs how well a model's latents correspond to known factors of the data.
 
     In every validation epoch the callback encodes the validation data and logs, under ``<prefix>/disentanglement/``,
-    the quick scores of :func:`~torchdisentangle.supervised_metrics`, or those that ``metrics`` names; and on a schedule
-    of their own those that fit predictors to the rows. All but JEMMIG in nats are 1 at their ideal; see
-    :mod:`torchdisentangle.supervised` for what each means and where it starts. Figures are
+    the quick scores of :func:`~torchdisentangle.supervised_metrics`, or those that you name in ``metrics``. Scores that
+    fit predictors to the rows follow on a schedule of their own. Ideally all of them are 1, except JEMMIG in nats; see
+    :mod:`torchdisentangle.supervised` for what each means and what noise scores. Figures are
     ``latents_against_factors``, ``mutual_information``, heatmaps of the scores that have one (``sap_matrix``,
     ``dci_matrix``, ...), and with ``intervals`` ``scores``, all with their error bars.
 
     Scores of interventions (``irs``, ``factor_vae``, ``beta_vae``, ``z_max``) need groups of rows that agree in a
     factor. If the validation data set is a :class:`~torchdisentangle.datasets.FactorDataset` (or a
-    :class:`~torch.utils.data.Subset` of one) whose factors the batches hold, they get images of their own from it,
-    with independent factors, of the whole grid; else they use the validation rows.
+    :class:`~torch.utils.data.Subset` of one) and the batches hold its factors, these scores get images of their own
+    from it, with independent factors over the whole grid. Otherwise they use the validation rows.
 
-    The cost is one encoding of the validation data, that of ``sampler_rows`` rendered images, and the scores' own.
-    Values are those of one process, and training is bitwise unchanged.
+    An evaluation encodes the validation data and ``sampler_rows`` rendered images once, and computes the scores.
+    Several processes log the values that one would, and training stays bitwise the same.
 
     Args:
         metrics: names of scores, or metrics whose ``update`` takes ``codes`` and ``factors``, and by keyword any of
             ``log_variance`` and ``index``; by default the quick ones.
-        slow_metrics: the same, evaluated only at every ``slow_every`` evaluations; by default those that need
+        slow_metrics: likewise, but computed only at every ``slow_every``-th evaluation; by default those that need
             scikit-learn.
-        slow_every: how often in a fit, always in validate and test; ``None``: never.
+        slow_every: how often in a fit; ``None``: never. Validate and test always compute them.
         factors: where the factors are in a batch, ``(n, F)`` or ``(n,)``: a position, a key or an attribute (dotted:
             ``"meta.factors"``), also of a mapping of factors; a list of these, one for each column; or a function of
             the batch.

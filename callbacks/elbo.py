@@ -31,18 +31,18 @@ class ELBODecompositionCallback(EvaluationCallback):
     ``code_mutual_information``          mean over pairs of binned posterior means, nats             0
     ==================================== =========================================================== ===========
 
-    It draws the figures ``decomposition``, ``latent_kl`` and ``code_pairs``. The first three terms add to ``kl``; they
-    are those of the aggregate posterior, without minibatch approximations. ``num_nonfinite`` counts rows that were left
-    out, if there are any. A warning says, once in a run, when the mutual information stands within 5 % of its ceiling:
-    it and the total correlation are then about the number of rows.
+    It draws the figures ``decomposition``, ``latent_kl`` and ``code_pairs``. The three terms below ``kl`` add up
+    to it; they are computed with the aggregate posterior, without minibatch approximations. ``num_nonfinite`` counts
+    rows that were left out, if there are any. If the mutual information comes within 5 % of its ceiling, a warning says
+    so once in a run: then it and the total correlation say how many rows there are, and little else.
 
-    The terms cost ``num_queries * N * d`` exponentials, shared out over processes: seconds for 20,000 rows. Values are
-    those of one process, and training is bitwise unchanged.
+    The terms cost ``num_queries * N * d`` exponentials, divided among the processes: seconds for 20,000 rows. Several
+    processes log the values that one would, and training stays bitwise the same.
 
     Args:
         num_queries: latents whose density is taken; standard errors fall with its square root.
-        max_rows: how many posteriors to keep at most; with more data the aggregate posterior is that of a uniform
-            sample of them.
+        max_rows: how many posteriors to keep at most; if there are more rows, the aggregate posterior is made from a
+            uniform sample of them.
         active_threshold: a latent is active if its posterior mean varies by more than this.
         num_bins: bins of ``code_mutual_information``, quantiles of the prior. It is left out where its table of
             ``(num_bins * d) ** 2`` counts would take more than 128 MiB.

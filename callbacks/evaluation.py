@@ -34,27 +34,27 @@ from torchdisentangle.settings import described, unknown_setting
 class EvaluationCallback(EvaluationHooks):
     """Runs an evaluation in every validation or test epoch, and logs its report.
 
-    Before training, the model is checked and rehearsed: errors are raised. After that an error never ends a training:
-    it is warned of, on all processes, and the epoch has no values. The attribute ``report`` keeps the last report.
+    Before training the callback checks the model and rehearses the evaluation, and errors are raised. Once training has
+    begun, an error never ends it: all processes warn, and the epoch has no values. The attribute ``report`` keeps the
+    last report.
 
-    What a checkpoint, an early stopping or a scheduler monitors is never the value of another epoch: an epoch in which
-    one looks (a checkpoint has its own ``every_n_epochs``; ``strict=False`` needs no value) is evaluated whatever
-    ``every_n_epochs`` is here, and a failed evaluation counts as the worst value, so as no improvement. Values that are
-    infinite in float32, which loggers hold, are counted in ``num_unlogged`` instead of logged.
+    A checkpoint, an early stopping or a scheduler never sees the value of another epoch. If one of them needs a value
+    in an epoch (those with ``strict=False`` need none), the callback evaluates in it, whatever its ``every_n_epochs``.
+    If the evaluation fails, they see the worst value, which counts as no improvement. Values that are infinite in
+    float32, the precision of loggers, are counted in ``num_unlogged`` instead of logged.
 
     Args:
         evaluation: what to evaluate.
         prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
             of one family need different ones.
-        every_n_epochs: evaluate in each of so many validation epochs of a fit, and in the last. A fit that ends
-            elsewhere, by early stopping or its number of steps, is evaluated once more at its end. Validate and test
-            always evaluate.
-        every_n_steps: evaluate also after so many optimizer steps, between two batches, with the weights that train.
-        at_start: evaluate also before the first step.
+        every_n_epochs: evaluate in every so-many-th validation epoch, in the last, and at the end of a fit that stops
+            between two of them. Validate and test always evaluate.
+        every_n_steps: also evaluate every so many optimizer steps, between two batches, with the weights in training.
+        at_start: also evaluate before the first step.
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.
         log_seconds: log ``seconds``, the time that the evaluation took on the first process, without encoding the rows.
-        dataloader_idx: which validation data loader to use where there are several. Where a ``CombinedLoader`` reads
-            them together, a batch is that loader's part, without rows that come again.
+        dataloader_idx: which validation data loader to use if there are several. If a ``CombinedLoader`` reads them
+            together, the batch is this loader's part of it, without rows that it repeats.
         input_key: where the data are in a batch: a position, a key or an attribute (dotted: ``"meta.image"``), or a
             function of the batch; ``None``: the batch itself if it is a tensor, else its first element.
         label_key: where the labels are in a batch, likewise.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from torchmetrics.utilities import rank_zero_warn
 from torchdisentangle.callbacks.weights_and_biases import is_wandb, log_media
 from torchdisentangle.evaluation.tables import Table
 
+_SAVED: dict[str, Any] = {"dpi": 150, "bbox_inches": "tight"}
+
 
 @rank_zero_only
 def log_figure(trainer: L.Trainer, key: str, figure: Figure) -> None:
@@ -23,7 +27,7 @@ def log_figure(trainer: L.Trainer, key: str, figure: Figure) -> None:
 
     Weights & Biases (and any logger with ``log_image``), TensorBoard and Comet show it at the step of the curves;
     MLflow and LitLogger keep it as an artifact. For any other logger it is written to
-    ``<log folder>/figures/<key>/<step>.png``. A logger that fails is warned of and does not end the training.
+    ``<log folder>/figures/<key>/<step>.png``. If a logger fails, a warning says so and the training goes on.
 
     Args:
         trainer: whose loggers to use; without any, nothing happens.
@@ -41,13 +45,14 @@ def log_figure(trainer: L.Trainer, key: str, figure: Figure) -> None:
 def log_figures(
     trainer: L.Trainer, key: str, figures: Mapping[str, Callable[[], Figure]], tables: Callable[[], Mapping[str, Table]]
 ) -> None:
-    """Draw the figures of a report and send them to all loggers, with its tables; one that fails is warned of.
+    """Draw the figures of a report and send them to all loggers, with its tables; a failure is only a warning.
 
     Args:
         trainer: whose loggers to use.
         key: first part of the names.
         figures: by name, functions that draw.
-        tables: makes the tables, by name; called only for loggers that show tables.
+        tables: makes the tables, by name; called only for loggers that keep tables: Weights & Biases, Comet, and
+            MLflow if pandas is installed.
     """
     drawn = {}
     for name, draw in figures.items():
@@ -55,7 +60,7 @@ def log_figures(
             drawn[f"{key}/{name}"] = draw()
         except Exception as error:  # whatever a figure raises
             warnings.warn(f"{key}/{name} could not be drawn: {error}", UserWarning, stacklevel=2)
-    _send(trainer, drawn, lambda: {f"{key}/tables/{name}": table for name, table in tables().items()})
+    _send(trainer, drawn, lambda: {f"{key}/{name}": table for name, table in tables().items()})
 
 
 def curve_step(trainer: L.Trainer) -> int:
@@ -78,30 +83,38 @@ def curve_step(trainer: L.Trainer) -> int:
 def _send(trainer: L.Trainer, figures: Mapping[str, Figure], tables: Callable[[], Mapping[str, Table]]) -> None:
     step = curve_step(trainer)
     for logger in trainer.loggers:
-        try:
+        with _warned(logger, ", ".join(figures)):
             if is_wandb(logger):
                 log_media(logger, figures, tables(), step)
                 continue
-        except Exception as error:  # whatever a third-party logger raises must not end a training
-            rank_zero_warn(f"{type(logger).__name__} could not log {', '.join(figures)}: {error}", UserWarning)
-            continue
-        for key, figure in figures.items():
-            try:
-                _log_one(logger, key, figure, step, Path(trainer.default_root_dir))
-            except Exception as error:  # likewise
-                rank_zero_warn(f"{type(logger).__name__} could not log the figure {key}: {error}", UserWarning)
+            for key, figure in figures.items():
+                with _warned(logger, f"the figure {key}"):
+                    _log_one(logger, key, figure, step, Path(trainer.default_root_dir))
+            if _keeps_tables(logger):
+                for key, table in tables().items():
+                    with _warned(logger, f"the table {key}"):
+                        _log_table(logger, key, table, step)
+
+
+@contextmanager
+def _warned(logger: Any, what: str) -> Iterator[None]:
+    """Whatever a third-party logger raises must not end a training."""
+    try:
+        yield
+    except Exception as error:
+        rank_zero_warn(f"{type(logger).__name__} could not log {what}: {error}", UserWarning)
 
 
 def _log_one(logger: Any, key: str, figure: Figure, step: int, default: Path) -> None:
-    """Log a figure the way that a logger knows; told by what it can do, for two packages have classes of each name."""
+    """Log a figure the way that a logger knows, judged by what it can do: two packages have classes of each name."""
     experiment: Any = getattr(logger, "experiment", None)
     if hasattr(logger, "log_image"):
         logger.log_image(key, [figure], step=step)
     elif callable(getattr(experiment, "add_figure", None)):  # TensorBoard
         experiment.add_figure(key, figure, global_step=step, close=False)
     elif callable(getattr(experiment, "log_figure", None)):
-        if hasattr(logger, "run_id"):  # MLflow
-            experiment.log_figure(logger.run_id, figure, f"figures/{key}/{step}.png")
+        if _is_mlflow(logger):
+            experiment.log_figure(logger.run_id, figure, f"figures/{key}/{step}.png", save_kwargs=_SAVED)
         else:  # Comet
             experiment.log_figure(figure_name=key, figure=figure, step=step)
     elif callable(getattr(logger, "log_file", None)):  # LitLogger
@@ -112,7 +125,26 @@ def _log_one(logger: Any, key: str, figure: Figure, step: int, default: Path) ->
         _write(figure, Path(folder) / "figures" / key / f"{step}.png")
 
 
+def _is_mlflow(logger: Any) -> bool:
+    return hasattr(logger, "run_id")
+
+
+def _keeps_tables(logger: Any) -> bool:
+    """Whether this is MLflow, whose tables need pandas, or Comet."""
+    known = callable(getattr(getattr(logger, "experiment", None), "log_table", None))
+    return known and (not _is_mlflow(logger) or find_spec("pandas") is not None)
+
+
+def _log_table(logger: Any, key: str, table: Table, step: int) -> None:
+    columns, rows = table
+    if _is_mlflow(logger):
+        data = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+        logger.experiment.log_table(logger.run_id, data, f"tables/{key}/{step}.json")
+    else:
+        logger.experiment.log_table(f"tables/{key}/{step}.csv", [list(row) for row in rows], list(columns))
+
+
 def _write(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
+    figure.savefig(path, **_SAVED)
     return path

@@ -18,7 +18,7 @@ from torchdisentangle.latent_model import LatentModel
 
 
 class EvaluationHooks(Callback):
-    """Says when a callback evaluates; what that means, :class:`EvaluationCallback` says.
+    """Decides when a callback evaluates; :class:`EvaluationCallback` decides what that means.
 
     The callbacks of a trainer evaluate together, so that each row is encoded once: the first one drives the others
     through an epoch of validation or test, and the last one begins an evaluation outside of them.

@@ -33,16 +33,16 @@ class ManifoldEntropyCallback(EvaluationCallback):
 
     It draws the figures ``spectrum``, ``pairwise``, ``decomposition`` and, for images, ``mean_jacobian``. With a
     partition it also logs ``partition_total_correlation``; ``num_nonfinite``, ``num_dead`` and ``num_saturated`` count
-    samples (latents, pairs) that met a floor, if there are any.
+    samples (latents, pairs) that hit a floor, if there are any.
 
-    The exact estimator takes ``d`` Jacobian-vector products for each sample (or one vector-Jacobian product for each
-    data dimension where there are fewer). The estimator by random probes takes ``num_probes`` vector-Jacobian products,
-    whatever the size; its values are unbiased (but for ``mpmi_max``, which noise makes larger), and their standard
-    errors include the probes' noise. Probes know the volume of all latents, and with it ``total_entropy`` and
-    ``total_correlation``, only of a flow or with as many probes as latents, and never the average Jacobian; what they
-    do not know is not logged, and a warning says so.
+    The exact estimator needs ``d`` Jacobian-vector products for each sample, or one vector-Jacobian product for each
+    data dimension if there are fewer of those. The estimator by random probes needs ``num_probes`` vector-Jacobian
+    products, however many latents there are. Its values are unbiased (except ``mpmi_max``, which noise makes larger),
+    and their standard errors include the noise of the probes. Probes never give the average Jacobian, and they give the
+    volume of all latents, and with it ``total_entropy`` and ``total_correlation``, only for a flow or with as many
+    probes as latents. What they cannot give is not logged, and a warning says so.
 
-    Processes share the samples and reduce once; values are those of one process. Training is bitwise unchanged.
+    Several processes share the samples and log the values that one would. Training stays bitwise the same.
 
     Args:
         num_samples: how many latents.

@@ -38,15 +38,15 @@ class RepresentationSimilarityCallback(EvaluationCallback):
 
     "How well found again" is, for each informative channel, its NMI with the most similar informative channel of the
     other, averaged; for labels it is the mean over labels of the NMI with their most similar channel. With
-    ``measure="vi"`` the keys are ``vi_to_...``, in nats, and 0 is ideal. A value that does not exist (the first
-    evaluation has no previous one, a collapsed model no informative channel) is not logged.
+    ``measure="vi"`` the keys are ``vi_to_...``, in nats, and 0 is ideal. A value that does not exist is
+    not logged: the first evaluation has no previous one, and a collapsed model has no informative channel.
 
     Figures: ``channels`` (similarity within the model), ``to_previous``, ``to_reference``, ``to_labels`` and
     ``fingerprint``. Files: ``<log folder>/fingerprints/<prefix>/<step>.npz``, for ``torchdisentangle compare``.
 
-    Points are chosen by their position in the validation data, so the data must not be shuffled. Values are those of
-    one process. Only rows that can enter the sample are encoded, about ``F log(N / F)`` of ``N``, unless another
-    callback needs them. Training is bitwise unchanged.
+    Points are chosen by their position in the validation data, so the data must not be shuffled. Several processes log
+    the values that one would. Unless another callback needs all rows, only those that can enter the sample are encoded,
+    about ``F log(N / F)`` of ``N``. Training stays bitwise the same.
 
     Args:
         num_points: how many data points, ``F``; where there are fewer, all, with a warning. No channel's information

@@ -20,9 +20,9 @@ class ManifoldTopologyCallback(EvaluationCallback):
 
     The callback works for decoders of any kind: VAE, flow, GAN. It logs, under ``<prefix>/topology/``, ``score``
     (higher is better) and ``num_factors`` (the number of groups of latents), with the figures ``distances``
-    (co-clustered) and ``living_times``. It is slow: ``latents x num_values x num_draws`` witness complexes of some
-    milliseconds each, shared out over threads and processes, with a progress bar. So it runs every tenth epoch by
-    default.
+    (co-clustered) and ``living_times``. It is slow: it makes ``latents x num_values x num_draws`` witness
+    complexes, each of which takes some milliseconds, in several threads and processes, and shows a progress bar. So by
+    default it runs every tenth epoch.
 
     Args:
         num_samples: points of each conditional submanifold.

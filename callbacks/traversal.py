@@ -13,10 +13,10 @@ from torchdisentangle.evaluation import TraversalEvaluation
 class LatentTraversalCallback(EvaluationCallback):
     """Shows what each latent does: the data that are decoded while it alone is moved.
 
-    In every validation epoch the callback draws the figure ``<prefix>/latents/traversals``: a row for each latent,
-    moved in equal steps over ``span`` standard deviations of its prior to both sides, while the others stay where the
-    first validation datum is encoded (at the centre of the prior where the model cannot encode). Training is bitwise
-    unchanged.
+    In every validation epoch the callback draws the figure ``<prefix>/latents/traversals``, with a row for each latent.
+    The latent moves in equal steps over ``span`` standard deviations of its prior to both sides. The others stay at the
+    code of the first validation datum, or at the centre of the prior if the model cannot encode. Training stays bitwise
+    the same.
 
     Args:
         num_steps: values of each latent.

@@ -55,8 +55,8 @@ class Watching(Protocol):
 class Watch:
     """The passes of all callbacks of one trainer in one epoch.
 
-    The first callback of a trainer drives the others: so the model is left undisturbed once for each batch, and each
-    row is encoded once, however many callbacks look at it.
+    The first callback of a trainer drives the others. So the context that leaves the model undisturbed is entered once
+    for each batch, and each row is encoded once, however many callbacks look at it.
 
     Args:
         callbacks: those whose evaluation is due in this epoch.

@@ -22,7 +22,7 @@ def is_wandb(logger: Any) -> bool:
 
 
 def introduce(trainer: L.Trainer, key: str, settings: str, headlines: Mapping[str, Goal]) -> None:
-    """Tell all runs of a trainer what will be logged; one that fails is warned of.
+    """Tell all runs of a trainer what will be logged; a failure is only a warning.
 
     Args:
         trainer: whose loggers to use.
@@ -71,6 +71,7 @@ def log_media(logger: Any, figures: Mapping[str, Figure], tables: Mapping[str, T
     wandb: Any = import_module("wandb")
     media: dict[str, Any] = {key: [wandb.Image(figure)] for key, figure in figures.items()}  # as log_image does
     for key, (columns, rows) in tables.items():
-        media[key] = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+        family, _, name = key.rpartition("/")
+        media[f"{family}/tables/{name}"] = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
     if media:
         logger.log_metrics(media, step=step)

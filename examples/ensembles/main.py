@@ -136,7 +136,7 @@ def main() -> None:
     for beta in betas:
         runs = train_members(folder, beta, members, epochs)
         print()
-        command_line(["compare", *map(str, runs), "--output", str(folder / f"compare-beta{beta:g}")])
+        command_line(["compare", *map(str, runs), "--out", str(folder / f"compare-beta{beta:g}")])
         print()
         fingerprints = [Fingerprint.load(find_fingerprint(run)) for run in runs]
         ensembles[f"beta {beta:g}"] = examine(fingerprints)

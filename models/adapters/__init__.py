@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from torchdisentangle.latent_model import LatentModel
-from torchdisentangle.models.adapters import autoencoder, invertible, nflows, normflows, zuko
+from torchdisentangle.models.adapters import autoencoder, invertible, nflows, normflows, pythae, zuko
 from torchdisentangle.models.adapters.inspection import attribute
 
 __all__ = ["ADAPTERS", "Adapter", "as_latent_model"]
@@ -33,12 +33,12 @@ def as_latent_model(
 ) -> LatentModel:
     """Adapt a module to :class:`~torchdisentangle.models.LatentModel`.
 
-    It recognises, in this order: a ``LatentModel`` itself; modules wrapped by ``torch.compile`` or DDP; modules with a
-    method ``latent_model()``; normflows, nflows and zuko flows; modules with a ``decode`` (and ``encode``, ``log_det``)
-    method; FrEIA-style invertible modules with ``forward(x, rev=...)``; modules with a ``decoder`` or a generator
-    (``generator``, ``G_ema``, ``G``, ``netG``, ``gen``), and perhaps an ``encoder`` or a ``forward`` that returns
-    ``(reconstruction, mean, log_variance)``; modules that hold exactly one of all these; and modules with ``encode``,
-    ``encoder`` or ``embed`` alone. Other classes can be registered, and come before all these:
+    It recognises, in this order: a ``LatentModel`` itself; modules wrapped by ``torch.compile``, DDP or Fabric; modules
+    with a method ``latent_model()``; normflows, nflows and zuko flows; modules with a ``decode`` (and ``encode``,
+    ``log_det``) method; FrEIA-style invertible modules with ``forward(x, rev=...)``; modules with a ``decoder`` or a
+    generator (``generator``, ``G_ema``, ``G``, ``netG``, ``gen``), and perhaps an ``encoder`` or a ``forward`` that
+    returns ``(reconstruction, mean, log_variance)``; modules that hold exactly one of all these; and modules with
+    ``encode``, ``encoder`` or ``embed`` alone. Other classes can be registered, and come before all these:
 
     .. code-block:: python
 
@@ -112,8 +112,9 @@ def _adapter_of(module: nn.Module, kinds: tuple[Adapter, ...]) -> Callable[..., 
 
 
 def _wrapped(module: nn.Module) -> Any:
-    """The module inside of ``torch.compile`` or DDP; ``None`` if there is none."""
-    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+    """The module inside of ``torch.compile``, DDP or Fabric; ``None`` if there is none."""
+    parallel = isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+    if parallel or type(module).__name__ == "_FabricModule":
         return module.module
     return getattr(module, "_orig_mod", None)
 
@@ -165,6 +166,7 @@ ADAPTERS = (
     Adapter(normflows.fits, normflows.adapt),
     Adapter(nflows.fits, nflows.adapt),
     Adapter(zuko.fits, zuko.adapt),
+    Adapter(pythae.fits, pythae.adapt),
     Adapter(_has_method_decode, _adapt_autoencoder),
     Adapter(invertible.fits, invertible.adapt),
     Adapter(autoencoder.fits, _adapt_autoencoder),

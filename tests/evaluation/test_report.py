@@ -126,3 +126,11 @@ def test_to_pandas_without_pandas(report: Report, monkeypatch: pytest.MonkeyPatc
 
 def test_repr_shows_values(report: Report) -> None:
     assert repr(report) == ("Report of 2 values and 2 matrices, from 12 rows\nelbo/kl  0.3  [0.1, 0.7]\nmig      nan")
+
+
+def test_reports_are_equal_if_they_are_the_same_object() -> None:
+    """Tensors in them would be compared entry by entry, which has no single answer."""
+    first, second = (Report({"a": 1.0}, {"m": torch.eye(2)}) for _ in range(2))
+    assert first == first
+    assert first != second
+    assert len({first, second}) == 2

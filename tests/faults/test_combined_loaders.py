@@ -158,9 +158,13 @@ def test_the_loader_of_a_validation_after_a_fit(make_trainer: MakeTrainer, modul
         trainer.validate(module, DataLoader(table, 7, shuffle=True), verbose=False)
 
 
-def test_an_evaluation_without_a_trainer_wants_one_loader(module: Any, table: TensorDataset) -> None:
-    with pytest.raises(ValueError, match="give evaluate one data loader at a time"):
-        evaluate(module, CombinedLoader(nested(table, "dict"), "max_size_cycle"), ["elbo"], input_key="0.a.0")
+def test_an_evaluation_without_a_trainer_reads_one_of_them(module: Any, table: TensorDataset) -> None:
+    """Without the rows that come again; the key is of that loader's batch."""
+    both = CombinedLoader([long(table), DataLoader(TensorDataset(*table[:20]), 7)], "max_size_cycle")
+    report = evaluate(module, both, ["elbo"], input_key=0, dataloader_idx=1)
+    assert report.num_rows == 20
+    with pytest.raises(ValueError, match="holds 2 data loaders: say which one to read"):
+        evaluate(module, both, ["elbo"])
 
 
 def test_hooks_that_change_what_a_batch_is(make_trainer: MakeTrainer, module: Any, table: TensorDataset) -> None:

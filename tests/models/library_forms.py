@@ -39,6 +39,17 @@ def pythae(name: str) -> Made:
     return Made(module, encode, lambda z: module.decoder(z).reconstruction, (1, 6, 6), 3)
 
 
+def pythae_curved(name: str) -> Made:
+    """Latents on a sphere, or in a ball: their spread is no variance."""
+    made = pythae(name)
+
+    def encode(x: Tensor) -> tuple[Tensor, None]:
+        mean = made.module.encoder(x).embedding
+        return mean / mean.norm(dim=1, keepdim=True) if name.endswith("SVAE") else mean, None
+
+    return made._replace(encode=encode)
+
+
 def autoencoder_kl(told: str) -> Made:
     diffusers = pytest.importorskip("diffusers")
     module = diffusers.AutoencoderKL(
@@ -272,12 +283,15 @@ def freia_with_labels(kind: str) -> Made:
 
 
 PYTHAE = ("VAE", "BetaVAE", "BetaTCVAE", "FactorVAE", "DisentangledBetaVAE")
+NO_PRIOR = "metrics that need its prior are refused"
 FLOW: dict[str, Any] = {"encodes": "mean only", "log_det": True}
 REFUSED: dict[str, Any] = {"note": "subclass `LatentModel`, as below"}
 
 FORMS = [
     Form("{}", pythae, variants=tuple(f"pythae.models.{name}" for name in PYTHAE)),
     Form("{}", pythae, "mean only", variants=("pythae.models.AE",)),
+    Form("{}", pythae, note=NO_PRIOR, variants=("pythae.models.VAMP",)),
+    Form("{}", pythae_curved, "mean only", note=NO_PRIOR, variants=("pythae.models.SVAE", "pythae.models.PoincareVAE")),
     Form(
         "`diffusers.AutoencoderKL`",
         lambda: autoencoder_kl("sample_size"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from tests.models.library_forms import (
     CLASSES,
@@ -16,8 +17,11 @@ from tests.models.library_forms import (
     freia_network,
     nflows_flow,
     normflows_layers,
+    pythae,
     zuko_flow,
 )
+from torchdisentangle import evaluate
+from torchdisentangle.evaluation import DisentanglementEvaluation
 from torchdisentangle.models import LatentModel, as_latent_model
 
 
@@ -71,6 +75,20 @@ def test_densities_of_conditional_normflows(base: str) -> None:
     x, labels = torch.randn(4, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 0])
     z = model.encode(x, labels).mean
     check_density(model, z, labels, module.log_prob(x, context=context_of(labels)))
+
+
+@pytest.mark.parametrize(
+    ("name", "prior"), [("VAMP", "mixture"), ("SVAE", "on a sphere"), ("PoincareVAE", "on the Poincaré ball")]
+)
+def test_other_priors_of_pythae_are_no_standard_normals(name: str, prior: str) -> None:
+    """They are refused by what needs them, and codes are scored."""
+    model = pythae(f"pythae.models.{name}").module
+    images = torch.rand(40, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    data = DataLoader(TensorDataset(images, (images[:, 0, 0, :2] > 0.5).long()), 10)
+    for evaluation in ("manifold", "elbo", "topology", "latents"):
+        with pytest.raises(TypeError, match=f"the prior of {name} is .*{prior}.*, not a product of"):
+            evaluate(model, data, [evaluation])
+    assert "disentanglement/mig" in evaluate(model, data, [DisentanglementEvaluation(["mig"], factors=1)]).scalars
 
 
 def test_what_nflows_cannot_say_is_refused() -> None:

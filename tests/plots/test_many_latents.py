@@ -9,12 +9,15 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from torchdisentangle import AttributeRange, LatentPathLength
 from torchdisentangle.plots import (
     plot_coefficients,
+    plot_elbo_decomposition,
     plot_factor_matrix,
     plot_informativeness,
     plot_jacobian_columns,
     plot_pairwise,
+    plot_scalar,
     plot_traversals,
 )
 from torchdisentangle.plots.factors import plot_latents_against_factors
@@ -50,6 +53,42 @@ def test_names_of_ten_factors_have_room_beside_64_latents() -> None:
     assert len(ticks) == 10
     gap = min(right.x0 - left.x0 for left, right in pairwise(ticks))
     assert gap > 8  # pixels, of letters that are 8 points high and turned by 45 degrees
+
+
+def test_values_of_64_latents_have_few_ticks() -> None:
+    path_length, attribute = LatentPathLength(), AttributeRange()
+    path_length.update(torch.randn(5, 8, 64))
+    attribute.update(torch.randn(5, 6, 64))
+    for metric in (path_length, attribute):
+        _, ax = metric.plot()
+        assert len(ax.patches) == 64
+        assert ax.get_xlabel() == "latent"
+        assert len(ax.get_xticks()) < 12
+
+
+def test_long_names_do_not_overlap() -> None:
+    names = [f"distance_agreement_of_kind_{number}" for number in range(6)]
+    figure, ax = plot_scalar(dict.fromkeys(names, 0.5), label="score")
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in ax.get_yticklabels()]
+    assert not any(left.overlaps(right) for left, right in pairwise(boxes))
+    assert all(figure.bbox.x0 <= box.x0 for box in boxes)
+    assert ax.bbox.width > 100  # pixels
+
+
+def test_digits_stand_above_error_bars() -> None:
+    terms = {"mutual_information": 3.0, "total_correlation": 0.4, "dimension_wise_kl": -0.1}
+    figure, ax = plot_elbo_decomposition(terms, dict.fromkeys(terms, 0.5))
+    figure.draw_without_rendering()
+    for text, value in zip(ax.texts, terms.values(), strict=False):
+        end = ax.transData.transform((0, value + (1.0 if value >= 0 else -1.0)))[1]  # two standard errors
+        box = text.get_window_extent()
+        assert box.y0 > end if value >= 0 else box.y1 < end
+
+
+def test_data_that_are_no_image_are_seen() -> None:
+    _, panels = plot_jacobian_columns(torch.randn(64, 3), (1, 64))
+    assert panels[0].get_aspect() == "auto"
 
 
 @pytest.mark.parametrize(("largest", "top"), [(0.31, 0.5), (0.5, 0.5), (0.51, 1.0), (1.7, 2.0), (0.0, 1e-3)])

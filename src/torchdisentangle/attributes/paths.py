@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from torchdisentangle.functional.attributes.paths import Jerk, check_jerk, check_paths, check_slope, path_scores
-from torchdisentangle.plots import plot_factor_matrix, plot_scalar
+from torchdisentangle.plots import plot_by_latent, plot_factor_matrix, plot_scalar
 from torchdisentangle.statistics import MetricSettings, Statistic, readout
 from torchdisentangle.statistics.checks import MOST_TO_SQUARE, as_tensor
 from torchdisentangle.statistics.classes import standard_error
@@ -110,7 +110,7 @@ class AttributePaths(Statistic):
         if isinstance(value, Tensor) and value.ndim == 2:
             return plot_factor_matrix(value, ax=ax, label=self.label)
         if isinstance(value, Tensor) and value.numel() > 1:
-            value = {str(place): one for place, one in enumerate(value.flatten())}
+            return plot_by_latent(value.flatten(), ax=ax, label=self.label)
         return plot_scalar(value, ax=ax, label=self.label)
 
 

@@ -37,15 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         >>> main(["compare", "nowhere"])
         1
     """
+    parsed = make_parser().parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.showwarning = _print_warning
+        return _run(parsed)
+
+
+def make_parser() -> Parser:
+    """The parser of the command line, with a parser for each command."""
     parser = Parser(prog="torchdisentangle", description=torchdisentangle.__doc__)
     parser.add_argument("--version", action="version", version=torchdisentangle.__version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add_command in COMMANDS:
         add_command(commands)
-    parsed = parser.parse_args(arguments)
-    with warnings.catch_warnings():
-        warnings.showwarning = _print_warning
-        return _run(parsed)
+    return parser
 
 
 def _run(parsed: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -57,8 +58,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--evaluations", type=words, nargs="+", metavar="NAME", help=f"some of {', '.join(EVALUATIONS)} (all possible)"
     )
-    parser.add_argument("--latent-dim", type=int, help="number of latents, if the model does not tell")
-    parser.add_argument("--num-classes", type=int, help="of a conditional model, if it does not tell")
+    parser.add_argument("--latent-dim", type=int, help="number of latents (what the model tells)")
+    parser.add_argument("--num-classes", type=int, help="of a conditional model (what the model tells)")
     parser.add_argument("--device", help="where to evaluate (a GPU if there is one)")
     add_output_options(parser)
     parser.set_defaults(run=run)
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     with processes() as device, collected_warnings() as said:
         model = model.to(arguments.device or device) if isinstance(model, nn.Module) else model
         report = Report.joined(*every_report(model, data, wanted or list(EVALUATIONS), arguments, strict=bool(wanted)))
-        first = not dist.is_initialized() or dist.get_rank() == 0
+        first = first_process()
     if first:
         facts = {name: getattr(arguments, name) for name in ("model", "checkpoint", "data", "split")}
         result = Result(f"Evaluation of {arguments.checkpoint or arguments.model}", report, facts, said)
@@ -118,6 +119,7 @@ def every_report(
                 label_key=keys["labels"],
                 latent_dim=arguments.latent_dim,
                 num_classes=arguments.num_classes,
+                progress=sys.stderr.isatty() and first_process(),
             )
             if not (report.scalars or report.matrices or report.figures):
                 raise ValueError("it had no rows")
@@ -131,6 +133,11 @@ def every_report(
     if not reports:
         raise ValueError(f"{arguments.model} cannot be evaluated in any way")
     return reports
+
+
+def first_process() -> bool:
+    """Whether this process is the one that prints."""
+    return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def keys_of(data: Any, arguments: argparse.Namespace) -> dict[str, Any]:

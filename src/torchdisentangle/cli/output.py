@@ -21,6 +21,8 @@ from torchdisentangle.cli.options import say
 from torchdisentangle.evaluation.report import Report
 
 _PAGE = Path(__file__).with_name("page.html")
+_DPI = 200  # dots per inch of the figures
+_PIXELS = 120  # per inch on the page: letters of 8 points are as high there as its own
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Result:
             figures: PNG files by title.
         """
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-        environment.filters |= {"number": number, "png": lambda png: base64.b64encode(png).decode()}
+        filters: dict[str, Any] = {"number": number, "width": _width, "png": lambda png: base64.b64encode(png).decode()}
+        environment.filters |= filters
         template = environment.from_string(_PAGE.read_text(encoding="utf-8"))
         return template.render(
             title=self.title,
@@ -104,6 +107,11 @@ class Result:
             figures=figures,
             version=torchdisentangle.__version__,
         )
+
+
+def _width(png: bytes) -> int:
+    """Pixels on the page, so that letters have one size in all figures."""
+    return round(int.from_bytes(png[16:20], "big") * _PIXELS / _DPI)
 
 
 def write_result(result: Result, arguments: argparse.Namespace) -> None:
@@ -124,7 +132,7 @@ def write_out(result: Result, folder: Path) -> None:
     figures = {}
     for name, draw in result.report.figures.items():
         picture = io.BytesIO()
-        draw().savefig(picture, format="png", dpi=200, bbox_inches="tight")
+        draw().savefig(picture, format="png", dpi=_DPI, bbox_inches="tight")
         figures[name] = picture.getvalue()
         (folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}.png").write_bytes(figures[name])
     (folder / "report.html").write_text(result.to_html(figures), encoding="utf-8")

@@ -31,7 +31,9 @@ def add_command(commands: Any) -> None:
     parser.add_argument("codes", metavar="CODES", help=f"codes or posterior means, (n, d): {FORMATS}")
     parser.add_argument("factors", metavar="FACTORS", help="known factors, (n, F), in a file of the same kinds")
     parser.add_argument(
-        "--log-variance", metavar="FILE", help="log-variances of the posteriors, (n, d): adds the scores of posteriors"
+        "--log-variance",
+        metavar="FILE",
+        help="log-variances of the posteriors, (n, d): adds the scores of posteriors (none)",
     )
     parser.add_argument(
         "--names", type=words, nargs="+", metavar="NAME", help="which scores, by short names (all quick ones)"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from torchdisentangle.cli.compare import run_names
-from torchdisentangle.cli.options import flat, words
-from torchdisentangle.cli.output import number
+from torchdisentangle.cli.options import counted, flat, words
+from torchdisentangle.cli.output import number, without_nan
 from torchdisentangle.cli.wandb_file import read_wandb
 from torchdisentangle.evaluation.report import Report
 from torchdisentangle.plots.runs import plot_runs
@@ -35,11 +35,19 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--columns", type=words, nargs="+", metavar="PATTERN", help="values, such as mig or 'val/elbo/*' (those of all)"
     )
-    parser.add_argument("--format", choices=tuple(FORMATS), default="markdown", help="of the table")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=tuple(FORMATS), default="markdown", help="of the table")
+    for name in ("json", "csv"):
+        form.add_argument(
+            f"--{name}", dest="format", action="store_const", const=name, help=f"the same as --format {name}"
+        )
     parser.add_argument("--sort", metavar="COLUMN", help="the value by which rows descend (as they are given)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write the table (the standard output)")
     parser.add_argument(
-        "--figure", type=Path, metavar="FILE", help="also draw the values with their intervals, to .png, .pdf or .svg"
+        "--figure",
+        type=Path,
+        metavar="FILE",
+        help="also draw the values with their intervals, to .png, .pdf or .svg (none)",
     )
     parser.set_defaults(run=run)
 
@@ -48,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Make the table of the runs that the arguments name."""
     files = [find_values(Path(run)) for run in arguments.runs]
     names = names_of(files) if len(files) > 1 else arguments.runs
-    reports = dict(zip(names, map(read_run, files), strict=True))
+    reports = dict(zip(names, map(read_run, counted(files, "reading runs")), strict=True))
     runs: dict[str, Values] = {name: report.scalars for name, report in reports.items()}
     columns = chosen_columns(list(runs.values()), flat(arguments.columns))
     if arguments.sort is not None:
@@ -157,6 +165,25 @@ def as_csv(runs: Mapping[str, Values], columns: Sequence[str]) -> str:
     return text.getvalue().rstrip("\n")
 
 
+def as_json(runs: Mapping[str, Values], columns: Sequence[str]) -> str:
+    """JSON with a list ``runs``; a number that is missing or cannot be known is ``null``.
+
+    Example:
+        >>> print(as_json({"a": {"mig": 0.25}}, ["mig", "sap"]))
+        {
+          "runs": [
+            {
+              "run": "a",
+              "mig": 0.25,
+              "sap": null
+            }
+          ]
+        }
+    """
+    rows = [{"run": name, **{column: values.get(column) for column in columns}} for name, values in runs.items()]
+    return json.dumps(without_nan({"runs": rows}), indent=2, allow_nan=False)
+
+
 def as_markdown(runs: Mapping[str, Values], columns: Sequence[str]) -> str:
     """A Markdown table.
 
@@ -257,5 +284,6 @@ READERS: Mapping[str, Callable[[Path], Report]] = {
 FORMATS: Mapping[str, Callable[[Mapping[str, Values], Sequence[str]], str]] = {
     "markdown": as_markdown,
     "csv": as_csv,
+    "json": as_json,
     "latex": as_latex,
 }

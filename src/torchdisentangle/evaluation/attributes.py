@@ -28,10 +28,10 @@ _AT_ONCE = 1024  # data that are decoded at a time
 class AttributeEvaluation(Evaluation):
     """Smoothness and monotonicity of attributes of the decoded data, while one latent at a time moves (Watcharasupat).
 
-    Reported are, for each attribute by its name, ``smoothness_<name>``, ``monotonicity_<name>`` and ``range_<name>``
-    along its latent; the means ``smoothness`` and ``monotonicity`` over attributes, the second of absolute values; and
-    the matrices of all latents and attributes. As it needs a function, it has no name for
-    :func:`~torchdisentangle.evaluate`: give the object.
+    For each attribute the report holds ``smoothness_<name>``, ``monotonicity_<name>`` and ``range_<name>`` along its
+    latent. It also holds their means over attributes, ``smoothness`` and ``monotonicity`` (of absolute values), and the
+    matrices of all latents and attributes. As the evaluation needs a function, :func:`~torchdisentangle.evaluate` has
+    no name for it: pass the object.
 
     Args:
         attributes: a function from data ``(n, *data_shape)`` to attributes ``(n,)`` or ``(n, A)``, such as brightness,

@@ -122,8 +122,8 @@ class DisentanglementEvaluation(Evaluation):
 class DisentanglementPass(Pass):
     """One evaluation of :class:`DisentanglementEvaluation`.
 
-    If the rows come from a :class:`~torchdisentangle.datasets.FactorDataset` whose factors the batches hold, the scores
-    of interventions get images of their own from it.
+    If the rows come from a :class:`~torchdisentangle.datasets.FactorDataset` and the batches hold its factors, the
+    scores of interventions get images of their own from it.
     """
 
     def __init__(

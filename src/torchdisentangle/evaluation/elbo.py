@@ -24,7 +24,7 @@ _LARGEST_TABLE = 2**27  # bytes that the counts of all pairs of codes may take
 class ELBOEvaluation(Evaluation):
     """The KL divergence of all rows and its terms, and how dependent the latents are (Chen et al.).
 
-    The report holds the ceiling of ``mutual_information``, and a warning says when the value stands within 5 % of it.
+    The report holds the ceiling of ``mutual_information``, and a warning tells if the value comes within 5 % of it.
 
     Args:
         num_queries: latents whose density is taken.

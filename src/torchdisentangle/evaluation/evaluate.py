@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DistributedSampler
 from torchmetrics.utilities import rank_zero_warn
+from tqdm import tqdm
 
 from torchdisentangle.evaluation.base import Context, Evaluation
 from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
 from torchdisentangle.evaluation.elbo import ELBOEvaluation
 from torchdisentangle.evaluation.informativeness import InformativenessEvaluation
+from torchdisentangle.evaluation.loaders import plain
 from torchdisentangle.evaluation.manifold import ManifoldEvaluation
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.positions import RowPositions, sampler_of
@@ -54,14 +56,17 @@ def evaluate(
     latent_dim: int | None = None,
     num_classes: int | None = None,
     device: torch.device | str | None = None,
+    dataloader_idx: int | None = None,
+    progress: bool = False,
 ) -> Report:
     """Evaluate a model: in any training loop, or afterwards.
 
-    The model is left as it was: in its mode, with its weights, buffers, and random number generators. Where
+    The model keeps its mode, weights and buffers, and random number generators keep their states. If
     ``torch.distributed`` is initialised, all processes must call this together; they share the work, and each gets the
     report that one process would get, or raises an error. A data loader with a
     :class:`~torch.utils.data.DistributedSampler` is read as it is; any other must give the same batches on every
-    process, which then take them in turn.
+    process, and the processes take turns. Models and data loaders that Fabric's ``setup`` or accelerate's ``prepare``
+    has wrapped are unwrapped.
 
     Args:
         model: a module that :func:`~torchdisentangle.models.as_latent_model` can adapt, or an adapted one.
@@ -75,6 +80,8 @@ def evaluate(
         latent_dim: number of latents, if the model does not tell.
         num_classes: number of classes of a conditional model, if it does not tell.
         device: where to evaluate; ``None``: where the model is. Batches are moved there.
+        dataloader_idx: which data loader of a ``CombinedLoader``, from 0; a batch is then one of that loader.
+        progress: show a progress bar of the batches.
 
     Returns:
         Scalars (``report["manifold/total_correlation"]``), matrices, and figures to draw.
@@ -93,10 +100,7 @@ def evaluate(
         (True, True)
     """
     check_unsharded(model if isinstance(model, nn.Module) else model.module)
-    if type(dataloader).__name__ == "CombinedLoader":
-        raise ValueError(
-            "batches of a CombinedLoader come from several loaders: give evaluate one data loader at a time"
-        )
+    dataloader = plain(dataloader, dataloader_idx)
     adapted = as_latent_model(model, latent_dim=latent_dim, num_classes=num_classes)
     if device is not None:
         adapted.module.to(device)
@@ -107,14 +111,14 @@ def evaluate(
     for one in wanted:
         one.check(adapted)
     place = Place.here(adapted.like.device)
-    context = Context(loader=dataloader)
+    context = Context(loader=dataloader, progress=progress)
     with undisturbed(adapted.module):
         passes = {one.family: one.settle(adapted, place).begin(adapted, place, context) for one in wanted}
         in_turn = place.world_size > 1 and not isinstance(sampler_of(dataloader), DistributedSampler)
         shared = SharedBatches(place, input_key) if in_turn else None
         positions = RowPositions(None, 0, 1) if in_turn else None
         session = Session(adapted, place, dataloader, list(passes.values()), input_key, label_key, positions)
-        _feed(session, dataloader, place, shared)
+        _feed(session, dataloader, place, shared, progress)
     _raise_together(session, place, shared)
     reports = {family: one.finish() for family, one in passes.items()}
     for one in wanted:
@@ -158,7 +162,13 @@ def on_device(batch: Any, device: torch.device) -> Any:
     return batch
 
 
-def _feed(session: Session, dataloader: Iterable[Any] | None, place: Place, shared: SharedBatches | None) -> None:
+def _feed(
+    session: Session,
+    dataloader: Iterable[Any] | None,
+    place: Place,
+    shared: SharedBatches | None,
+    progress: bool,
+) -> None:
     if shared is not None:
         shared.share_random_state()
     session.start()
@@ -166,7 +176,7 @@ def _feed(session: Session, dataloader: Iterable[Any] | None, place: Place, shar
         return
     if dataloader is None:
         raise TypeError("these evaluations need data: give a dataloader")
-    for batch in dataloader:
+    for batch in tqdm(dataloader, desc="batches", leave=False, disable=not progress):
         if shared is None or shared.is_own(batch):
             session.feed(on_device(batch, place.device))
         else:

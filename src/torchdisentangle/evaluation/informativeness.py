@@ -25,7 +25,7 @@ from torchdisentangle.plots import plot_independence, plot_informativeness
 class InformativenessEvaluation(Evaluation):
     """What each latent tells about the data, and what it alone tells (Do & Tran).
 
-    The report holds the ceiling of ``information``, and a warning says when the value stands within 5 % of it.
+    The report holds the ceiling of ``information``, and a warning tells if the value comes within 5 % of it.
 
     Args:
         num_queries: how many latents are drawn to estimate separability.

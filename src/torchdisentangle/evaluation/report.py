@@ -24,7 +24,7 @@ _NEAR = 0.95  # of a ceiling: a value above is about the ceiling
 _HEAD, _MATRIX = "report", "matrix/"  # names in a saved file
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Report:
     """The result of one or more evaluations, the same on every process.
 
@@ -124,10 +124,11 @@ class Report:
     def difference(self, other: Report, level: float = 0.95) -> Report:
         r"""Differences of the scalars that both reports have, in this one's order, with paired intervals.
 
-        A difference has an interval if both scalars have one and stand on the same rows, which is decided by the sizes
-        of the twenty groups that a hash of the rows' index makes, and by the means of the factors in each: the two
-        models must have been given the same data with the same numbering. The interval is that of
-        :func:`~torchdisentangle.functional.jackknife.replicate_interval`, from :math:`a - b` without each group. What
+        A difference has an interval if both scalars have one and were computed from the same rows: the two models must
+        have been given the same data with the same numbering. A hash of the rows' index divides them into twenty
+        groups, and rows count as the same if the groups have the same sizes and the same mean of each factor. The
+        interval is that of :func:`~torchdisentangle.functional.jackknife.replicate_interval`, from :math:`a - b`
+        without each group. What
         both models find in the same rows cancels, so it is mostly narrower than those of the two scalars.
 
         Args:

@@ -155,7 +155,7 @@ def with_scores_figure(report: Report, metrics: Mapping[str, Any]) -> Report:
     if not chosen or not report.intervals:
         return report
     figure = partial(plot_scores, chosen, report.intervals, report.ceilings)
-    return replace(report, figures={**report.figures, **draws({"scores": figure})})
+    return replace(report, figures={**draws({"scores": figure}), **report.figures})
 
 
 def _owner(name: str, metrics: Mapping[str, Any]) -> str:

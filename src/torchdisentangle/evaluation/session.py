@@ -24,8 +24,8 @@ ROWS_DIFFER = (
 class Session:
     """Feeds passes that look at the same rows of the same model, and keeps their errors apart.
 
-    A pass that raises is given no more rows, and its error is kept in ``errors``; the others go on. ``seconds`` says
-    how long each pass has taken, without the encoding that all share.
+    If a pass raises an error, it gets no more rows, and ``errors`` keeps the error; the other passes go on. ``seconds``
+    says how long each pass has taken, without the encoding that all share.
 
     Args:
         model: the model that encodes.

@@ -31,7 +31,7 @@ _AXES = {
 }
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SimilarityReport(Report):
     """A report with the fingerprint that it was read from.
 

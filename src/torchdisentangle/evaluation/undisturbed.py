@@ -36,10 +36,10 @@ def undisturbed(module: nn.Module, *, rehearsal: bool = False) -> Iterator[None]
     Other objects in ordinary attributes, such as lists, and tensors that are changed in place there, stay as they are
     left.
 
-    The first evaluation of a module copies all its tensors, and compares them at the end. Later ones copy only the
-    tensors that were seen to change, and small buffers. If one writes to yet another tensor, the tensor's version
-    tells; its old value is lost then, so a warning names it, and from then on it is copied too. To prevent that,
-    rehearse each kind of evaluation, such as encoding and decoding.
+    The first evaluation of a module copies all its tensors and compares them at the end. Later ones copy only small
+    buffers and the tensors that have changed before. If an evaluation writes to another tensor, its version number
+    shows it. The old value is then lost, so a warning names the tensor, and from then on it is copied too. To prevent
+    that, rehearse each kind of evaluation, such as encoding and decoding.
 
     Args:
         module: the model; for a :class:`~lightning.LightningModule` all of it.

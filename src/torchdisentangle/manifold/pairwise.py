@@ -164,13 +164,15 @@ class ManifoldCrossPairwiseMutualInformation(ClassMeanStatistic):
         """Plot a heatmap, by default with the latents of both models in orders that put partners on the diagonal."""
         value = self.compute() if val is None else val
         rows, columns = matched_orders(value) if match else map(torch.arange, value.shape)
-        return plot_pairwise(
+        figure, ax = plot_pairwise(
             value[rows][:, columns],
             ax=ax,
             label=_label("MCPMI", self.normalize),
             row_labels=rows.tolist(),
             column_labels=columns.tolist(),
         )
+        ax.set(xlabel="latent of model b", ylabel="latent of model a")
+        return figure, ax
 
 
 def _label(name: str, normalize: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from torchdisentangle.manifold.base import ManifoldMetric
-from torchdisentangle.plots import plot_scalar
+from torchdisentangle.plots import plot_by_latent
 from torchdisentangle.statistics.classes import Estimate, mean_estimate
 
 
@@ -46,6 +46,4 @@ class LatentPathLength(ManifoldMetric):
 
     def plot(self, val: Tensor | None = None, ax: Any = None) -> Any:
         """Plot the values by latent."""
-        values = self.compute() if val is None else val
-        named = {f"$z_{{{latent}}}$": value for latent, value in enumerate(values.reshape(-1))}
-        return plot_scalar(named, ax=ax, label="squared path length")
+        return plot_by_latent((self.compute() if val is None else val).reshape(-1), ax=ax, label="squared path length")

@@ -9,7 +9,7 @@ from torchdisentangle.plots.informativeness import plot_independence, plot_infor
 from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_columns, plot_spectrum
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.runs import plot_runs
-from torchdisentangle.plots.scalar import plot_scalar
+from torchdisentangle.plots.scalar import plot_by_latent, plot_scalar
 from torchdisentangle.plots.similarity import plot_channel_information, plot_coefficients, plot_similarity
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
 from torchdisentangle.plots.supervised import plot_factor_matrix, plot_scores
@@ -22,6 +22,7 @@ __all__ = [
     "GREY",
     "ORANGE",
     "figure_style",
+    "plot_by_latent",
     "plot_channel_information",
     "plot_coclustering",
     "plot_coefficients",

@@ -8,21 +8,16 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from torchdisentangle.plots.scalar import plot_by_latent
 from torchdisentangle.plots.style import (
     BLUE,
-    FEW,
     GREEN,
-    GREY,
     ORANGE,
     Plot,
     Values,
-    as_array,
-    as_vector,
     figure_of,
     styled,
-    thinned,
 )
 
 _TERMS = {
@@ -60,13 +55,15 @@ def plot_elbo_decomposition(
     figure = Figure(figsize=(3.4, 2.6), layout="constrained") if ax is None else figure_of(ax)
     ax = figure.subplots() if ax is None else ax
     ax.bar(range(4), heights, width=0.7, color=[*colours, "#333333"])
+    ends = list(heights)
     if standard_errors is not None:
         errors = np.array([2 * float(standard_errors[name]) for name in _TERMS])
         errors = np.where(np.isfinite(errors), errors, 0.0)
         ax.errorbar(range(3), terms, yerr=errors, fmt="none", ecolor="#333333", elinewidth=0.8, capsize=2)
-    for x, height in enumerate(heights):
+        ends[:3] = [term + error if term >= 0 else term - error for term, error in zip(terms, errors, strict=True)]
+    for x, (height, end) in enumerate(zip(heights, ends, strict=True)):  # the digits stand beyond the error bar
         ax.annotate(
-            f"{height:.2f}", (x, height), (0, 3 if height >= 0 else -3), textcoords="offset points",
+            f"{height:.2f}", (x, end), (0, 3 if height >= 0 else -3), textcoords="offset points",
             ha="center", va="bottom" if height >= 0 else "top", fontsize=6.5,
         )  # fmt: skip
     ax.axhline(0, color="#444444", lw=0.6)
@@ -98,18 +95,4 @@ def plot_latent_kl(kl: Values, active: Any = None, *, ax: Axes | None = None) ->
         >>> len(ax.patches)
         3
     """
-    values = as_vector(kl, "kl")
-    alive = np.ones(len(values), dtype=bool) if active is None else as_array(active).astype(bool)
-    width = float(np.clip(0.28 * len(values) + 1.6, 3.0, 6.4))
-    figure = Figure(figsize=(width, 2.4), layout="constrained") if ax is None else figure_of(ax)
-    ax = figure.subplots() if ax is None else ax
-    ax.bar(range(len(values)), values, width=0.7, color=np.where(alive, BLUE, GREY))
-    title = "" if active is None else f"{int(alive.sum())} of {len(values)} latents active"
-    ax.set(xlabel="latent", ylabel="KL (nats)", title=title)
-    if len(values) <= FEW:
-        ax.set_xticks(thinned(len(values)))
-    else:
-        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.grid(axis="y", color="#E5E5E5", lw=0.5)
-    ax.set_axisbelow(True)
-    return figure, ax
+    return plot_by_latent(kl, active, ax=ax, label="KL (nats)")

@@ -87,7 +87,7 @@ def plot_latents_against_factors(
         _draw_latent(row, z[:, latent], columns, position, hue, curves, last=number == len(chosen))
         row[0].set_ylabel(f"latent {latent}")
     for ax, title in zip(axes[0], titles, strict=True):
-        ax.set_title(title)
+        ax.set_title(f"factor {title}" if title.isdecimal() else title)
     figure.align_ylabels(axes[:, 0])
     say_if_some(figure, len(chosen), z.shape[1])
     if colour and colour not in curves:

@@ -228,7 +228,7 @@ def plot_jacobian_columns(
     heights = None if entropies is None else as_vector(entropies, "entropies")
     say_if_some(figure, len(chosen), columns.shape[1])
     for panel, latent, picture in zip(grid, chosen, pictures, strict=False):
-        panel.imshow(picture, **_DIVERGING)
+        panel.imshow(picture, aspect="auto" if len(picture) == 1 else "equal", **_DIVERGING)  # data that are no image
         panel.set_title(f"latent {latent}" + ("" if heights is None else f"\n{heights[latent]:.2f} nats"), fontsize=6.5)
     return figure, grid
 

@@ -12,7 +12,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from torchdisentangle.plots.style import BLUE, FEW, Plot, as_array, figure_of, styled
+from torchdisentangle.plots.style import (
+    BLUE,
+    FEW,
+    GREY,
+    Plot,
+    Values,
+    as_array,
+    as_vector,
+    figure_of,
+    styled,
+    thinned,
+)
+
+_ERROR: dict[str, Any] = {"fmt": "none", "ecolor": BLUE, "elinewidth": 1, "capsize": 3}
 
 
 @styled
@@ -31,7 +44,7 @@ def plot_scalar(
         standard_error: of a number.
         interval: both ends of an interval, which need not hold the value: numbers, or mappings like ``value``.
         ax: where to draw; ``None``: a new figure.
-        label: of the vertical axis.
+        label: of the values' axis, which is horizontal for several values by name.
 
     Returns:
         The figure and its axes.
@@ -49,16 +62,19 @@ def plot_scalar(
     values = np.array([float(v) for v in several]) if isinstance(several, Sequence) else as_array(several).reshape(-1)
     if values.size == 0 or (not isinstance(several, Sequence) and values.size > 1):
         raise ValueError("a number or a sequence of numbers is needed")
-    figure = Figure(figsize=(3.2, 2.4), layout="constrained") if ax is None else figure_of(ax)
+    size = (3.2, 2.4) if names is None else (4.2, 0.6 + 0.2 * max(len(names), 3))
+    figure = Figure(figsize=size, layout="constrained") if ax is None else figure_of(ax)
     ax = figure.subplots() if ax is None else ax
     if names is not None:
         if interval is not None:
-            _bars(ax, range(len(names)), *(np.array([float(end[name]) for name in names]) for end in interval))
-        ax.plot(range(len(names)), values, "o", color=BLUE, ms=4)
-        ax.set_xticks(range(len(names)), names)
-        ax.margins(x=0.2)
-        ax.set(ylabel=label)
-        ax.tick_params(axis="x", rotation=45)
+            low, high = (np.array([float(end[name]) for name in names]) for end in interval)
+            error = (high - low) / 2
+            ax.errorbar(low + error, range(len(names)), xerr=error, **_ERROR)
+        ax.plot(values, range(len(names)), "o", color=BLUE, ms=4)
+        ax.set_yticks(range(len(names)), names)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        ax.grid(axis="x", color="#DDDDDD", lw=0.5)
+        ax.set(xlabel=label)
     elif len(values) == 1:
         error = math.nan if standard_error is None else float(standard_error)
         if interval is not None:
@@ -74,5 +90,43 @@ def plot_scalar(
     return figure, ax
 
 
+@styled
+def plot_by_latent(values: Values, active: Any = None, *, ax: Axes | None = None, label: str = "value") -> Plot:
+    """A value of each latent, as bars in latent order.
+
+    Args:
+        values: one for each latent, ``(d,)``.
+        active: which latents are active, ``(d,)`` booleans; the others are grey.
+        ax: where to draw; ``None``: a new figure.
+        label: of the vertical axis.
+
+    Returns:
+        The figure and its axes.
+
+    Raises:
+        ValueError: if ``values`` is no vector.
+
+    Example:
+        >>> figure, ax = plot_by_latent([2.0, 0.0, 1.0], active=[True, False, True])
+        >>> len(ax.patches)
+        3
+    """
+    heights = as_vector(values, "values")
+    alive = np.ones(len(heights), dtype=bool) if active is None else as_array(active).astype(bool)
+    width = float(np.clip(0.28 * len(heights) + 1.6, 3.0, 6.4))
+    figure = Figure(figsize=(width, 2.4), layout="constrained") if ax is None else figure_of(ax)
+    ax = figure.subplots() if ax is None else ax
+    ax.bar(range(len(heights)), heights, width=0.7, color=np.where(alive, BLUE, GREY))
+    title = "" if active is None else f"{int(alive.sum())} of {len(heights)} latents active"
+    ax.set(xlabel="latent", ylabel=label, title=title)
+    if len(heights) <= FEW:
+        ax.set_xticks(thinned(len(heights)))
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.grid(axis="y", color="#E5E5E5", lw=0.5)
+    ax.set_axisbelow(True)
+    return figure, ax
+
+
 def _bars(ax: Axes, places: Sequence[int], low: NDArray, high: NDArray) -> None:
-    ax.errorbar(places, (low + high) / 2, yerr=(high - low) / 2, fmt="none", ecolor=BLUE, elinewidth=1, capsize=3)
+    ax.errorbar(places, (low + high) / 2, yerr=(high - low) / 2, **_ERROR)

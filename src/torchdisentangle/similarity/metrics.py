@@ -180,10 +180,15 @@ class ChannelSimilarity(FingerprintMetric):
         """NMI or VI of all pairs of channels."""
         return similarity_matrix(self.compare(), self.measure, self.unit)
 
+    @property
+    def _axes(self) -> tuple[str, str]:
+        """What the rows and the columns are."""
+        return "channel", "channel" if self.reference is None else "channel of the reference"
+
     def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """Heatmap."""
         value = self.compute() if val is None else val
-        return plot_similarity(value, label=measure_label(self.measure, self.unit), ax=ax)
+        return plot_similarity(value, label=measure_label(self.measure, self.unit), names=self._axes, ax=ax)
 
 
 class LabelSimilarity(ChannelSimilarity):
@@ -220,6 +225,10 @@ class LabelSimilarity(ChannelSimilarity):
 
     def __init__(self, measure: Measure = "nmi", unit: Unit = "nats", **settings: Unpack[FingerprintSettings]) -> None:
         super().__init__(measure, None, unit, **settings)
+
+    @property
+    def _axes(self) -> tuple[str, str]:
+        return "channel", "label"
 
     @readout
     def compare(self) -> ChannelComparison:

@@ -149,12 +149,17 @@ class StatisticCollection(MetricCollection):
 
 def _plot_numbers(steps: Sequence[Mapping[str, Tensor]], ax: Any) -> Any:
     """Single numbers by name, as dots, or as curves over several steps."""
-    where = Figure(layout="constrained").subplots() if ax is None else ax
+    size = (4.2, 0.8 + 0.22 * max(len(steps[0]), 3))
+    where = Figure(figsize=size, layout="constrained").subplots() if ax is None else ax
     if len(steps) > 1:
         numbers = [{name: value.detach().cpu() for name, value in step.items()} for step in steps]
         plot_single_or_multi_val(numbers, ax=where)
     else:
-        where.plot([float(value) for value in steps[0].values()], range(len(steps[0])), "o")
+        where.plot([float(value) for value in steps[0].values()], range(len(steps[0])), "o", ms=4)
         where.set_yticks(range(len(steps[0])), list(steps[0]))
+        where.set_xlabel("value, in the unit of each")
+        where.grid(axis="x", color="#DDDDDD", lw=0.5)
         where.invert_yaxis()
+    where.spines[["top", "right"]].set_visible(False)
+    where.tick_params(labelsize=8)
     return where.get_figure(), where

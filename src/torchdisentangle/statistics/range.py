@@ -97,7 +97,8 @@ class DataRange(Statistic):
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Plot the range of every dimension."""
         low, high = self.compute() if val is None else val
-        ax = Figure(layout="constrained").subplots() if ax is None else ax
-        ax.vlines(range(len(low)), low.tolist(), high.tolist(), lw=4)
+        ax = Figure(figsize=(3.2, 2.4), layout="constrained").subplots() if ax is None else ax
+        ax.vlines(range(len(low)), low.tolist(), high.tolist(), lw=2)
+        ax.spines[["top", "right"]].set_visible(False)
         ax.set(xlabel="dimension", ylabel="value")
         return ax.get_figure(), ax
