@@ -147,6 +147,8 @@ SUPERVISED: dict[str, Callable[[], Statistic]] = {
     "DependencyAwareGap of fixed bins": lambda: td.DependencyAwareGap("dlig", edges=(-1.0, 4.0), num_bins=5),
     "DependencyAwareGap of posteriors": lambda: td.DependencyAwareGap(estimator="posterior", num_queries=20),
     "DCIES": lambda: td.DCIES(max_features=16),
+    "DCIES of perceptrons": lambda: td.DCIES("mlp", widths=(0, 2)),
+    "DCIES of Fourier features": lambda: td.DCIES("fourier", max_features=32),
     "UniBound": td.UniBound,
     "UniBound by posteriors": lambda: td.UniBound("posterior", num_queries=20),
     "SNC": td.SNC,

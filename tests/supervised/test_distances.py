@@ -129,6 +129,8 @@ def test_data_are_asked_for_and_checked() -> None:
     for wrong in (torch.zeros(59, 4), torch.zeros(60)):
         with pytest.raises(ValueError, match=r"data must have shape \(60, ...\)"):
             metric.update(NOISE, FACTORS, data=wrong)
+    with pytest.raises(TypeError, match="data must be real numbers"):
+        metric.update(NOISE, FACTORS, data=1j * NOISE)
     with pytest.raises(ValueError, match="data_width must not be negative"):
         DistanceAgreement(data_width=-1)
     data = torch.zeros(60, 4)

@@ -120,9 +120,12 @@ def check_data(data: Any, num_rows: int) -> Tensor:
         The data without gradients, in float32 if they are integers.
 
     Raises:
+        TypeError: if they are complex.
         ValueError: if there is not one for each row, or they are single numbers.
     """
     data = as_tensor(data, "data")
+    if data.is_complex():
+        raise TypeError(f"data must be real numbers, got {data.dtype}")
     if data.ndim < 2 or len(data) != num_rows:
         raise ValueError(f"data must have shape ({num_rows}, ...), got {tuple(data.shape)}")
     return data if data.is_floating_point() else data.float()

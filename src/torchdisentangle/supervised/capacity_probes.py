@@ -21,7 +21,7 @@ DEPTHS = (1, 2, 3, 4, 8, 10, 12, 14, 16, 18, 20, 32)
 FEWEST_FEATURES = 16
 _NUM_TREES = 10
 _GAIN = 0.08  # cycles per standard deviation of a code
-_PENALTY_BESIDE_CODES, _PENALTY = 1e-3, 1e-6
+_PENALTY = 1e-3
 _FEATURES_AT_ONCE = 2**24
 
 Predict = Callable[[Tensor], Tensor]
@@ -65,7 +65,7 @@ def fit_ridge(codes: Tensor, targets: Targets, train: slice, num_features: Seque
     features = RandomFeatures.of_random_phase(width, num_features[-1], torch.Generator().manual_seed(seed))
     all_features = torch.cat([codes[train], features(codes[train])], dim=1)
     sizes = [width + number for number in (0, *num_features)]
-    fits = nested_ridge(all_features, torch.cat(targets.columns, 1)[train], sizes, _PENALTY_BESIDE_CODES)
+    fits = nested_ridge(all_features, torch.cat(targets.columns, 1)[train], sizes, _PENALTY)
 
     def predict(codes: Tensor, number: int) -> Tensor:
         return fits[number](torch.cat([codes, features(codes, sizes[number] - width)], dim=1))
