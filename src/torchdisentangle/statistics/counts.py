@@ -128,8 +128,8 @@ class JointCounts(CodeFactorState):
             codes, factors = codes[kept], factors[kept]
             groups = None if groups is None else groups[kept]
             log_variance = None if log_variance is None else log_variance.to(statistic.device)[kept]
-        sums = self._sums(codes, factors, log_variance, groups)
-        statistic.accumulate(**sums, num_unnumbered=len(codes) if index is None else 0)
+        self._add(statistic, codes, factors, log_variance, groups)
+        statistic.accumulate(num_unnumbered=len(codes) if index is None else 0)
 
     def read(self, statistic: Any) -> Tensor:
         """The counts ``(F, d, B, V)``, integers for hard bins.
@@ -179,14 +179,12 @@ class JointCounts(CodeFactorState):
                 derived[self._how] = (total - tables[group]).clamp(min=0)
             yield fewer
 
-    def _sums(
-        self, codes: Tensor, factors: Tensor, log_variance: Tensor | None, groups: Tensor | None
-    ) -> dict[str, Tensor]:
-        """What rows add to the sums, by name; without groups they are one."""
-        return {
-            "counts": self.bins.count(codes, factors, log_variance, groups).flatten(1, 2),
-            "num_counted": torch.tensor([len(codes)]) if groups is None else group_sizes(groups),
-        }
+    def _add(
+        self, statistic: Any, codes: Tensor, factors: Tensor, log_variance: Tensor | None, groups: Tensor | None
+    ) -> None:
+        """Add rows to the sums; without groups they are one."""
+        statistic.counts = self.bins.count(codes, factors, log_variance, groups, statistic.counts).flatten(1, 2)
+        statistic.accumulate(num_counted=torch.tensor([len(codes)]) if groups is None else group_sizes(groups))
 
     def _by_group(self, statistic: Any) -> Tensor:
         """Counts of the groups, ``(V, G, F, d, B)``."""

@@ -32,7 +32,13 @@ def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -
 
 
 def grouped_counts(
-    bins: Tensor, values: Tensor, groups: Tensor | None, num_bins: int, num_values: int, num_groups: int = 1
+    bins: Tensor,
+    values: Tensor,
+    groups: Tensor | None,
+    num_bins: int,
+    num_values: int,
+    num_groups: int = 1,
+    into: Tensor | None = None,
 ) -> Tensor:
     r"""Count pairs of code bins and factor values in each of several groups of rows.
 
@@ -45,6 +51,7 @@ def grouped_counts(
         num_bins: ``B``.
         num_values: ``V``, of the factor with most values.
         num_groups: ``G``.
+        into: counts so far, contiguous, to which these are added in place; by default zeros.
 
     Returns:
         ``(V, G, F, d, B)`` integers: a new value is a new row of the table.
@@ -62,16 +69,17 @@ def grouped_counts(
     if groups is not None:
         factor_part = factor_part + groups.to(dtype) * (num_factors * d * num_bins)
     cells = factor_part.contiguous()[:, None] + (bins.mT.to(dtype).contiguous() + first_bin)
-    table = counted(cells.flatten(), size)
-    return table.view(num_values, num_groups, num_factors, d, num_bins)
+    table = counted(cells.flatten(), size, None if into is None else into.view(-1))
+    return into if into is not None else table.view(num_values, num_groups, num_factors, d, num_bins)
 
 
-def counted(cells: Tensor, size: int) -> Tensor:
+def counted(cells: Tensor, size: int, into: Tensor | None = None) -> Tensor:
     """How often each number occurs.
 
     Args:
         cells: ``(n,)`` integers from 0 to ``size - 1``.
         size: of the table.
+        into: counts so far, ``(m,)`` of int64 with ``m >= size``, to which these are added in place; by default zeros.
 
     Returns:
         ``(size,)`` integers.
@@ -80,14 +88,22 @@ def counted(cells: Tensor, size: int) -> Tensor:
         >>> counted(torch.tensor([0, 2, 2]), 3)
         tensor([1, 0, 2])
     """
-    return torch.bincount(cells, minlength=size) if cells.device.type == "cpu" else _scattered(cells, size)
+    if cells.device.type != "cpu":
+        return _scattered(cells, size, into)
+    if into is not None and len(into) > len(cells):
+        return into.index_add_(0, cells, _ones(cells))
+    counts = torch.bincount(cells, minlength=size if into is None else len(into))
+    return counts if into is None else into.add_(counts)
 
 
-def _scattered(cells: Tensor, size: int) -> Tensor:
+def _scattered(cells: Tensor, size: int, into: Tensor | None = None) -> Tensor:
     """The same without a wait: ``bincount`` asks a GPU for the largest number."""
-    return cells.new_zeros(size, dtype=torch.int64).scatter_add_(
-        0, cells.long(), cells.new_ones((), dtype=torch.int64).expand(len(cells))
-    )
+    table = cells.new_zeros(size, dtype=torch.int64) if into is None else into
+    return table.scatter_add_(0, cells.long(), _ones(cells))
+
+
+def _ones(cells: Tensor) -> Tensor:
+    return cells.new_ones((), dtype=torch.int64).expand(len(cells))
 
 
 def joint_weights(weights: Tensor, values: Tensor, num_values: int) -> Tensor:
