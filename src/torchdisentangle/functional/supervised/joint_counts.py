@@ -5,14 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.device import sizes_of
+from torchdisentangle.functional.row_blocks import row_blocks
+
 
 def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -> Tensor:
     r"""Count pairs of code bins and factor values, for all codes and factors at once.
 
     .. math:: C_{fkbv} = \sum_n 1[b_{nk} = b] \, 1[y_{nf} = v]
 
-    One count over a flattened index of the table: ``n d F`` increments, and as many numbers in memory. Integers
-    add up to the same in any order, so a GPU gives the same counts every time.
+    Counts over a flattened index of the table: ``n d F`` increments, a block of rows at a time. Integers add up to the
+    same in any order, so a GPU gives the same counts every time.
 
     Args:
         bins: bins of codes, ``(n, d)`` integers from 0 to ``num_bins - 1``.
@@ -28,7 +31,11 @@ def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -
         tensor([[1, 0],
                 [0, 2]])
     """
-    return grouped_counts(bins, values, None, num_bins, num_values)[:, 0].permute(1, 2, 3, 0).contiguous()
+    (num_rows, d), num_factors = bins.shape, values.shape[1]
+    table = torch.zeros(num_values, 1, num_factors, d, num_bins, dtype=torch.int64, device=bins.device)
+    for rows in row_blocks(num_rows, d * num_factors, sizes_of(bins.device).numbers_each(4)):
+        grouped_counts(bins[rows], values[rows], None, num_bins, num_values, into=table)
+    return table[:, 0].permute(1, 2, 3, 0).contiguous()
 
 
 def grouped_counts(
