@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from torch import Tensor
 
+from tests.launches import Launches
 from torchdisentangle.functional.elbo.aggregate import AggregateLogSums, aggregate_log_sums
 from torchdisentangle.functional.manifold.decoder_memory import PeakMemory
 
@@ -113,7 +114,36 @@ def test_one_far_row_by_hand() -> None:
 
 def test_gradients() -> None:
     z, mean, log_variance = (x[:6].clone().requires_grad_() for x in (Z, MEAN, LOG_VARIANCE))
-    assert torch.autograd.gradcheck(lambda *x: aggregate_log_sums(*x, block_bytes=100)[1:3], (z, mean, log_variance))
+    assert torch.autograd.gradcheck(
+        lambda *x: aggregate_log_sums(*x, block_bytes=100, leave_one_out=True)[1:4], (z, mean, log_variance)
+    )
+
+
+@pytest.mark.parametrize("log_weights", [None, WEIGHTS.log()])
+def test_all_dimensions_but_one_take_no_more_exponentials(log_weights: Tensor | None) -> None:
+    """Each costs as much as a dozen additions; with weights, the densities without them are needed too."""
+
+    def exponentials(leave_one_out: bool) -> int:
+        with Launches() as launches:
+            aggregate_log_sums(Z, MEAN, LOG_VARIANCE, leave_one_out=leave_one_out, log_weights=log_weights)
+        return sum(launches.operations[name] for name in ("exp", "exp_", "logsumexp"))
+
+    assert exponentials(True) <= exponentials(False) + (0 if log_weights is None else 2)
+
+
+def test_many_dimensions_of_which_one_is_narrow() -> None:
+    """The product of all is tiny, that without the narrow one moderate; 600 dimensions underflow and are done again."""
+    for width in (40, 600):
+        generator = torch.Generator().manual_seed(width)
+        z, mean = torch.randn(2, 8, width, generator=generator).double()
+        log_variance = torch.zeros(8, width).double()
+        log_variance[:, 1] = -20
+        single = torch.from_numpy(norm.logpdf(z[:, None], mean, (log_variance / 2).exp()))
+        expected = torch.stack(
+            [torch.cat([single[..., :i], single[..., i + 1 :]], -1).sum(-1).logsumexp(1) for i in range(width)], dim=1
+        )
+        found = aggregate_log_sums(z, mean, log_variance, leave_one_out=True).leave_one_out
+        torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-13)
 
 
 def test_memory_is_flat_in_rows_and_queries() -> None:

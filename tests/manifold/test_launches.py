@@ -13,7 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from tests.launches import Launches
-from torchdisentangle import ManifoldCrossPairwiseMutualInformation, StatisticCollection, manifold_metrics
+from torchdisentangle import (
+    ManifoldCrossPairwiseMutualInformation,
+    ManifoldTotalCorrelation,
+    StatisticCollection,
+    manifold_metrics,
+)
 from torchdisentangle.functional import decoder_jacobian_chunks, probed_jacobian_chunks
 from torchdisentangle.functional.device import GPU_SIZES, use_sizes
 from torchdisentangle.functional.row_blocks import row_blocks
@@ -103,6 +108,18 @@ def test_doubtful_samples_cost_a_few_more_waits_whatever_their_number() -> None:
         metrics.update(jacobian)
     assert launches.waits.total() <= 8, launches.waits
     assert launches.operations.total() <= 300, launches.operations
+
+
+def test_the_decomposition_of_many_latents_is_one_product() -> None:
+    """Each of 784 entropies by itself would multiply with a covariance of 784 latents."""
+    operations = []
+    for latents in (8, LATENTS):
+        metric = ManifoldTotalCorrelation()
+        metric.update(jacobians(10, LATENTS, latents))
+        with Launches() as launches:
+            metric.decomposition()
+        operations.append(launches.operations["mm"] + launches.operations["bmm"] + launches.operations["mv"])
+    assert operations[0] == operations[1] <= 4
 
 
 def test_as_many_pieces_at_full_size() -> None:

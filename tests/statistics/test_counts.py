@@ -13,13 +13,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from torchdisentangle import StatisticCollection
-from torchdisentangle.statistics import DataRange, Statistic
+from torchdisentangle import SAP, StatisticCollection, supervised_metrics
+from torchdisentangle.functional.row_hash import hash_content
+from torchdisentangle.statistics import DataRange, Statistic, groups
 from torchdisentangle.statistics.counts import JointCounts
 from torchdisentangle.supervised import (
     DCIMIG,
     JEMMIG,
+    DependencyAwareGap,
     MIGSup,
     Modularity,
     MutualInformationGap,
@@ -323,3 +326,70 @@ def test_edges_of_extreme_codes(extreme: float) -> None:
     bare = BareCounts(num_bins=3)
     bare.update(extreme * torch.tensor([[-1.0], [-1.0], [0.0], [1.0]]).double(), torch.zeros(4, 1, dtype=torch.int64))
     assert bare.compute()[0, 0, :, 0].tolist() == [2, 1, 1]
+
+
+class LargestMade(TorchDispatchMode):
+    """The most numbers in a tensor that an operation made, and not only changed or viewed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, Tensor) and all(value.alias_info is None for value in func._schema.returns):
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+@pytest.mark.parametrize("make", [MutualInformationGap, DependencyAwareGap, lambda **kw: RobustMIG(num_bins=20, **kw)])
+def test_an_update_makes_nothing_of_the_size_of_its_table(make: Callable[..., Any]) -> None:
+    """A batch of few rows is counted into the table; making and adding tables would take longer than counting."""
+    metric, factors = make(edges=(-2.0, 2.0)), torch.randint(30, (100, 4), generator=GENERATOR)
+    factors[0] = 29
+    codes = torch.randn(100, 5, generator=GENERATOR)
+    metric.update(codes, factors, log_variance=torch.zeros_like(codes))
+    with LargestMade() as largest:
+        metric.update(codes[:10], factors[:10], log_variance=torch.zeros(10, 5))
+    soft = metric.binning == "soft"  # weights are added as a table, which is made without groups for fewer values
+    assert largest.numbers < (2 * metric.counts.numel() if soft else metric.counts.numel() / 10)
+    again = make(edges=(-2.0, 2.0))
+    again.update(torch.cat([codes, codes[:10]]), torch.cat([factors, factors[:10]]), log_variance=torch.zeros(110, 5))
+    torch.testing.assert_close(metric.compute(), again.compute(), **EXACT)
+
+
+def test_counts_begun_in_inference_mode_go_on_outside_and_copies_stay() -> None:
+    metric, whole = (MutualInformationGap(edges=(-2.0, 2.0)) for _ in range(2))
+    with torch.inference_mode():
+        metric.update(CODES[:20], FACTORS[:20])
+    held = copy.deepcopy(metric)
+    metric.update(CODES[20:], FACTORS[20:])
+    whole.update(CODES, FACTORS)
+    assert torch.equal(metric.counts, whole.counts)
+    assert held.counts.sum() == 20 * D * 2
+    metric.update(CODES, FACTORS)
+    held.merge_state(whole)
+    assert whole.counts.sum() == N * D * 2
+    metric.reset()
+    metric.update(CODES, FACTORS)
+    assert torch.equal(metric.counts, whole.counts)
+
+
+def test_rows_without_an_index_are_hashed_once_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = []
+    monkeypatch.setattr(groups, "hash_content", lambda *given: hashed.append(given) or hash_content(*given))
+    metrics = supervised_metrics(
+        ["sap", "linear_r2", *(MutualInformationGap(edges="prior"), MIGSup(edges=(-2.0, 2.0)))], max_rows=N
+    )
+    for part in torch.arange(N).split(25):
+        metrics.update(CODES[part], FACTORS[part])
+    assert len(hashed) == 3
+    alone = SAP()
+    for part in torch.arange(N).split(25):
+        alone.update(CODES[part], FACTORS[part])
+    assert metrics["sap"].interval() == alone.interval()
+    changed = CODES.clone()
+    for _ in range(2):  # the same memory, other rows
+        metrics.update(changed, FACTORS)
+        changed += 1
+    assert len(hashed) == 8

@@ -15,6 +15,7 @@ from scipy.stats import norm
 from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
+from torchdisentangle.functional.supervised.information import mutual_information
 from torchdisentangle.supervised import (
     DCIMIG,
     JEMMIG,
@@ -24,6 +25,8 @@ from torchdisentangle.supervised import (
     MutualInformationGap,
     MutualInformationMatrix,
     RobustMIG,
+    counted_information,
+    supervised_metrics,
 )
 from torchdisentangle.supervised.information import InformationScore
 
@@ -316,3 +319,25 @@ def test_plots() -> None:
         for build in SCORES:
             figure, _ = _filled(build(), GRID, GRID).plot()
             assert figure.axes
+
+
+def test_scores_of_the_same_rows_compute_information_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for all rows, and once without each group of them."""
+    computed: list[object] = []
+
+    def counting(*given: Any) -> Tensor:
+        computed.append(given)
+        return mutual_information(*given)
+
+    monkeypatch.setattr(counted_information, "mutual_information", counting)
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(4, (500, 3), generator=generator)
+    metrics = supervised_metrics(["mig", "mig_sup", "dcimig", "modularity", "jemmig", "mutual_information"])
+    metrics.update(factors + torch.randn(500, 3, generator=generator), factors)
+    values = metrics.compute()
+    assert len(computed) == 1
+    for metric in metrics.values(copy_state=False):
+        metric.interval()
+    assert len(computed) == 21
+    metrics.update(torch.randn(500, 3, generator=generator), factors)
+    assert metrics.compute()["mig"] < values["mig"]  # of all rows anew

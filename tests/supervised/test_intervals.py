@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tests.launches import Launches
 from torchdisentangle import (
+    CCA,
     DCI,
     IRS,
     JEMMIG,
@@ -230,6 +231,8 @@ def test_errors() -> None:
     codes, factors = rows(200)
     with pytest.raises(ValueError, match="intervals=True"):
         filled(MutualInformationGap(edges="prior", intervals=False), codes, factors).interval()
+    with pytest.raises(ValueError, match="moments keep no groups of rows: use intervals=True"):
+        filled(LinearR2(intervals=False), codes, factors).interval()
     with pytest.raises(ValueError, match="level must be between 0 and 1"):
         filled(SAP(), codes, factors).interval(1.0)
     with pytest.raises(ValueError, match="too few rows for an interval"):
@@ -244,6 +247,14 @@ def test_counts_without_groups_have_the_same_score() -> None:
     without = filled(MutualInformationGap(edges="prior", intervals=False), codes, factors)
     assert with_groups.compute() == without.compute()
     assert with_groups.counts.numel() == 20 * without.counts.numel()
+    assert with_groups.group_key != without.group_key
+
+
+@pytest.mark.parametrize("score", [SAP, LinearR2, MCC, CCA])
+def test_moments_without_groups_have_the_same_score(score: Any) -> None:
+    codes, factors = rows(200)
+    with_groups, without = filled(score(), codes, factors), filled(score(intervals=False), codes, factors)
+    assert float(with_groups.compute()) == pytest.approx(float(without.compute()), rel=1e-12)
     assert with_groups.group_key != without.group_key
 
 

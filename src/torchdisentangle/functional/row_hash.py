@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -122,13 +123,19 @@ class RowNoise:
 def _content(columns: Sequence[Tensor], seed: int) -> Tensor:
     """A number for every row that is the same for equal rows, and hardly ever for others, ``(N,)``."""
     device, num_words = columns[0].device, 2 * sum(column.shape[1] for column in columns)
-    multipliers = hash_index(torch.arange(num_words, device=device), seed) | 1  # odd, so each word matters
+    multipliers = _multipliers(num_words, seed, device)
     content = torch.empty(len(columns[0]), dtype=torch.int64, device=device)
     for part in row_blocks(len(content), num_words, sizes_of(device).numbers_each(4)):
         values = torch.cat([column[part].to(device, torch.float64) for column in columns], dim=1)
         words = (values + 0.0).view(torch.int32)  # minus zero is zero
         torch.sum(words * multipliers, 1, out=content[part])
     return content
+
+
+@lru_cache(16)
+def _multipliers(number: int, seed: int, device: torch.device) -> Tensor:
+    """Random odd numbers, so that each word matters; batches mostly have as many columns as those before."""
+    return hash_index(torch.arange(number, device=device), seed) | 1
 
 
 def _seed_offset(seed: int) -> int:

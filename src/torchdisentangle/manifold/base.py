@@ -202,9 +202,15 @@ class ManifoldMetric(ClassMeanStatistic[Value]):
 
     def _entropy_estimate(self, index_set: Sequence[int] | None) -> Estimate:
         """Manifold entropy of an index set (``None``: all latents) per class, ``(C,)``, in nats."""
-        index = list(range(self._num_latents)) if index_set is None else list(index_set)
-        value, error = self._linear_estimate(self._volume_weights(index_set)[None], self._prior[:, index].sum(-1, True))
+        value, error = self._entropy_estimates([index_set])
         return Estimate(value[:, 0], error[:, 0])
+
+    def _entropy_estimates(self, index_sets: Sequence[Sequence[int] | None]) -> Estimate:
+        """The same of several index sets, ``(C, k)``, by one product of matrices."""
+        everything, prior = range(self._num_latents), self._prior
+        weights = torch.stack([self._volume_weights(index_set) for index_set in index_sets])
+        sets = [list(everything if index_set is None else index_set) for index_set in index_sets]
+        return self._linear_estimate(weights, torch.stack([prior[:, index].sum(-1) for index in sets], dim=1))
 
     def _volume_weights(self, index_set: Sequence[int] | None) -> Tensor:
         """Weights over the readings, ``(m,)``, that read the log-volume of an index set (``None``: of all latents)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 from typing_extensions import Unpack
@@ -150,8 +149,8 @@ class ManifoldTotalCorrelation(ManifoldMetric):
         """
         self._require_samples()
         parts = check_partition(self.partition, self._num_latents)
-        entropies = [over_classes(self._entropy_estimate(part), self.num_samples).value for part in [*parts, None]]
-        of_parts, total = torch.stack(entropies[:-1]), entropies[-1]
+        entropies = over_classes(self._entropy_estimates([*parts, None]), self.num_samples).value
+        of_parts, total = entropies[:-1], entropies[-1]
         return EntropicDecomposition(of_parts, total, of_parts.sum() - total)
 
     def plot(self, val: Any = None, ax: Axes | None = None) -> Plot:

@@ -17,6 +17,7 @@ from typing_extensions import Self
 
 from torchdisentangle.functional.device import float64_device
 from torchdisentangle.settings import described, unknown_setting
+from torchdisentangle.statistics.growing import add_growing
 from torchdisentangle.statistics.reduction import agree_on_content, explained, sum_over_processes
 
 
@@ -263,29 +264,3 @@ def reduce_states(statistics: Sequence[Statistic], group: Any | None = None) -> 
             for name, state in states.items():
                 setattr(statistic, name, state)
         raise
-
-
-def add_growing(a: Tensor, b: Tensor, name: str = "state") -> Tensor:
-    """``a + b``, where a scalar adds to anything and the shorter first dimension is filled up with zeros.
-
-    Args:
-        a: a sum.
-        b: another.
-        name: what to call it in an error.
-
-    Returns:
-        The total, in the larger of the two shapes.
-
-    Raises:
-        ValueError: if the shapes differ beyond the first dimension.
-
-    Example:
-        >>> add_growing(torch.ones(1, 2), torch.ones(3, 2)).sum(1)
-        tensor([4., 2., 2.])
-    """
-    if a.ndim and b.ndim and a.shape != b.shape:
-        if a.shape[1:] != b.shape[1:]:
-            raise ValueError(f"{name}: sums of shapes {tuple(a.shape)} and {tuple(b.shape)} do not belong together")
-        length = max(len(a), len(b))
-        a, b = (torch.cat([x, x.new_zeros(length - len(x), *x.shape[1:])]) for x in (a, b))
-    return a + b

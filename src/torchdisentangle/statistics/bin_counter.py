@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from torchdisentangle.functional.supervised.joint_counts import grouped_counts, 
 from torchdisentangle.statistics.checks import Continuous, continuous_columns
 from torchdisentangle.statistics.factors import value_labels
 from torchdisentangle.statistics.groups import NUM_GROUPS
+from torchdisentangle.statistics.growing import grown
 
 Range = tuple[Tensor | Sequence[float] | float, Tensor | Sequence[float] | float]
 """Lower and upper end of a range, numbers or one for each dimension."""
@@ -97,7 +97,12 @@ class BinCounter:
         )
 
     def count(
-        self, codes: Tensor, factors: Tensor, log_variance: Tensor | None = None, groups: Tensor | None = None
+        self,
+        codes: Tensor,
+        factors: Tensor,
+        log_variance: Tensor | None = None,
+        groups: Tensor | None = None,
+        before: Tensor | None = None,
     ) -> Tensor:
         """How often each bin meets each value.
 
@@ -106,6 +111,7 @@ class BinCounter:
             factors: on the same device, ``(n, F)``.
             log_variance: of the posteriors, ``(n, d)``; for soft bins.
             groups: of the rows, ``(n,)`` integers from 0 to 19; ``None``: all are one group.
+            before: counts so far, ``(V, G F, d, B)``, to which these are added, in place where they are large enough.
 
         Returns:
             Counts of the groups, ``(V, G, F, d, B)``, integers for hard bins.
@@ -116,30 +122,30 @@ class BinCounter:
         if self.range is not None and not {end.numel() for end in self.range} <= {1, codes.shape[1]}:
             raise ValueError(f"edges must be numbers or one for each of {codes.shape[1]} codes")
         num_groups = 1 if groups is None else NUM_GROUPS
-        self._check_values(factors, codes.shape[1] * num_groups)
+        highest = self._check_values(factors, codes.shape[1] * num_groups)
         values = self.values(factors)
         (_, d), (_, num_factors) = codes.shape, values.shape
-        num_values = int(values.max()) + 1 if len(values) else 1
-        shape = num_values, num_groups, num_factors, d, self.num_bins
-        ends = self.range or ((codes.amin(0), codes.amax(0)) if len(codes) else (torch.zeros(()),) * 2)
-        low, high = (end.to(codes.device) for end in ends)
+        if any(continuous_columns(self.continuous, num_factors)):
+            highest = int(values.max()) if len(values) else 0
+        table = codes.new_zeros((), dtype=torch.float64 if self.soft else torch.int64) if before is None else before
+        table = grown(table, (highest + 1, num_groups * num_factors, d, self.num_bins), "counts")
+        table = table.unflatten(1, (num_groups, num_factors))
+        if not len(codes):
+            return table
+        low, high = (end.to(codes.device) for end in self.range or (codes.amin(0), codes.amax(0)))
         quantiles = normal_quantile_edges(self.num_bins).to(codes.device) if self.of_prior else None
-        block = max(sizes_of(codes.device).numbers_each(4), min(math.prod(shape), _LARGEST_BLOCK))
-        table: Tensor | None = None
+        block = max(sizes_of(codes.device).numbers_each(4), min(table.numel(), _LARGEST_BLOCK))
         for part in row_blocks(len(codes), d * (num_factors if log_variance is None else self.num_bins), block):
             of_rows = None if groups is None else groups[part]
             if self.soft and log_variance is not None:
                 soft = self._soft(
                     codes[part].double(), log_variance[part].to(codes.device, torch.float64), low, high, quantiles
                 )
-                counts = self._weights(soft, values[part], of_rows, shape)
+                table.add_(self._weights(soft, values[part], of_rows, table.shape))
             else:
                 bins = self._hard(codes[part], low, high, quantiles)
-                counts = grouped_counts(bins, values[part], of_rows, self.num_bins, num_values, num_groups)
-            table = counts if table is None else table.add_(counts)
-        if table is not None:
-            return table
-        return torch.zeros(shape, dtype=torch.float64 if self.soft else torch.int64, device=codes.device)
+                grouped_counts(bins, values[part], of_rows, self.num_bins, len(table), num_groups, into=table)
+        return table
 
     def numbered(self, factors: Tensor, num_codes: int) -> Tensor:
         """Factors whose discrete values, if they are negative or far apart, are numbered in ascending order."""
@@ -185,7 +191,7 @@ class BinCounter:
         edges = equal_width_edges(low, high, self.num_bins) if quantiles is None else quantiles
         return soft_bins(mean, log_variance, edges)
 
-    def _weights(self, soft: Tensor, values: Tensor, groups: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+    def _weights(self, soft: Tensor, values: Tensor, groups: Tensor | None, shape: Sequence[int]) -> Tensor:
         """Sums of the weights ``(n, d, B)``, of a shape ``(V, G, F, d, B)``."""
         num_values, num_groups = shape[:2]
         if groups is not None:  # the same value is another one in every group
@@ -195,24 +201,29 @@ class BinCounter:
 
     def _can_count(self, factors: Tensor, num_codes: int) -> bool:
         """Whether the values of discrete factors are numbers from 0, few enough for a table."""
-        low, high = self._extremes(factors)
-        return low >= 0 and (high + 1) * factors.shape[1] * num_codes * self.num_bins <= _LARGEST_TABLE
+        return self._fit(*self._extremes(factors), factors.shape[1] * num_codes)
+
+    def _fit(self, low: int, high: int, num_tables: int) -> bool:
+        return low >= 0 and (high + 1) * num_tables * self.num_bins <= _LARGEST_TABLE
 
     def _extremes(self, factors: Tensor) -> tuple[int, int]:
-        discrete = factors[:, self._discrete(factors)]
+        columns = self._discrete(factors)
+        discrete = factors if all(columns) else factors[:, columns]
         low, high = discrete.aminmax() if discrete.numel() else (0, 0)
         return int(low), int(high)
 
     def _discrete(self, factors: Tensor) -> list[bool]:
         return [not real for real in continuous_columns(self.continuous, factors.shape[1])]
 
-    def _check_values(self, factors: Tensor, num_codes: int) -> None:
-        if not self._can_count(factors, num_codes):
-            low, high = self._extremes(factors)
+    def _check_values(self, factors: Tensor, num_codes: int) -> int:
+        """The largest value of the discrete factors, which are refused if they cannot be counted."""
+        low, high = self._extremes(factors)
+        if not self._fit(low, high, factors.shape[1] * num_codes):
             raise ValueError(
                 f"values of discrete factors must be numbered from 0 without large gaps, got {low} to {high}; "
                 "name real ones in continuous"
             )
+        return high
 
 
 def _as_range(ends: Any, name: str) -> tuple[Tensor, Tensor]:

@@ -15,12 +15,15 @@ from torchdisentangle.statistics.moments import RowMoments
 
 
 class CodeFactorMoments(RowMoments, CodeFactorState):
-    """Mean and covariance of codes and factors side by side, for each of twenty groups of rows."""
+    """Mean and covariance of codes and factors side by side, for each of twenty groups of rows.
 
-    configuration: object = "moments of codes and factors"
+    Args:
+        intervals: whether there are groups, so that scores have intervals; without, all rows are one group.
+    """
 
-    def __init__(self) -> None:
-        super().__init__(num_parts=2, num_groups=NUM_GROUPS)
+    def __init__(self, intervals: bool = True) -> None:
+        super().__init__(num_parts=2, num_groups=NUM_GROUPS if intervals else 1)
+        self.configuration: object = ("moments of codes and factors", self.num_groups)
 
     def register(self, statistic: Statistic) -> None:
         """Add the states."""
@@ -51,14 +54,21 @@ class CodeFactorMoments(RowMoments, CodeFactorState):
         data: Tensor | None = None,
     ) -> None:
         """Add rows."""
-        groups = row_groups([codes, factors], index)
+        groups = row_groups([codes, factors], index) if self.num_groups > 1 else None
         if kept is not None:
-            codes, factors, groups = codes[kept], factors[kept.to(factors.device)], groups[kept.to(groups.device)]
+            codes, factors = codes[kept], factors[kept.to(factors.device)]
+            groups = None if groups is None else groups[kept.to(groups.device)]
         self.add(statistic, codes, factors, groups=groups)
         statistic.accumulate(num_unnumbered=len(codes) if index is None else 0)
 
     def group_sizes(self, statistic: Any) -> Tensor:
-        """Number of rows of each group, ``(20,)``."""
+        """Number of rows of each group, ``(20,)``.
+
+        Raises:
+            ValueError: if no groups are kept.
+        """
+        if self.num_groups == 1:
+            raise ValueError("moments keep no groups of rows: use intervals=True")
         return statistic.num_rows
 
     def group_factors(self, statistic: Any) -> Tensor:
@@ -67,7 +77,7 @@ class CodeFactorMoments(RowMoments, CodeFactorState):
 
     def without_groups(self, statistic: Any) -> Iterator[Any]:
         """Copies of the statistic, each without one of the groups that has rows."""
-        present = statistic.num_rows > 0
+        present = self.group_sizes(statistic) > 0
         counts, means, products = (x[present] for x in (statistic.num_rows, statistic.row_mean, statistic.row_products))
         total = self.total(statistic)
         rest = total.num_rows - counts

@@ -72,8 +72,8 @@ class JointCounts(CodeFactorState):
         self.rows: CodeFactorRows = CodeFactorRows(max_rows, continuous, seed, log_variance=binning == "soft")
         self.of_rows: bool = self.bins.of_data
         self.num_groups = NUM_GROUPS if intervals and not self.of_rows else 1
-        self._how = ("joint counts", *self.bins.configuration)
-        self.configuration: object = self.rows.configuration if self.of_rows else (*self._how, self.num_groups, seed)
+        self.how: tuple[object, ...] = ("joint counts", *self.bins.configuration)
+        self.configuration: object = self.rows.configuration if self.of_rows else (*self.how, self.num_groups, seed)
         self.needs: frozenset[str] = self.rows.needs
 
     def add_states_to(self, statistic: Statistic) -> None:
@@ -130,8 +130,8 @@ class JointCounts(CodeFactorState):
             codes, factors = codes[kept], factors[kept]
             groups = None if groups is None else groups[kept]
             log_variance = None if log_variance is None else log_variance.to(statistic.device)[kept]
-        sums = self._sums(codes, factors, log_variance, groups)
-        statistic.accumulate(**sums, num_unnumbered=len(codes) if index is None else 0)
+        self._add(statistic, codes, factors, log_variance, groups)
+        statistic.accumulate(num_unnumbered=len(codes) if index is None else 0)
 
     def read(self, statistic: Any) -> Tensor:
         """The counts ``(F, d, B, V)``, integers for hard bins.
@@ -144,9 +144,13 @@ class JointCounts(CodeFactorState):
             self.bins.warn_of_outer_bins(table[0].sum(-1))
             return table
         rows = self.rows.read(statistic)
-        if self._how not in rows.derived:
-            rows.derived[self._how] = self._count_rows(statistic, rows, None)[0]
-        return rows.derived[self._how]
+        if self.how not in rows.derived:
+            rows.derived[self.how] = self._count_rows(statistic, rows, None)[0]
+        return rows.derived[self.how]
+
+    def results(self, statistic: Any) -> dict[Any, Any]:
+        """What was computed from the same rows, by how: shared by all metrics of a sample; empty where none is kept."""
+        return self.rows.read(statistic).derived if self.of_rows else {}
 
     def group_sizes(self, statistic: Any) -> Tensor:
         """Number of rows of each group, ``(20,)``.
@@ -178,25 +182,23 @@ class JointCounts(CodeFactorState):
                 rest = (num_rows - statistic.num_counted[group])[None]
                 yield statistic.copy_with(counts=total - counts[:, group], num_counted=rest)
             return
-        rows, of_groups = self.rows.read(statistic), ("of groups", self._how)
+        rows, of_groups = self.rows.read(statistic), ("of groups", self.how)
         if of_groups not in rows.derived:
             rows.derived[of_groups] = self._count_rows(statistic, rows, groups_of_keys(rows.keys))
         tables = rows.derived[of_groups]
         total = tables.sum(0)
         for group, fewer in zip(present, self.rows.without_groups(statistic, with_columns=False), strict=True):
             derived = self.rows.read(fewer).derived
-            if self._how not in derived:
-                derived[self._how] = (total - tables[group]).clamp(min=0)
+            if self.how not in derived:
+                derived[self.how] = (total - tables[group]).clamp(min=0)
             yield fewer
 
-    def _sums(
-        self, codes: Tensor, factors: Tensor, log_variance: Tensor | None, groups: Tensor | None
-    ) -> dict[str, Tensor]:
-        """What rows add to the sums, by name; without groups they are one."""
-        return {
-            "counts": self.bins.count(codes, factors, log_variance, groups).flatten(1, 2),
-            "num_counted": torch.tensor([len(codes)]) if groups is None else group_sizes(groups),
-        }
+    def _add(
+        self, statistic: Any, codes: Tensor, factors: Tensor, log_variance: Tensor | None, groups: Tensor | None
+    ) -> None:
+        """Add rows to the sums; without groups they are one."""
+        statistic.counts = self.bins.count(codes, factors, log_variance, groups, statistic.counts).flatten(1, 2)
+        statistic.accumulate(num_counted=torch.tensor([len(codes)]) if groups is None else group_sizes(groups))
 
     def _by_group(self, statistic: Any) -> Tensor:
         """Counts of the groups, ``(V, G, F, d, B)``."""

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.supervised.information import entropy
+from torchdisentangle.functional.supervised.joint_counts import counted
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.counts import JointCounts
 from torchdisentangle.statistics.groups import NUM_GROUPS, groups_of_keys
+from torchdisentangle.statistics.growing import grown
 
 _LARGEST = 2**27  # counts, 1 GiB
 
@@ -37,19 +39,20 @@ class FactorPairCounts(JointCounts):
         if not self.of_rows:
             statistic.add_sum("pair_counts", dtype=torch.int64)
 
-    def _sums(
-        self, codes: Tensor, factors: Tensor, log_variance: Tensor | None, groups: Tensor | None
-    ) -> dict[str, Tensor]:
-        """The counts, and ``pair_counts``."""
+    def _add(
+        self, statistic: Any, codes: Tensor, factors: Tensor, log_variance: Tensor | None, groups: Tensor | None
+    ) -> None:
+        """Add to the counts, and to ``pair_counts``."""
         pairs = numbered_pairs(self.bins.values(factors))
         size, width = int(pairs.max()) + 1 if pairs.numel() else 1, self.num_groups * pairs.shape[1]
         if size * width > _LARGEST:  # before anything is counted
             raise ValueError(f"pairs of factors have up to {size} pairs of values, too many to count: use edges='data'")
-        sums = super()._sums(codes, factors, log_variance, groups)  # refuses values that cannot be counted
+        super()._add(statistic, codes, factors, log_variance, groups)  # refuses values that cannot be counted
         numbers = pairs if groups is None else pairs * self.num_groups + groups[:, None]
         numbers = numbers * pairs.shape[1] + torch.arange(pairs.shape[1], device=pairs.device)
-        counts = torch.bincount(numbers.flatten(), minlength=size * width)
-        return {**sums, "pair_counts": counts.view(size, self.num_groups, pairs.shape[1])}
+        table = grown(statistic.pair_counts, (size, self.num_groups, pairs.shape[1]), "pair_counts")
+        counted(numbers.flatten(), size * width, into=table.view(-1))
+        statistic.pair_counts = table
 
     def joint_entropies(self, statistic: Any, miller_madow: bool = False) -> Tensor:
         """Entropies of pairs of factors, :math:`H(y_f, y_l)`, ``(F, F)`` in nats; the diagonal is :math:`H(y_f)`.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from torchdisentangle.functional.row_hash import hash_content, hash_index
 
 NUM_GROUPS = 20
+_HASHED: ContextVar[dict[Any, Any] | None] = ContextVar("_HASHED", default=None)
 
 
 class Groups(NamedTuple):
@@ -52,8 +55,28 @@ def row_groups(columns: Sequence[Tensor], index: Tensor | None, seed: int = 0) -
         >>> row_groups([torch.zeros(4, 1)], torch.arange(4))
         tensor([14, 19, 14,  6])
     """
-    keys = hash_content(columns, seed) if index is None else hash_index(index.to(columns[0].device), seed)
-    return groups_of_keys(keys)
+    if index is not None:
+        return groups_of_keys(hash_index(index.to(columns[0].device), seed))
+    hashed = _HASHED.get()
+    if hashed is None:
+        return groups_of_keys(hash_content(columns, seed))
+    which = seed, *((x.data_ptr(), x.shape, x.stride(), x.dtype, x.device) for x in columns)
+    if which not in hashed:  # with the columns, so that their memory is not used again
+        hashed[which] = groups_of_keys(hash_content(columns, seed)), columns
+    return hashed[which][0]
+
+
+@contextmanager
+def hashed_once() -> Iterator[None]:
+    """Inside this context the same rows are hashed once, however many states ask for their groups.
+
+    The rows must not change meanwhile: it is for one update of several metrics.
+    """
+    token = _HASHED.set({})
+    try:
+        yield
+    finally:
+        _HASHED.reset(token)
 
 
 def groups_of_keys(keys: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class CCA(MomentScore):
 
     Args:
         factor_names: for messages and figures.
+        intervals: as for :class:`~torchdisentangle.supervised.moment_score.MomentScore`.
         settings: of :class:`torchmetrics.Metric`.
 
     Reference:

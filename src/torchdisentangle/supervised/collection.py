@@ -13,6 +13,7 @@ from torchdisentangle.settings import settings_of
 from torchdisentangle.statistics import MetricSettings, StatisticCollection, readout
 from torchdisentangle.statistics.bin_counter import Edges
 from torchdisentangle.statistics.checks import Continuous
+from torchdisentangle.statistics.groups import hashed_once
 from torchdisentangle.supervised.base import SupervisedScore
 from torchdisentangle.supervised.intervals import quick_interval
 from torchdisentangle.supervised.registry import key_of, registered_scores
@@ -25,6 +26,16 @@ class SupervisedMetrics(StatisticCollection):
         args: as for :class:`~torchdisentangle.StatisticCollection`.
         kwargs: likewise.
     """
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Update every score, as for :class:`torchmetrics.MetricCollection`; rows without an index are hashed once.
+
+        Args:
+            args: of :meth:`~torchdisentangle.supervised.SupervisedScore.update`.
+            kwargs: likewise.
+        """
+        with hashed_once():
+            super().update(*args, **kwargs)
 
     def plot(self, val: Any = None, ax: Any = None, together: bool = False) -> Any:
         """Figures of all scores, over all processes.

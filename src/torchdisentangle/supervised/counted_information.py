@@ -48,8 +48,13 @@ class CountedInformation(InformationEstimator):
         return self.counts.read(score)
 
     def information(self, score: Any) -> Information:
-        """Information about all factors."""
-        joint = self.table(score)
+        """Information about all factors, computed once for all scores that count the same rows alike."""
+        results, how = self.counts.results(score), ("information", self.counts.how, self.bias_correction)
+        if how not in results:
+            results[how] = self._information(self.table(score))
+        return results[how]
+
+    def _information(self, joint: Tensor) -> Information:
         miller_madow = self.bias_correction == "miller_madow"
         mutual = mutual_information(joint, self.bias_correction).mT
         of_factors = entropy(joint[:, 0].sum(1), miller_madow)

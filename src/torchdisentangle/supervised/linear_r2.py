@@ -32,6 +32,7 @@ class LinearR2(MomentScore):
         adjusted: whether to correct for the number ``d`` of codes that vary,
             :math:`1 - (1 - R^2) (N - 1) / (N - d - 1)`, which is 0 at chance on average.
         factor_names: for messages and figures.
+        intervals: as for :class:`~torchdisentangle.supervised.moment_score.MomentScore`.
         settings: of :class:`torchmetrics.Metric`.
 
     Example:
@@ -50,9 +51,10 @@ class LinearR2(MomentScore):
         self,
         adjusted: bool = False,
         factor_names: Sequence[str] | None = None,
+        intervals: bool = True,
         **settings: Unpack[MetricSettings],
     ) -> None:
-        super().__init__(factor_names=factor_names, **settings)
+        super().__init__(factor_names, intervals, **settings)
         self.adjusted = adjusted
 
     def compute(self) -> Tensor:

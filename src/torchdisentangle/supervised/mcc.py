@@ -44,6 +44,7 @@ class MCC(SupervisedScore):
         max_rows: how many rows to keep at most, where rows are kept.
         seed: of the choice of rows.
         factor_names: for messages and figures.
+        intervals: whether moments are kept so that there is an :meth:`interval`; without effect where rows are kept.
         settings: of :class:`torchmetrics.Metric`.
 
     Raises:
@@ -73,14 +74,16 @@ class MCC(SupervisedScore):
         max_rows: int = 10_000,
         seed: int = 0,
         factor_names: Sequence[str] | None = None,
+        intervals: bool = True,
         **settings: Unpack[MetricSettings],
     ) -> None:
         if correlation not in ("pearson", "spearman"):
             raise ValueError(f"correlation must be 'pearson' or 'spearman', got {correlation!r}")
         check_seed(seed)
         keeps_rows = held_out or correlation == "spearman"
-        state: CodeFactorState = CodeFactorRows(max_rows, True, seed) if keeps_rows else CodeFactorMoments()
+        state: CodeFactorState = CodeFactorRows(max_rows, True, seed) if keeps_rows else CodeFactorMoments(intervals)
         super().__init__(state, factor_names=factor_names, **settings)
+        self.intervals = intervals
         self.correlation = correlation
         self.held_out = held_out
         self.max_rows = max_rows

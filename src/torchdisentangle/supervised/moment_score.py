@@ -21,16 +21,20 @@ class MomentScore(SupervisedScore):
 
     Args:
         factor_names: for messages and figures.
+        intervals: whether moments are kept so that there is an :meth:`interval`; updates take twice as long.
         settings: of :class:`torchmetrics.Metric`.
     """
 
     continuous: Continuous = True  # all factors are numbers here
     row_widths: Tensor
 
-    def __init__(self, factor_names: Sequence[str] | None = None, **settings: Unpack[MetricSettings]) -> None:
-        moments = CodeFactorMoments()
+    def __init__(
+        self, factor_names: Sequence[str] | None = None, intervals: bool = True, **settings: Unpack[MetricSettings]
+    ) -> None:
+        moments = CodeFactorMoments(intervals)
         super().__init__(moments, factor_names=factor_names, **settings)
         self.moments = moments
+        self.intervals = intervals
 
     def _scored(self) -> Tensor:
         return self._correlation().diagonal()[self._num_codes() :] > 0

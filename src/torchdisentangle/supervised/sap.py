@@ -29,6 +29,7 @@ class SAP(MomentScore):
 
     Args:
         factor_names: for messages and figures.
+        intervals: as for :class:`~torchdisentangle.supervised.moment_score.MomentScore`.
         settings: of :class:`torchmetrics.Metric`.
 
     Reference:

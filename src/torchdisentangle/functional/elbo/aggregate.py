@@ -7,15 +7,15 @@ What is computed are *log-sums over rows*, without the division by :math:`N`: lo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from torchdisentangle.functional.device import sizes_of
-from torchdisentangle.functional.elbo.gaussian import NARROWEST, gaussian_log_density
+from torchdisentangle.functional.elbo.all_but_one import log_sums_of_products, log_sums_of_sums
+from torchdisentangle.functional.elbo.gaussian import NARROWEST, check_rows_and_queries, gaussian_log_density
 from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.functional.underflow import LogSums, log_sums, no_log_sums
 
@@ -81,8 +81,9 @@ def aggregate_log_sums(
     .. math:: \log \sum_n w_n \prod_{i \in A} \mathcal{N}(z_{si}; \mu_{ni}, \sigma_{ni}^2)
               \quad \text{for } A = \{1, \dots, d\},\ \{i\} \text{ and, if asked for, all but } i
 
-    Exact, by log-sum-exp in float64, without floors. The cost is :math:`S N d` exponentials; ``leave_one_out`` doubles
-    it, and so do about five factors. Memory holds a block of queries and rows at a time, whatever ``S`` and ``N``.
+    Exact, by log-sum-exp in float64, without floors. The cost is :math:`S N d` exponentials; ``leave_one_out`` adds
+    products, half as much again, and about five factors double it. Memory holds a block of queries and rows at a time,
+    whatever ``S`` and ``N``.
     Differentiable, but a graph keeps all blocks.
 
     Each log-density is formed from :math:`(z - \mu) / \sigma`, exact to rounding however small :math:`\sigma` is;
@@ -115,12 +116,13 @@ def aggregate_log_sums(
         >>> sums.joint - sums.weight  # log(1/2) - log(2 pi): the other row is far away
         tensor([-2.5310], dtype=torch.float64)
     """
-    _check(z, mean, log_variance, log_weights, factors, query_factors)
+    check_rows_and_queries(z, mean, log_variance, log_weights, factors, query_factors)
     z = z.double()
     num_factors = 0 if factors is None else factors.shape[1]
-    sums = _nothing(z, leave_one_out, None if factors is None else num_factors)
+    sums = _nothing(z, None if factors is None else num_factors)
     rows = _Rows(mean, log_variance, log_weights, factors)
     matched = None if factors is None else no_log_sums(z.new_empty(len(z), num_factors, z.shape[1]))
+    all_but_one = no_log_sums(torch.empty_like(z)) if leave_one_out else None
     rows_each, queries_each = _block_shape(z, len(mean), num_factors, block_bytes)
     for some in _slices(len(mean), rows_each) if len(z) else ():
         row_block = _RowBlock(rows.at(some))
@@ -128,12 +130,16 @@ def aggregate_log_sums(
             row_block.log_sums(z[queries], None if query_factors is None else query_factors[queries], leave_one_out)
             for queries in _slices(len(z), queries_each)
         ]
-        sums = sums.merge(_concatenated([part for part, _ in parts]))
+        sums = sums.merge(_concatenated([part for part, _, _ in parts]))
         if matched is not None:
-            matched = matched.merge(LogSums(*map(torch.cat, zip(*(part for _, part in parts if part), strict=True))))
-    if matched is None or query_factors is None:
-        return sums
-    return sums._replace(matched=_completed(matched, z, query_factors, rows, rows_each * queries_each))
+            matched = matched.merge(_joined([part for _, part, _ in parts]))
+        if all_but_one is not None:
+            all_but_one = all_but_one.merge(_joined([part for _, _, part in parts]))
+    if all_but_one is not None:
+        sums = sums._replace(leave_one_out=_completed_products(all_but_one, z, rows, rows_each, queries_each))
+    if matched is not None and query_factors is not None:
+        sums = sums._replace(matched=_completed(matched, z, query_factors, rows, rows_each * queries_each))
+    return sums
 
 
 class _Rows(NamedTuple):
@@ -160,38 +166,56 @@ class _RowBlock:
 
     def log_sums(
         self, z: Tensor, query_factors: Tensor | None, leave_one_out: bool
-    ) -> tuple[AggregateLogSums, LogSums | None]:
-        """All but the sums over matching rows, and these, ``(S, F, d)``, without what underflows."""
-        standardised = (z[:, :, None] - self.mean) * self.inverse_std
-        log_density = torch.addcmul(self.peak, standardised, standardised, value=-0.5)  # (S, d, n)
-        joint = log_density.sum(1)
+    ) -> tuple[AggregateLogSums, LogSums | None, LogSums | None]:
+        """Joint and marginal sums; those over matching rows, ``(S, F, d)``, and of all dimensions but one, ``(S, d)``.
+
+        The last two lack what underflows.
+        """
+        log_density = self.log_density(z)
+        joint, all_but_one = log_density.sum(1), None
         if self.log_weights is not None:
             joint = joint + self.log_weights
-        all_but_one = self._all_but_one(log_density) if leave_one_out else None
+        top, density = _relative(log_density)
+        if leave_one_out:
+            all_but_one = log_sums_of_products(density, top, self.log_weights)
         if self.log_weights is not None:
-            log_density = log_density + self.log_weights
-        top = log_density.amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).min)
-        density = (log_density - top).exp_()
-        marginal = density.sum(-1).log() + top[..., 0]
+            top, density = _relative(log_density + self.log_weights)
+        marginal = density.sum(-1).log() + top
         matched = matched_weight = None
         if self.factors is not None and query_factors is not None:
             same = query_factors[:, :, None] == self.factors  # (S, F, n)
             weights = same.double()
-            matched = log_sums(weights @ density.mT, top.mT, present=same.any(-1)[..., None])
+            matched = log_sums(weights @ density.mT, top[:, None], present=same.any(-1)[..., None])
             matched_weight = (weights @ self.weights).log()
-        rest = joint.logsumexp(-1), marginal, all_but_one, None, matched_weight
-        return AggregateLogSums(self.weights.sum().log(), *rest), matched
+        rest = joint.logsumexp(-1), marginal, None, None, matched_weight
+        return AggregateLogSums(self.weights.sum().log(), *rest), matched, all_but_one
 
-    def _all_but_one(self, log_density: Tensor) -> Tensor:
-        """Log-sums of products over all dimensions but one: sums before it plus sums after it.
+    def log_density(self, z: Tensor) -> Tensor:
+        """Of every query under every row, ``(S, d, n)``."""
+        standardised = (z[:, :, None] - self.mean) * self.inverse_std
+        return torch.addcmul(self.peak, standardised, standardised, value=-0.5)
 
-        The joint minus the dimension itself would be a difference of large numbers where that one is narrow.
-        """
-        columns = log_density.unbind(1)
-        none = torch.zeros_like(columns[0]) if self.log_weights is None else self.log_weights.expand_as(columns[0])
-        before = list(accumulate(columns[:-1], initial=none))
-        after = list(accumulate(columns[:0:-1], initial=torch.zeros_like(none)))[::-1]
-        return torch.stack([(a + b).logsumexp(-1) for a, b in zip(before, after, strict=True)], dim=1)
+
+def _relative(log_density: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest over rows, ``(S, d)``, and the densities relative to it."""
+    top = log_density.amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).min)
+    return top[..., 0], (log_density - top).exp_()
+
+
+def _completed_products(all_but_one: LogSums, z: Tensor, rows: _Rows, rows_each: int, queries_each: int) -> Tensor:
+    """Log-sums of all dimensions but one, those that may lack something from the logarithms of the densities."""
+    again = all_but_one.doubtful.any(1).nonzero()[:, 0]  # the one wait for the device
+    if not len(again):
+        return all_but_one.value
+    exact = z.new_full((len(again), z.shape[1]), -torch.inf)
+    for some in _slices(len(rows.mean), rows_each):
+        row_block = _RowBlock(rows.at(some))
+        parts = [
+            log_sums_of_sums(row_block.log_density(z[queries]), row_block.log_weights)
+            for queries in again.split(queries_each)
+        ]
+        exact = torch.logaddexp(exact, torch.cat(parts))
+    return all_but_one.value.index_copy(0, again, exact)
 
 
 def _completed(matched: LogSums, z: Tensor, query_factors: Tensor, rows: _Rows, at_once: int) -> Tensor:
@@ -218,8 +242,8 @@ def _matched_exactly(places: Tensor, z: Tensor, query_factors: Tensor, rows: _Ro
     return total
 
 
-def _nothing(z: Tensor, leave_one_out: bool, num_factors: int | None) -> AggregateLogSums:
-    """Log-sums over no rows, but for those over matching rows."""
+def _nothing(z: Tensor, num_factors: int | None) -> AggregateLogSums:
+    """Log-sums over no rows, but for those that may lack something."""
     size, width = z.shape
 
     def empty(*shape: int) -> Tensor:
@@ -229,7 +253,7 @@ def _nothing(z: Tensor, leave_one_out: bool, num_factors: int | None) -> Aggrega
         empty(),
         empty(size),
         empty(size, width),
-        empty(size, width) if leave_one_out else None,
+        None,
         None,
         None if num_factors is None else empty(size, num_factors),
     )
@@ -239,6 +263,11 @@ def _concatenated(parts: list[AggregateLogSums]) -> AggregateLogSums:
     """Log-sums over the same rows at the queries of all parts."""
     weight, *columns = zip(*parts, strict=True)
     return AggregateLogSums._make([weight[0], *(None if c[0] is None else torch.cat(c) for c in columns)])
+
+
+def _joined(parts: Sequence[LogSums | None]) -> LogSums:
+    """The same of log-sums that may lack something."""
+    return LogSums(*map(torch.cat, zip(*(part for part in parts if part), strict=True)))
 
 
 def _block_shape(z: Tensor, num_rows: int, num_factors: int, block_bytes: int | None) -> tuple[int, int]:
@@ -252,32 +281,3 @@ def _block_shape(z: Tensor, num_rows: int, num_factors: int, block_bytes: int | 
 
 def _slices(length: int, each: int) -> Iterator[slice]:
     return (slice(start, start + each) for start in range(0, length, each))
-
-
-def _check(
-    z: Tensor,
-    mean: Tensor,
-    log_variance: Tensor,
-    log_weights: Tensor | None,
-    factors: Tensor | None,
-    query_factors: Tensor | None,
-) -> None:
-    if mean.ndim != 2 or log_variance.shape != mean.shape or z.ndim != 2 or z.shape[1] != mean.shape[1]:
-        raise ValueError(
-            "queries (S, d) and rows of equal shape (N, d) are needed, got "
-            f"{tuple(z.shape)}, {tuple(mean.shape)} and {tuple(log_variance.shape)}"
-        )
-    if not all(tensor.is_floating_point() for tensor in (z, mean, log_variance)):
-        raise ValueError(f"floating point is needed, got {z.dtype}, {mean.dtype} and {log_variance.dtype}")
-    if log_weights is not None and log_weights.shape != (len(mean),):
-        raise ValueError(f"log_weights must have shape ({len(mean)},), got {tuple(log_weights.shape)}")
-    if (factors is None) != (query_factors is None):
-        raise ValueError("factors and query_factors belong together: give both or neither")
-    if factors is not None and query_factors is not None:
-        wanted = f"({len(mean)}, F) and ({len(z)}, F)"
-        fits = factors.ndim == 2 == query_factors.ndim and factors.shape[1] == query_factors.shape[1]
-        if not fits or len(factors) != len(mean) or len(query_factors) != len(z):
-            got = f"{tuple(factors.shape)} and {tuple(query_factors.shape)}"
-            raise ValueError(f"factors and query_factors must have shapes {wanted}, got {got}")
-        if factors.is_floating_point() or query_factors.is_floating_point():
-            raise ValueError(f"factors must be integers, got {factors.dtype} and {query_factors.dtype}")

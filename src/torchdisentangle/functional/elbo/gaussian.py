@@ -72,3 +72,33 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
         tensor([0.8181])
     """
     return 0.5 * (mean.square() + log_variance.expm1() - log_variance)
+
+
+def check_rows_and_queries(
+    z: Tensor,
+    mean: Tensor,
+    log_variance: Tensor,
+    log_weights: Tensor | None,
+    factors: Tensor | None,
+    query_factors: Tensor | None,
+) -> None:
+    """Raise a ValueError if queries, rows, their weights or their factors do not belong together."""
+    if mean.ndim != 2 or log_variance.shape != mean.shape or z.ndim != 2 or z.shape[1] != mean.shape[1]:
+        raise ValueError(
+            "queries (S, d) and rows of equal shape (N, d) are needed, got "
+            f"{tuple(z.shape)}, {tuple(mean.shape)} and {tuple(log_variance.shape)}"
+        )
+    if not all(tensor.is_floating_point() for tensor in (z, mean, log_variance)):
+        raise ValueError(f"floating point is needed, got {z.dtype}, {mean.dtype} and {log_variance.dtype}")
+    if log_weights is not None and log_weights.shape != (len(mean),):
+        raise ValueError(f"log_weights must have shape ({len(mean)},), got {tuple(log_weights.shape)}")
+    if (factors is None) != (query_factors is None):
+        raise ValueError("factors and query_factors belong together: give both or neither")
+    if factors is not None and query_factors is not None:
+        wanted = f"({len(mean)}, F) and ({len(z)}, F)"
+        fits = factors.ndim == 2 == query_factors.ndim and factors.shape[1] == query_factors.shape[1]
+        if not fits or len(factors) != len(mean) or len(query_factors) != len(z):
+            got = f"{tuple(factors.shape)} and {tuple(query_factors.shape)}"
+            raise ValueError(f"factors and query_factors must have shapes {wanted}, got {got}")
+        if factors.is_floating_point() or query_factors.is_floating_point():
+            raise ValueError(f"factors must be integers, got {factors.dtype} and {query_factors.dtype}")

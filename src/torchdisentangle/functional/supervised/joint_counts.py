@@ -5,14 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from torchdisentangle.functional.device import sizes_of
+from torchdisentangle.functional.row_blocks import row_blocks
+
 
 def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -> Tensor:
     r"""Count pairs of code bins and factor values, for all codes and factors at once.
 
     .. math:: C_{fkbv} = \sum_n 1[b_{nk} = b] \, 1[y_{nf} = v]
 
-    One count over a flattened index of the table: ``n d F`` increments, and as many numbers in memory. Integers
-    add up to the same in any order, so a GPU gives the same counts every time.
+    Counts over a flattened index of the table: ``n d F`` increments, a block of rows at a time. Integers add up to the
+    same in any order, so a GPU gives the same counts every time.
 
     Args:
         bins: bins of codes, ``(n, d)`` integers from 0 to ``num_bins - 1``.
@@ -28,11 +31,21 @@ def joint_counts(bins: Tensor, values: Tensor, num_bins: int, num_values: int) -
         tensor([[1, 0],
                 [0, 2]])
     """
-    return grouped_counts(bins, values, None, num_bins, num_values)[:, 0].permute(1, 2, 3, 0).contiguous()
+    (num_rows, d), num_factors = bins.shape, values.shape[1]
+    table = torch.zeros(num_values, 1, num_factors, d, num_bins, dtype=torch.int64, device=bins.device)
+    for rows in row_blocks(num_rows, d * num_factors, sizes_of(bins.device).numbers_each(4)):
+        grouped_counts(bins[rows], values[rows], None, num_bins, num_values, into=table)
+    return table[:, 0].permute(1, 2, 3, 0).contiguous()
 
 
 def grouped_counts(
-    bins: Tensor, values: Tensor, groups: Tensor | None, num_bins: int, num_values: int, num_groups: int = 1
+    bins: Tensor,
+    values: Tensor,
+    groups: Tensor | None,
+    num_bins: int,
+    num_values: int,
+    num_groups: int = 1,
+    into: Tensor | None = None,
 ) -> Tensor:
     r"""Count pairs of code bins and factor values in each of several groups of rows.
 
@@ -45,6 +58,7 @@ def grouped_counts(
         num_bins: ``B``.
         num_values: ``V``, of the factor with most values.
         num_groups: ``G``.
+        into: counts so far, contiguous, to which these are added in place; by default zeros.
 
     Returns:
         ``(V, G, F, d, B)`` integers: a new value is a new row of the table.
@@ -62,16 +76,17 @@ def grouped_counts(
     if groups is not None:
         factor_part = factor_part + groups.to(dtype) * (num_factors * d * num_bins)
     cells = factor_part.contiguous()[:, None] + (bins.mT.to(dtype).contiguous() + first_bin)
-    table = counted(cells.flatten(), size)
-    return table.view(num_values, num_groups, num_factors, d, num_bins)
+    table = counted(cells.flatten(), size, None if into is None else into.view(-1))
+    return into if into is not None else table.view(num_values, num_groups, num_factors, d, num_bins)
 
 
-def counted(cells: Tensor, size: int) -> Tensor:
+def counted(cells: Tensor, size: int, into: Tensor | None = None) -> Tensor:
     """How often each number occurs.
 
     Args:
         cells: ``(n,)`` integers from 0 to ``size - 1``.
         size: of the table.
+        into: counts so far, ``(m,)`` of int64 with ``m >= size``, to which these are added in place; by default zeros.
 
     Returns:
         ``(size,)`` integers.
@@ -80,14 +95,22 @@ def counted(cells: Tensor, size: int) -> Tensor:
         >>> counted(torch.tensor([0, 2, 2]), 3)
         tensor([1, 0, 2])
     """
-    return torch.bincount(cells, minlength=size) if cells.device.type == "cpu" else _scattered(cells, size)
+    if cells.device.type != "cpu":
+        return _scattered(cells, size, into)
+    if into is not None and len(into) > len(cells):
+        return into.index_add_(0, cells, _ones(cells))
+    counts = torch.bincount(cells, minlength=size if into is None else len(into))
+    return counts if into is None else into.add_(counts)
 
 
-def _scattered(cells: Tensor, size: int) -> Tensor:
+def _scattered(cells: Tensor, size: int, into: Tensor | None = None) -> Tensor:
     """The same without a wait: ``bincount`` asks a GPU for the largest number."""
-    return cells.new_zeros(size, dtype=torch.int64).scatter_add_(
-        0, cells.long(), cells.new_ones((), dtype=torch.int64).expand(len(cells))
-    )
+    table = cells.new_zeros(size, dtype=torch.int64) if into is None else into
+    return table.scatter_add_(0, cells.long(), _ones(cells))
+
+
+def _ones(cells: Tensor) -> Tensor:
+    return cells.new_ones((), dtype=torch.int64).expand(len(cells))
 
 
 def joint_weights(weights: Tensor, values: Tensor, num_values: int) -> Tensor:
