@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -90,9 +90,9 @@ class DCIES(RowScore):
     """
 
     name = "dci_es"
-    cost = "slow"
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
     by_default = False
-    plot_lower_bound = None
+    plot_lower_bound: float | None = None
 
     def __init__(self, probe: Probe = "ridge", max_features: int = 512, **settings: Unpack[RowSettings]) -> None:
         if probe not in get_args(Probe):
@@ -105,9 +105,10 @@ class DCIES(RowScore):
         if num_features[-1] != max_features:
             raise ValueError(f"max_features must be 16, 32, 64, ..., got {max_features}")
         super().__init__(**settings)
-        self.probe, self.max_features = probe, max_features
+        self.probe = probe
+        self.max_features: int = max_features
         self._num_features = num_features
-        self.needs = self.needs | self._needs_of(probe=probe)
+        self.needs: frozenset[str] = self.needs | self._needs_of(probe=probe)
 
     @classmethod
     def _needs_of(cls, **settings: Any) -> frozenset[str]:

@@ -70,7 +70,7 @@ class DependencyAwareGap(InformationScore):
     variants: ClassVar[Variants] = {"dmig": {}, "xmig": {"gap": "xmig"}, "dlig": {"gap": "dlig"}}
     by_default = False
     why_unscored = "too few values, or another factor determines them"
-    plot_lower_bound = None
+    plot_lower_bound: float | None = None
     estimators: ClassVar[tuple[Estimator, ...]] = ("counts",)
     counts_type: ClassVar[type[JointCounts]] = FactorPairCounts
 
@@ -83,7 +83,8 @@ class DependencyAwareGap(InformationScore):
         if meant is not None and (len(set(meant)) < len(meant) or min(meant, default=0) < 0):
             raise ValueError(f"codes_of_factors must be different codes, one for each factor, got {meant}")
         super().__init__(**settings)
-        self.gap, self.codes_of_factors = gap, meant
+        self.gap = gap
+        self.codes_of_factors: tuple[int, ...] | None = meant
 
     def compute(self) -> Tensor:
         """Mean over factors."""

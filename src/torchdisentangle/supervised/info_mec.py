@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
@@ -59,10 +61,10 @@ class InfoM(InformationScore):
     """
 
     name = "info_m"
-    cost = "slow"
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
     threshold: float
     discrete_codes: bool
-    estimators = ("counts", "neighbours")
+    estimators: ClassVar[tuple[Estimator, ...]] = ("counts", "neighbours")
 
     def __init__(
         self,
@@ -152,10 +154,10 @@ class InfoC(InformationScore):
     """
 
     name = "info_c"
-    cost = "slow"
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
     threshold: float
     discrete_codes: bool
-    estimators = ("counts", "neighbours")
+    estimators: ClassVar[tuple[Estimator, ...]] = ("counts", "neighbours")
 
     def __init__(
         self,
