@@ -26,7 +26,8 @@ class Loaders:
     """
 
     def __init__(self, combined: CombinedLoader) -> None:
-        self.combined, self.mode = combined, combined._mode
+        self.combined: CombinedLoader = combined
+        self.mode: str = combined._mode
 
     @classmethod
     def of(cls, trainer: L.Trainer) -> Loaders:

@@ -66,9 +66,10 @@ class AdversarialAutoencoder(VAE):
         check_weights(adversarial_weight=adversarial_weight)
         if posterior not in ("deterministic", "gaussian"):
             raise ValueError(f"posterior must be 'deterministic' or 'gaussian', got {posterior!r}")
-        self.posterior, self.adversarial_weight = posterior, adversarial_weight
+        self.posterior = posterior
+        self.adversarial_weight: float = adversarial_weight
         self.discriminator_learning_rate = discriminator_learning_rate
-        self.discriminator = MLP([latent_dim, *discriminator_hidden, 1])
+        self.discriminator: MLP = MLP([latent_dim, *discriminator_hidden, 1])
 
     def encode(self, x: Tensor) -> Posterior:  # type: ignore[override]
         """Mean and log-variance of the posterior, each ``(N, d)``; no log-variance if it is deterministic."""

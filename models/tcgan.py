@@ -86,8 +86,8 @@ class TCGAN(InfoGAN):
         self.latent_discriminator_learning_rate = latent_discriminator_learning_rate
         if num_complex:
             of_both_levels = decoder(network, self.latent_dim + num_complex, hidden, data_shape, dense)
-            self.generator = nn.Sequential(ComplexLevel(num_codes, num_complex), of_both_levels)
-        self.latent_discriminator = MLP([num_codes, *latent_discriminator_hidden, 2], lambda: nn.LeakyReLU(0.2))
+            self.generator: nn.Module = nn.Sequential(ComplexLevel(num_codes, num_complex), of_both_levels)
+        self.latent_discriminator: MLP = MLP([num_codes, *latent_discriminator_hidden, 2], lambda: nn.LeakyReLU(0.2))
 
     def objective(self, loss: Tensor, mean: Tensor, log_variance: Tensor) -> dict[str, Tensor]:
         recovered = Posterior(mean, log_variance).sample(torch.randn_like(mean))
@@ -125,7 +125,8 @@ class ComplexLevel(nn.Module):
 
     def __init__(self, num_codes: int, num_complex: int, hidden: int = 64) -> None:
         super().__init__()
-        self.num_codes, self.network = num_codes, MLP([num_codes, hidden, num_complex])
+        self.num_codes: int = num_codes
+        self.network: MLP = MLP([num_codes, hidden, num_complex])
 
     def forward(self, z: Tensor) -> Tensor:
         return torch.cat([z, self.network(z[:, : self.num_codes])], dim=1)

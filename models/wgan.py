@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchdisentangle.models.base import GenerativeModule, check_weights
 from torchdisentangle.models.networks import Network, decoder, encoder, frozen
@@ -70,10 +70,12 @@ class WGANGP(GenerativeModule):
         super().__init__(learning_rate)
         check_weights(penalty=penalty)
         self.save_hyperparameters()
-        self.latent_dim, self.penalty, self.bounded = latent_dim, penalty, bounded
+        self.latent_dim: int = latent_dim
+        self.penalty: float = penalty
+        self.bounded: bool = bounded
         self.critic_learning_rate = critic_learning_rate
-        self.generator = decoder(network, latent_dim, hidden, data_shape, dense)
-        self.critic = encoder(network, data_shape, hidden, 1, dense)
+        self.generator: nn.Module = decoder(network, latent_dim, hidden, data_shape, dense)
+        self.critic: nn.Module = encoder(network, data_shape, hidden, 1, dense)
 
     def decode(self, z: Tensor) -> Tensor:
         """Generated data, ``(N, *data_shape)``."""

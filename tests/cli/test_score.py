@@ -89,7 +89,7 @@ def test_low_and_high_are_the_metric_s_interval(
 
 
 def test_slow_scores_with_all(files: list[str], capsys: pytest.CaptureFixture) -> None:
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="needs scikit-learn, of the extra supervised")
     found = scored(capsys, *files, "--all", "--max-rows", "200", "--level", "0")["scores"]
     assert {"dci_disentanglement", "dci_completeness", "explicitness", "beta_vae", "mig"} <= found.keys()
 
@@ -124,7 +124,7 @@ def test_every_format_gives_the_same_values(
 
 
 def test_parquet(files: list[str], factors: np.ndarray, capsys: pytest.CaptureFixture) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
+    pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow, of the extra tables")
     from pyarrow import parquet
 
     table = {"size": factors[:, 0], "colour": np.array(["blue", "cyan", "green", "pink", "red"])[factors[:, 1]]}

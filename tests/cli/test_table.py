@@ -90,7 +90,7 @@ def test_the_latest_report_of_a_folder(runs: list[str], capsys: pytest.CaptureFi
 
 
 def test_offline_wandb(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    wandb = pytest.importorskip("wandb")
+    wandb = pytest.importorskip("wandb", reason="needs wandb, of the extra wandb")
     run = wandb.init(mode="offline", dir=tmp_path, project="test")
     for step in range(3):
         run.log({"val/mig": 0.1 * step, "epoch": step, "note": "text"})

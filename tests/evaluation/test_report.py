@@ -110,7 +110,7 @@ def test_prefixes_reach_every_part(report: Report) -> None:
 
 
 def test_to_pandas(report: Report) -> None:
-    pytest.importorskip("pandas")
+    pytest.importorskip("pandas", reason="needs pandas, of the extra tables")
     table = report.to_pandas()
     assert list(table.columns) == ["value", "low", "high", "ceiling"]
     assert table.loc["elbo/kl", ["value", "low", "high"]].tolist() == [0.1 + 0.2, 0.1, 0.7]

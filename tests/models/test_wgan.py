@@ -84,7 +84,7 @@ def test_it_moves_to_the_data_and_is_watched(make_trainer: MakeTrainer) -> None:
 
 
 def test_the_evaluation_of_its_topology() -> None:
-    pytest.importorskip("gudhi")
+    pytest.importorskip("gudhi", reason="needs gudhi, of the extra topology")
     from torchdisentangle.evaluation import TopologyEvaluation
 
     model = WGANGP((3,), latent_dim=2, bounded=False, hidden=[8])

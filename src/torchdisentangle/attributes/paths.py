@@ -47,7 +47,9 @@ class AttributePaths(Statistic):
         check_jerk(jerk)
         check_slope(step, threshold)
         super().__init__(("attribute paths", jerk, step, threshold), **settings)
-        self.jerk, self.step, self.threshold = jerk, step, threshold
+        self.jerk = jerk
+        self.step: float = step
+        self.threshold: float = threshold
         self.add_sum("num_paths", dtype=torch.int64)
         self.add_sum("num_defined", dtype=torch.int64)
         self.add_sum("total")
@@ -145,7 +147,7 @@ class AttributeSmoothness(AttributePaths):
         tensor(0.8889, dtype=torch.float64)
     """
 
-    higher_is_better = True
+    higher_is_better: bool | None = True
     plot_lower_bound: float = 0.0
     plot_upper_bound: float = 1.0
     label = "smoothness"

@@ -123,7 +123,8 @@ class EMNIST(MNIST):
         if download and not (_found(path, f"{prefix}-images", "idx3") and _found(path, f"{prefix}-labels", "idx1")):
             download_members(EMNIST_ARCHIVE, Path(path), _emnist)
         images, labels = read_labelled(path, prefix)
-        self.images, self.labels = images.mT, labels - 1 if subset == "letters" else labels
+        self.images: Tensor = images.mT
+        self.labels: Tensor = labels - 1 if subset == "letters" else labels
 
 
 def read_labelled(path: str | Path, prefix: str) -> tuple[Tensor, Tensor]:

@@ -40,7 +40,10 @@ class FactorPairs(Dataset[tuple[Tensor, Tensor]]):
         most = int(moving.sum())
         if num_pairs < 1 or not 1 <= (1 if num_changed is None else num_changed) <= most:
             raise ValueError(f"{num_pairs} pairs in which {num_changed} of {most} factors differ cannot be made")
-        self.dataset, self.num_pairs, self.num_changed, self.seed = dataset, num_pairs, num_changed, seed
+        self.dataset: FactorDataset = dataset
+        self.num_pairs: int = num_pairs
+        self.num_changed: int | None = num_changed
+        self.seed: int = seed
         generator = torch.Generator().manual_seed(seed)
         first = dataset.sample_factors(num_pairs, generator)
         number = torch.full((num_pairs,), num_changed or 0)
@@ -50,7 +53,7 @@ class FactorPairs(Dataset[tuple[Tensor, Tensor]]):
         sizes = torch.tensor(dataset.factor_sizes)
         step = 1 + (torch.rand(first.shape, generator=generator) * (sizes - 1)).long()  # to another value, uniformly
         second = torch.where(order < number[:, None], (first + step) % sizes, first)
-        self.factors = torch.stack([first, second], dim=1)
+        self.factors: Tensor = torch.stack([first, second], dim=1)
         """Factors of both images of each pair, ``(num_pairs, 2, K)``."""
 
     def __len__(self) -> int:

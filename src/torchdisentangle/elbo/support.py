@@ -66,7 +66,9 @@ class IOSS(CodeSampleStatistic):
     ) -> None:
         independence_of_support(torch.zeros(1, 1), num_points, trim, tail)  # refuses what is wrong
         super().__init__(max_rows, seed, **settings)
-        self.num_points, self.trim, self.tail = num_points, trim, tail
+        self.num_points: int = num_points
+        self.trim: float = trim
+        self.tail: float = tail
 
     def compute(self) -> Tensor:
         """The value over all processes."""
@@ -135,7 +137,9 @@ class HausdorffFactorizedSupport(CodeSampleStatistic):
                 f"batch_size must be at least 2 and num_batches positive, got {batch_size} and {num_batches}"
             )
         super().__init__(max_rows, seed, **settings)
-        self.batch_size, self.num_batches, self.standardize = batch_size, num_batches, standardize
+        self.batch_size: int = batch_size
+        self.num_batches: int = num_batches
+        self.standardize: bool = standardize
 
     def compute(self) -> Tensor:
         """The value over all processes."""

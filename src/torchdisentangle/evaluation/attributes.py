@@ -147,15 +147,17 @@ class AttributePass(Pass):
     """One evaluation of :class:`AttributeEvaluation`."""
 
     def __init__(self, evaluation: AttributeEvaluation, model: LatentModel, place: Place) -> None:
-        self.evaluation, self.model, self.place = evaluation, model, place
+        self.evaluation: AttributeEvaluation = evaluation
+        self.model: LatentModel = model
+        self.place: Place = place
         settings = evaluation.jerk, evaluation.step, evaluation.threshold
-        self.range = AttributeRange(*settings)
+        self.range: AttributeRange = AttributeRange(*settings)
         members: dict[str, Metric | MetricCollection] = {
             "smoothness": AttributeSmoothness(*settings),
             "monotonicity": AttributeMonotonicity(*settings),
             "range": self.range,
         }
-        self.metrics = StatisticCollection(members).to(model.like.device)
+        self.metrics: StatisticCollection = StatisticCollection(members).to(model.like.device)
         self._last = -1  # the last position that was seen
 
     @property

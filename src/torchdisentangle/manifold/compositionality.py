@@ -60,7 +60,8 @@ class CompositionalContrast(JacobianMean):
     ) -> None:
         parts = None if slots is None else [tuple(sorted(slot)) for slot in slots]
         super().__init__(num_classes, (type(self).__name__, parts, normalize), **settings)
-        self.slots, self.normalize = parts, normalize
+        self.slots: list[tuple[int, ...]] | None = parts
+        self.normalize: bool = normalize
 
     def update(self, jacobian: Tensor, *, labels: Tensor | None = None) -> None:
         """Add samples.

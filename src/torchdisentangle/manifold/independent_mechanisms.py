@@ -44,7 +44,7 @@ class IMAContrast(ManifoldMetric):
         tensor(0.5108, dtype=torch.float64)
     """
 
-    higher_is_better = False
+    higher_is_better: bool | None = False
     plot_lower_bound: float = 0.0
 
     def _estimate(self) -> Estimate:

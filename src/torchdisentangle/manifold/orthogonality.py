@@ -46,7 +46,7 @@ class DistanceToOrthogonality(JacobianMean):
         tensor(1.0824, dtype=torch.float64)
     """
 
-    is_differentiable = False
+    is_differentiable: bool | None = False
     label = "distance to orthogonality"
 
     def __init__(
@@ -62,7 +62,9 @@ class DistanceToOrthogonality(JacobianMean):
         scale = check_scale(data_std)
         configuration = (type(self).__name__, normalize, min_gap, None if scale is None else scale.tolist())
         super().__init__(num_classes, configuration, **settings)
-        self.normalize, self.min_gap, self.data_std = normalize, min_gap, data_std
+        self.normalize: bool = normalize
+        self.min_gap: float = min_gap
+        self.data_std: DataScale = data_std
         self._scale = scale
 
     def update(self, jacobian: Tensor, *, labels: Tensor | None = None) -> None:

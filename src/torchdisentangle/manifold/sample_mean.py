@@ -28,7 +28,7 @@ class JacobianMean(ClassMeanStatistic):
     """
 
     is_differentiable: bool | None = True
-    higher_is_better = False
+    higher_is_better: bool | None = False
     plot_lower_bound: float = 0.0
     label = "value"  # of the axis of a figure
 

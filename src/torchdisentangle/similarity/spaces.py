@@ -80,7 +80,7 @@ class SpacePairMoments(SpacePair):
 
     def __init__(self, **settings: Unpack[MetricSettings]) -> None:
         super().__init__("moments of two spaces", **settings)
-        self.moments = RowMoments(num_parts=2)
+        self.moments: RowMoments = RowMoments(num_parts=2)
         self.add_state_of(self.moments)
 
     def _widths(self) -> list[int] | None:
@@ -123,7 +123,7 @@ class LinearCKA(SpacePairMoments):
         tensor(0.7071, dtype=torch.float64)
     """
 
-    higher_is_better = True
+    higher_is_better: bool | None = True
     plot_lower_bound: float = 0.0
     plot_upper_bound: float = 1.0
     label = "linear CKA"
@@ -163,7 +163,7 @@ class SVCCA(SpacePairMoments):
         tensor(1., dtype=torch.float64)
     """
 
-    higher_is_better = True
+    higher_is_better: bool | None = True
     plot_lower_bound: float = 0.0
     plot_upper_bound: float = 1.0
     label = "SVCCA"
@@ -205,7 +205,7 @@ class ProcrustesDistance(SpacePairMoments):
         tensor(0.5858, dtype=torch.float64)
     """
 
-    higher_is_better = False
+    higher_is_better: bool | None = False
     plot_lower_bound: float = 0.0
     plot_upper_bound: float = 2.0
     label = "Procrustes distance"
@@ -247,7 +247,7 @@ class RSA(SpacePair):
         tensor(1., dtype=torch.float64)
     """
 
-    higher_is_better = True
+    higher_is_better: bool | None = True
     plot_lower_bound: float = -1.0
     plot_upper_bound: float = 1.0
     label = "RSA"
@@ -265,8 +265,10 @@ class RSA(SpacePair):
     ) -> None:
         check_dissimilarity(distance)
         super().__init__(("rows of two spaces", max_rows, seed), **settings)
-        self.distance, self.max_rows, self.seed = distance, max_rows, seed
-        self.sample = RowSample(["codes_a", "codes_b"], max_rows, seed)
+        self.distance = distance
+        self.max_rows: int = max_rows
+        self.seed: int = seed
+        self.sample: RowSample = RowSample(["codes_a", "codes_b"], max_rows, seed)
         self.add_state_of(self.sample)
 
     def _widths(self) -> list[int] | None:

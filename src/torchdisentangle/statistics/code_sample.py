@@ -27,9 +27,10 @@ class CodeSampleStatistic(Statistic):
 
     def __init__(self, max_rows: int = 10_000, seed: int = 0, **settings: Unpack[MetricSettings]) -> None:
         super().__init__(("codes alone", max_rows, seed), **settings)
-        self.sample = RowSample(["codes"], max_rows, seed)
+        self.sample: RowSample = RowSample(["codes"], max_rows, seed)
         self.add_state_of(self.sample)
-        self.max_rows, self.seed = max_rows, seed
+        self.max_rows: int = max_rows
+        self.seed: int = seed
 
     def update(self, codes: Tensor, *, index: Tensor | None = None) -> None:
         """Add codes.

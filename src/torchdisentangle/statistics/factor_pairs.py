@@ -31,7 +31,7 @@ class FactorPairCounts(JointCounts):
     def __init__(self, *settings: Any) -> None:
         super().__init__(*settings)
         if not self.of_rows:
-            self.configuration = (self.configuration, "pairs of factors")
+            self.configuration: object = (self.configuration, "pairs of factors")
 
     def add_states_to(self, statistic: Statistic) -> None:
         """Add the states."""

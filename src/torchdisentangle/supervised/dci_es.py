@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -117,9 +117,9 @@ class DCIES(RowScore):
     """
 
     name = "dci_es"
-    cost = "slow"
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
     by_default = False
-    plot_lower_bound = None
+    plot_lower_bound: float | None = None
     matrix_label = "importance"
 
     def __init__(
@@ -141,9 +141,10 @@ class DCIES(RowScore):
         if len({*widths}) < 2 or len({*widths}) < len(widths) or min(widths) < 0:
             raise ValueError(f"widths must be at least two different numbers of units, got {tuple(widths)}")
         super().__init__(**settings)
-        self.probe, self.max_features, self.widths = probe, max_features, tuple(widths)
+        self.probe, self.widths = probe, tuple(widths)
+        self.max_features: int = max_features
         self._num_features = num_features
-        self.needs = self.needs | self._needs_of(probe=probe)
+        self.needs: frozenset[str] = self.needs | self._needs_of(probe=probe)
 
     @classmethod
     def _needs_of(cls, **settings: Any) -> frozenset[str]:

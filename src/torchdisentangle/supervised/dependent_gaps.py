@@ -75,7 +75,7 @@ class DependencyAwareGap(InformationScore):
     variants: ClassVar[Variants] = {"dmig": {}, "xmig": {"gap": "xmig"}, "dlig": {"gap": "dlig"}}
     by_default = False
     why_unscored = "too few values, or another factor determines them"
-    plot_lower_bound = None
+    plot_lower_bound: float | None = None
     counts_type: ClassVar[type[JointCounts]] = FactorPairCounts
 
     def __init__(
@@ -89,7 +89,8 @@ class DependencyAwareGap(InformationScore):
         super().__init__(**settings)
         if self.estimator == "neighbours" and self.continuous and gap != "xmig":
             raise ValueError(f"{gap!r} needs entropies of the factors, which continuous ones have in bins alone")
-        self.gap, self.codes_of_factors = gap, meant
+        self.gap = gap
+        self.codes_of_factors: tuple[int, ...] | None = meant
 
     def compute(self) -> Tensor:
         """Mean over factors."""

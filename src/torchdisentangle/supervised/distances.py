@@ -75,10 +75,10 @@ class DistanceAgreement(RowScore):
     """
 
     name = "distance_agreement"
-    needs = frozenset({"interventions", "design"})
+    needs: frozenset[str] = frozenset({"interventions", "design"})
     by_default = False
     why_unscored = "no three rows that differ in them alone"
-    plot_lower_bound = None
+    plot_lower_bound: float | None = None
 
     def __init__(
         self, norm: Norm = "l1", num_triplets: int = 4096, data_width: int = 0, **settings: Unpack[RowSettings]

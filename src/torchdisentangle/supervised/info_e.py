@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -62,8 +62,8 @@ class InfoE(RowScore):
     """
 
     name = "info_e"
-    cost = "slow"
-    needs = frozenset({"scikit-learn"})
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
+    needs: frozenset[str] = frozenset({"scikit-learn"})
     floor = floor
 
     def __init__(
@@ -77,7 +77,9 @@ class InfoE(RowScore):
         if class_weight not in ("balanced", None):
             raise ValueError(f"class_weight must be 'balanced' or None, got {class_weight!r}")
         super().__init__(**settings)
-        self.class_weight, self.held_out, self.discrete_codes = class_weight, held_out, discrete_codes
+        self.class_weight = class_weight
+        self.held_out: bool = held_out
+        self.discrete_codes: bool = discrete_codes
 
     def compute(self) -> Tensor:
         """The score, over all processes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
@@ -64,7 +66,7 @@ class InfoM(InformationScore):
     """
 
     name = "info_m"
-    cost = "slow"
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
     threshold: float
     discrete_codes: bool
     active_codes = active_codes
@@ -139,7 +141,7 @@ class InfoC(InformationScore):
     """
 
     name = "info_c"
-    cost = "slow"
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
     threshold: float
     discrete_codes: bool
     active_codes = active_codes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -69,10 +69,10 @@ class NK(RowScore):
     """
 
     name = "nk"
-    cost = "slow"
-    needs = frozenset({"scikit-learn"})
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
+    needs: frozenset[str] = frozenset({"scikit-learn"})
     by_default = False
-    plot_lower_bound = None
+    plot_lower_bound: float | None = None
 
     def __init__(self, predictor: ValuePredictor = "mlp", **settings: Unpack[RowSettings]) -> None:
         check_value_predictor("NK", predictor)

@@ -51,9 +51,9 @@ class LSBD(RowScore):
     """
 
     name = "d_lsbd"
-    needs = frozenset({"design"})
+    needs: frozenset[str] = frozenset({"design"})
     by_default = False
-    higher_is_better = False
+    higher_is_better: bool | None = False
     why_unscored = "no rows of all their values with the others held"
 
     def __init__(self, **settings: Unpack[RowSettings]) -> None:

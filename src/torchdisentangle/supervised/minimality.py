@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from torchdisentangle.functional.supervised.minimality import minimality, sufficiency
 from torchdisentangle.statistics import readout
 from torchdisentangle.supervised.base import Variants
-from torchdisentangle.supervised.information import InformationScore, InformationSettings
+from torchdisentangle.supervised.information import Estimator, InformationScore, InformationSettings
 from torchdisentangle.supervised.information_estimator import Information
 
 _ROUNDING = 1e-9  # nats
@@ -57,7 +57,8 @@ class Minimality(InformationScore):
 
     name = "minimality"
     variants: ClassVar[Variants] = {"minimality": {}, "posterior_minimality": {"estimator": "posterior"}}
-    estimators = ("counts", "posterior")  # what a code without noise knows about the data is infinite
+    # what a code without noise knows about the data is infinite
+    estimators: ClassVar[tuple[Estimator, ...]] = ("counts", "posterior")
 
     def __init__(self, threshold: float | None = None, **settings: Unpack[InformationSettings]) -> None:
         super().__init__(**settings)

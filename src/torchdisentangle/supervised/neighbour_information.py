@@ -46,8 +46,11 @@ class NeighbourInformation(InformationEstimator):
     ) -> None:
         if num_neighbours < 1:
             raise ValueError(f"num_neighbours must be at least 1, got {num_neighbours}")
-        self.state = self.rows = rows
-        self.num_neighbours, self.continuous, self.discrete_codes = num_neighbours, continuous, discrete_codes
+        self.rows: CodeFactorRows = rows
+        self.state: CodeFactorRows = rows
+        self.num_neighbours: int = num_neighbours
+        self.continuous: Continuous = continuous
+        self.discrete_codes: bool = discrete_codes
 
     def information(self, score: Any) -> Information:
         """Information about all factors, of continuous ones on a scale from 0 to 1."""

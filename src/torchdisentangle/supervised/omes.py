@@ -61,7 +61,7 @@ class OMES(RowScore):
     """
 
     name = "omes"
-    needs = frozenset({"interventions", "design"})
+    needs: frozenset[str] = frozenset({"interventions", "design"})
     by_default = False
     why_unscored = "no two rows that differ in them alone"
     matrix_label = "answer of code to factor"
@@ -80,7 +80,10 @@ class OMES(RowScore):
             raise ValueError(f"pool must be one of {get_args(Pool)}, got {pool!r}")
         check_mode(mode)
         super().__init__(**settings)
-        self.alpha, self.pool, self.prune_threshold, self.mode = alpha, pool, prune_threshold, mode
+        self.alpha: float = alpha
+        self.pool = pool
+        self.prune_threshold: float = prune_threshold
+        self.mode = mode
 
     def compute(self) -> Tensor:
         """Mean over factors."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -79,12 +79,12 @@ class StrongGeneralizationGap(RowScore):
     """
 
     name = "strong_generalization_gap"
-    cost = "slow"
-    needs = frozenset({"interventions", "scikit-learn"})
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
+    needs: frozenset[str] = frozenset({"interventions", "scikit-learn"})
     by_default = False
     why_unscored = "too few values where another factor is held"
-    higher_is_better = False
-    plot_lower_bound = None
+    higher_is_better: bool | None = False
+    plot_lower_bound: float | None = None
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ class TraversalShape(RowScore):
     """
 
     name = "traversal"
-    needs = frozenset({"interventions", "design"})
+    needs: frozenset[str] = frozenset({"interventions", "design"})
     by_default = False
     why_unscored = "no two rows that differ in them alone"
 

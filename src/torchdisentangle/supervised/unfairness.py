@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
@@ -67,11 +69,11 @@ class Unfairness(RowScore):
     """
 
     name = "unfairness"
-    cost = "slow"
-    needs = frozenset({"interventions", "design", "scikit-learn"})
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
+    needs: frozenset[str] = frozenset({"interventions", "design", "scikit-learn"})
     by_default = False
     why_unscored = "too few values, or no two rows that differ in another factor alone"
-    higher_is_better = False
+    higher_is_better: bool | None = False
 
     def __init__(self, predictor: ValuePredictor = "logistic_regression", **settings: Unpack[RowSettings]) -> None:
         check_value_predictor("Unfairness", predictor)

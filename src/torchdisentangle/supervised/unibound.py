@@ -80,7 +80,7 @@ class UniBound(SupervisedScore):
 
     name = "unibound"
     variants: ClassVar[Variants] = {"unibound": {}, "posterior_unibound": {"estimator": "posterior"}}
-    cost = "slow"
+    cost: ClassVar[Literal["quick", "slow"]] = "slow"
     by_default = False
     matrix_label = "unique information (nats)"
 
@@ -108,9 +108,13 @@ class UniBound(SupervisedScore):
         rows = CodeFactorRows(max_rows, continuous, seed, log_variance=estimator == "posterior")
         super().__init__(rows, factor_names=factor_names, **settings)
         self.rows = rows
-        self.estimator, self.num_bins, self.num_queries = estimator, num_bins, num_queries
-        self.continuous, self.num_factor_bins = continuous, num_factor_bins
-        self.max_rows, self.seed = max_rows, seed
+        self.estimator = estimator
+        self.num_bins: int = num_bins
+        self.num_queries: int = num_queries
+        self.continuous: Continuous = continuous
+        self.num_factor_bins: int = num_factor_bins
+        self.max_rows: int = max_rows
+        self.seed: int = seed
 
     @classmethod
     def _needs_of(cls, **settings: Any) -> frozenset[str]:
