@@ -30,7 +30,8 @@ def context_of(labels: Tensor) -> Tensor:
 
 def pythae(name: str) -> Made:
     models, kind = pytest.importorskip("pythae.models"), name.rpartition(".")[2]
-    module = getattr(models, kind)(getattr(models, f"{kind}Config")(input_dim=(1, 6, 6), latent_dim=3)).eval()
+    config = getattr(models, f"{kind}_Config" if "_" in kind else f"{kind}Config")
+    module = getattr(models, kind)(config(input_dim=(1, 6, 6), latent_dim=3)).eval()
 
     def encode(x: Tensor) -> tuple[Tensor, Tensor | None]:
         encoded = module.encoder(x)
@@ -292,6 +293,9 @@ FORMS = [
     Form("{}", pythae, "mean only", variants=("pythae.models.AE",)),
     Form("{}", pythae, note=NO_PRIOR, variants=("pythae.models.VAMP",)),
     Form("{}", pythae_curved, "mean only", note=NO_PRIOR, variants=("pythae.models.SVAE", "pythae.models.PoincareVAE")),
+    Form(
+        "{}", pythae, "no", note="no Gaussian posterior", variants=("pythae.models.VAE_IAF", "pythae.models.VAE_LinNF")
+    ),
     Form(
         "`diffusers.AutoencoderKL`",
         lambda: autoencoder_kl("sample_size"),

@@ -91,6 +91,14 @@ def test_other_priors_of_pythae_are_no_standard_normals(name: str, prior: str) -
     assert "disentanglement/mig" in evaluate(model, data, [DisentanglementEvaluation(["mig"], factors=1)]).scalars
 
 
+@pytest.mark.parametrize("name", ["VAE_IAF", "VAE_LinNF"])
+def test_flows_in_the_posterior_of_pythae_are_not_skipped(name: str) -> None:
+    """What the encoder gives is not what the decoder takes."""
+    model = as_latent_model(pythae(f"pythae.models.{name}").module)
+    with pytest.raises(TypeError, match=f"{name} cannot encode data: a flow makes its latents"):
+        model.require("encode")
+
+
 def test_what_nflows_cannot_say_is_refused() -> None:
     with pytest.raises(TypeError, match=r"cannot be called without context .* needs num_classes="):
         as_latent_model(nflows_flow(2))
