@@ -25,11 +25,13 @@ class Sizes(NamedTuple):
         memory_budget: bytes that the Jacobians of a decoder, and what is needed on the way, may take by default.
         memory_margin: how many times what a decoder itself has alive a derivative of it is taken to need. Decoders and
             flows took 0.5 to 3.5 times that; a CPU is no slower with a wider margin, a GPU is.
+        answers_at_once: whether results may be looked at while there is more to do; a GPU has to be waited for.
     """
 
     numbers_at_once: int
     memory_budget: int
     memory_margin: int
+    answers_at_once: bool
 
     def numbers_each(self, results: int = 1) -> int:
         """Numbers that each of several intermediate results of one size may hold.
@@ -46,9 +48,9 @@ class Sizes(NamedTuple):
         return max(min(self.numbers_at_once // results, _BUSY), 1)
 
 
-CPU_SIZES = Sizes(numbers_at_once=2**20, memory_budget=2**28, memory_margin=8)
+CPU_SIZES = Sizes(numbers_at_once=2**20, memory_budget=2**28, memory_margin=8, answers_at_once=True)
 LARGEST_GPU_BUDGET = 2**32
-GPU_SIZES = Sizes(numbers_at_once=2**28, memory_budget=LARGEST_GPU_BUDGET, memory_margin=4)  # with 32 GiB free
+GPU_SIZES = Sizes(2**28, LARGEST_GPU_BUDGET, memory_margin=4, answers_at_once=False)  # with 32 GiB free
 
 _BUSY = 2**22  # 32 MiB: to read and write so many numbers takes a GPU several times as long as a launch
 _SHARE_OF_FREE = 8  # one part in so many may be used by default: a model trains beside it

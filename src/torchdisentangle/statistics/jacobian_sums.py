@@ -2,7 +2,8 @@
 
 The work of a block is launched as if every sample were fine. Then the device is asked, once, for how many samples that
 is not so: those with NaN or infinite entries, without which the block is done again, and those whose volume needs
-more than a Cholesky factor.
+more than a Cholesky factor. A device that has to be waited for is asked once for all blocks: samples about which
+something is doubtful count as nothing, and at the end they are done by themselves.
 
 Nothing here is compiled: beside the conversion to float64, the Gram product and the factor, what is element-wise takes
 1 to 10 % of an update on a CPU; torch.compile halves that, and takes seconds to do so.
@@ -10,14 +11,15 @@ Nothing here is compiled: beside the conversion to float64, the Gram product and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.device import float64_device, to_float64
+from torchdisentangle.functional.device import float64_device, sizes_of, to_float64
 from torchdisentangle.functional.manifold.determinant import cholesky_log_det, floored_log_det, log_det_correlation
 from torchdisentangle.functional.manifold.gram import (
     MAX_PAIRWISE,
@@ -72,12 +74,8 @@ class JacobianSums:
             counts of samples that met a floor; and how many samples were left out because of NaN or infinite values. No
             sums if there are no samples.
         """
-        device = float64_device(jacobian.device)
-        pairs = pairs_of(jacobian.shape[2], device)
-        sums, num_lost = _total(
-            self._of_block(jacobian[rows], classes[rows], None if log_det is None else log_det[rows], pairs)
-            for rows in row_blocks(len(jacobian), jacobian.shape[2] * max(jacobian.shape[1:]), device=device)
-        )
+        samples = _Samples(jacobian, classes, log_det)
+        sums, num_lost = _total(self._parts(samples, pairs_of(jacobian.shape[2], float64_device(jacobian.device))))
         if sums:
             moments = sums.pop("moments")
             sums |= {
@@ -87,54 +85,104 @@ class JacobianSums:
             }
         return sums, num_lost
 
-    def _of_block(
-        self, jacobian: Tensor, classes: Classes, log_det: Tensor | None, pairs: Tensor
-    ) -> tuple[SumsByName, int]:
-        scaled = rescale_jacobian(jacobian, None if self.num_probes else self.data_std)
-        gram = product_of_columns(scaled)
-        finite = _finite(gram)
-        if log_det is not None:
-            log_det = to_float64(log_det)
-            finite = finite & log_det.isfinite()
-        vectors = TangentVectors.of(gram)
-        of_pairs = vectors.correlation.flatten(1).gather(1, pairs.expand(len(gram), -1))
-        pairwise = pairwise_mutual_information(of_pairs, self.num_probes)
-        squared_lengths = gram.diagonal(dim1=1, dim2=2) / (self.num_probes or 1)
-        sums = _pairwise_sums(pairwise, classes) | {
-            "num_dead": vectors.dead.sum(0),
-            "squared_lengths": classes.sums(squared_lengths),
-            "squared_lengths_squared": classes.sums(squared_lengths.square()),
-        }
-        if self.mean_jacobian:
-            sums["jacobian_sum"] = classes.sums(scaled)
+    def _parts(self, samples: _Samples, pairs: Tensor) -> Iterator[tuple[SumsByName, int]]:
+        """The sums of blocks that are looked at one by one, or of all without the doubtful samples, and of these."""
+        blocks = samples.blocks()
+        if len(blocks) == 1 or samples.jacobian.requires_grad or sizes_of(pairs.device).answers_at_once:
+            yield from (self._of_block(samples.at(rows), pairs) for rows in blocks)
+            return
+        doubtful = []
+        for rows in blocks:
+            block = _Block(self, samples.at(rows), pairs)
+            doubt = torch.stack(block.flags).any(0)
+            yield self._sums(block, [False] * len(block.volumes), ~doubt), 0
+            doubtful.append(doubt)
+        again = torch.cat(doubtful).nonzero()[:, 0]  # the look
+        for part in again.split(blocks[0].stop) if len(again) else ():
+            yield self._of_block(samples.at(part), pairs)
 
-        knows_whole = log_det is None and (self.num_probes is None or gram.shape[-1] <= self.num_probes)
-        volumes = [_Volume(vectors, s) for s in ([None] if knows_whole else []) + list(self.index_sets)]
-        lost, *suspects = torch.stack([~finite, *(volume.suspect for volume in volumes)]).sum(1).tolist()  # the look
+    def _of_block(self, samples: _Samples, pairs: Tensor) -> tuple[SumsByName, int]:
+        block = _Block(self, samples, pairs)
+        lost, *suspects = torch.stack(block.flags).sum(1).tolist()  # the look
         if lost:
-            kept = finite.nonzero()[:, 0]
-            of_kept = jacobian[kept], classes[kept], None if log_det is None else log_det[kept], pairs
-            return self._of_block(*of_kept)[0], lost
+            return self._of_block(samples.at((~block.flags[0]).nonzero()[:, 0]), pairs)[0], lost
+        return self._sums(block, [num > 0 for num in suspects]), 0
 
-        readings = [volume.reading(self.num_probes, num > 0) for volume, num in zip(volumes, suspects, strict=True)]
-        if not knows_whole:
+    def _sums(self, block: _Block, has_suspects: list[bool], counted: Tensor | None = None) -> SumsByName:
+        """Sums over the samples of a block that are counted, by default all."""
+        gram, vectors, pairwise, log_det = block.gram, block.vectors, block.pairwise, block.samples.log_det
+        readings = [
+            volume.reading(self.num_probes, has) for volume, has in zip(block.volumes, has_suspects, strict=True)
+        ]
+        if not block.knows_whole:
             readings.insert(0, gram.new_zeros(len(gram)) if log_det is None else log_det + self._log_unit(gram))
         columns = [*readings, pairwise.sum(1) / max(pairwise.shape[1], 1)]
-        moments = classes.moments(
-            torch.cat(
-                [gram.new_ones(len(gram), 1), vectors.unbiased_log_norms(self.num_probes), *_columns(columns)], dim=1
-            )
+        of_samples = torch.cat(
+            [gram.new_ones(len(gram), 1), vectors.unbiased_log_norms(self.num_probes), *_columns(columns)], dim=1
         )
-        sums["moments"] = moments
-        if knows_whole:
-            sums["num_singular"] = volumes[0].singular.sum()
+        squared_lengths = gram.diagonal(dim1=1, dim2=2) / (self.num_probes or 1)
+
+        def kept(values: Tensor) -> Tensor:
+            return values if counted is None else values.where(counted.view(-1, *[1] * (values.ndim - 1)), 0)
+
+        classes, squared_lengths, pairwise = block.samples.classes, kept(squared_lengths), kept(pairwise)
+        sums = _pairwise_sums(pairwise, classes) | {
+            "num_dead": kept(vectors.dead).sum(0),
+            "squared_lengths": classes.sums(squared_lengths),
+            "squared_lengths_squared": classes.sums(squared_lengths.square()),
+            "moments": classes.moments(kept(of_samples)),
+        }
+        if self.mean_jacobian:
+            sums["jacobian_sum"] = classes.sums(kept(block.scaled))
+        if block.knows_whole:
+            sums["num_singular"] = kept(block.volumes[0].singular).sum()
         elif log_det is None:
-            sums["num_without_volume"] = gram.new_full((), len(gram), dtype=torch.int64)
-        return sums, 0
+            without = torch.ones_like(block.flags[0])
+            sums["num_without_volume"] = kept(without).sum()
+        return sums
 
     def _log_unit(self, gram: Tensor) -> Tensor | float:
         """What the data's unit adds to a flow's log-determinant."""
         return 0.0 if self.data_std is None else self.data_std.log().expand(gram.shape[-1]).sum()
+
+
+class _Samples(NamedTuple):
+    """Jacobians with their classes and the model's log-determinants."""
+
+    jacobian: Tensor
+    classes: Classes
+    log_det: Tensor | None
+
+    def at(self, rows: slice | Tensor) -> _Samples:
+        return _Samples(self.jacobian[rows], self.classes[rows], None if self.log_det is None else self.log_det[rows])
+
+    def blocks(self) -> list[slice]:
+        """Samples that are done at once."""
+        numbers, device = self.jacobian.shape[2] * max(self.jacobian.shape[1:]), float64_device(self.jacobian.device)
+        return list(row_blocks(len(self.jacobian), numbers, device=device))
+
+
+class _Block:
+    """What is computed of samples before they are looked at: ``flags`` tell which are lost, and suspect volumes."""
+
+    def __init__(self, settings: JacobianSums, samples: _Samples, pairs: Tensor) -> None:
+        jacobian, classes, log_det = samples
+        self.scaled = rescale_jacobian(jacobian, None if settings.num_probes else settings.data_std)
+        self.gram = product_of_columns(self.scaled)
+        finite = _finite(self.gram)
+        if log_det is not None:
+            log_det = to_float64(log_det)
+            finite = finite & log_det.isfinite()
+        self.samples = _Samples(jacobian, classes, log_det)
+        self.vectors = TangentVectors.of(self.gram)
+        of_pairs = self.vectors.correlation.flatten(1).gather(1, pairs.expand(len(jacobian), -1))
+        self.pairwise = pairwise_mutual_information(of_pairs, settings.num_probes)
+        self.knows_whole = log_det is None and (
+            settings.num_probes is None or self.gram.shape[-1] <= settings.num_probes
+        )
+        followed = ([None] if self.knows_whole else []) + list(settings.index_sets)
+        self.volumes = [_Volume(self.vectors, index_set) for index_set in followed]
+        self.flags = [~finite, *(volume.suspect for volume in self.volumes)]
 
 
 def cross_jacobian_sums(

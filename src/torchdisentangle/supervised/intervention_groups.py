@@ -89,7 +89,7 @@ def draw_variances(
             chosen = draw.remainder(max(len(values), 1))
             for number, value in enumerate(values):
                 own_codes, own_keys, inside = (of_values[value] for of_values in by_value)
-                at_once = max(1, _PIECE // (len(alike) * len(own_keys)))
+                at_once = max(1, _PIECE // (len(own_keys) * max(len(alike), 2 * codes.shape[1])))
                 for groups in (chosen == number).nonzero()[:, 0].split(at_once):
                     variance[alike, groups] = _drawn_variances(
                         own_codes, own_keys, inside[alike[:, 0]], draw[groups, None], group_size
