@@ -336,7 +336,7 @@ FORMS = [
         "one of these inside of {}",
         wrapped,
         variants=("torch.compile", "nn.DataParallel", "LightningModule", "nn.Sequential"),
-        note="or DDP; of a module that holds several, pass one",
+        note="or DDP, or Fabric; of a module that holds several, pass one",
     ),
     Form(
         "{} of this package",

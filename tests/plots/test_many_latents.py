@@ -9,7 +9,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from torchdisentangle import AttributeRange, LatentPathLength
+from torchdisentangle import AttributeRange, LatentPathLength, PairwiseMutualInformation
 from torchdisentangle.plots import (
     plot_coefficients,
     plot_elbo_decomposition,
@@ -37,6 +37,9 @@ def test_figures_of_some_latents_say_so() -> None:
     assert said(plot_coefficients(RNG.random((64, 5, 5)))[0]) == "10 of 64 channels shown"
     images = torch.rand(20, 3, 1, 4, 4)
     assert said(plot_traversals(images, [-1, 0, 1], num_latents=64)[0]) == "20 of 64 latents shown"
+    pairs = PairwiseMutualInformation("sampling", top_k=5, num_queries=20)
+    pairs.update(torch.randn(50, 64), torch.zeros(50, 64))
+    assert said(pairs.plot()[0]) == "5 of 64 latents shown"
     assert plot_informativeness(RNG.random(64))[1].get_xlabel().endswith("the first 40 of 64")
 
 

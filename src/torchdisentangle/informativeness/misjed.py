@@ -109,7 +109,8 @@ class MISJED(PosteriorStatistic):
         """Heatmap."""
         value, names = self.compute() if val is None else val, self.compared_latents().tolist()
         label = "MISJED (normalised)" if self.normalize else "MISJED (nats)"
-        return plot_independence(value.reshape(len(names), -1), names, ax=ax, label=label)
+        matrix = value.reshape(len(names), -1)
+        return plot_independence(matrix, names, ax=ax, label=label, num_latents=len(self.latent_kl()))
 
     def _entropies(self, posterior: AggregatePosterior) -> LatentEntropies:
         request = ("entropies", self.edges, self.num_bins, self.mode)

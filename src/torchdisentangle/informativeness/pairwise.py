@@ -144,7 +144,7 @@ class PairwiseMutualInformation(PosteriorStatistic):
     def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """Heatmap."""
         value, names = self.compute() if val is None else val, self._compared().tolist()
-        return plot_independence(value.reshape(len(names), -1), names, ax=ax)
+        return plot_independence(value.reshape(len(names), -1), names, ax=ax, num_latents=len(self.latent_kl()))
 
     def _add_besides(self, mean: Tensor, log_variance: Tensor, index: Tensor | None) -> None:
         if self._bins is not None:

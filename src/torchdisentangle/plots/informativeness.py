@@ -18,6 +18,7 @@ from torchdisentangle.plots.style import (
     as_array,
     as_vector,
     figure_of,
+    say_if_some,
     styled,
     thinned,
 )
@@ -89,7 +90,12 @@ def plot_informativeness(
 
 @styled
 def plot_independence(
-    matrix: Values, latents: Sequence[int] | None = None, *, ax: Axes | None = None, label: str = "$I(z_i; z_j)$ (nats)"
+    matrix: Values,
+    latents: Sequence[int] | None = None,
+    *,
+    ax: Axes | None = None,
+    label: str = "$I(z_i; z_j)$ (nats)",
+    num_latents: int | None = None,
 ) -> Plot:
     """Heatmap of what pairs of latents share.
 
@@ -98,6 +104,7 @@ def plot_independence(
         latents: which latents its rows and columns are, ``m`` numbers.
         ax: where to draw; ``None``: a new figure.
         label: of the colour bar.
+        num_latents: how many latents the model has; a new figure says so if these are some of them.
 
     Returns:
         The figure and its axes.
@@ -111,6 +118,9 @@ def plot_independence(
         (['4', '1'], 'latent')
     """
     names = None if latents is None else [int(latent) for latent in latents]
-    figure, ax = plot_pairwise(as_array(matrix).clip(min=0), ax=ax, label=label, row_labels=names, column_labels=names)
-    ax.set(xlabel="latent", ylabel="latent")
-    return figure, ax
+    values = as_array(matrix).clip(min=0)
+    figure, drawn = plot_pairwise(values, ax=ax, label=label, row_labels=names, column_labels=names)
+    drawn.set(xlabel="latent", ylabel="latent")
+    if ax is None:
+        say_if_some(figure, len(values), num_latents or len(values))
+    return figure, drawn
