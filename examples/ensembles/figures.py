@@ -94,7 +94,7 @@ def draw_circles(circles: Any) -> Figure:
     with figure_style():
         figure = Figure(figsize=(7.2, 4.6), layout="constrained")
         (left, right), (known, torn) = figure.subplots(2, 2)
-        left.plot(circles.angle, circles.means[:, :4], ".", ms=2.5)
+        left.plot(circles.angle, circles.means[:, :4].numpy(), ".", ms=2.5)
         left.set(xlabel="angle", ylabel="posterior mean", title="weak learners: one latent, one tear")
         fused = circles.fused.mean
         right.plot(*fused[[*range(len(fused)), 0]].T, color="#CCCCCC", lw=0.8, zorder=1)

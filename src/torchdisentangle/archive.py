@@ -54,7 +54,7 @@ def _read(archive: zipfile.ZipFile, names: tuple[str, ...] | None, max_bytes: in
 def _read_array(stream: Any, name: str, max_bytes: int) -> np.ndarray:
     """Like NumPy's reader, but the size is checked before the memory is taken."""
     major, _ = np.lib.format.read_magic(stream)
-    read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+    read_header: Any = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
     shape, fortran_order, dtype = read_header(stream, max_header_size=_LARGEST_HEADER)
     if dtype.hasobject:
         raise ValueError(f"the array {name!r} is pickled, and pickles can run code: allow_pickle is off")

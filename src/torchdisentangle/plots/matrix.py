@@ -71,7 +71,7 @@ def plot_pairwise(
     image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, interpolation="nearest", aspect=aspect)
     bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label(label)
-    bar.outline.set_visible(False)
+    bar.ax.spines["outline"].set_visible(False)
     for axis, names in ((ax.xaxis, columns), (ax.yaxis, rows)):
         shown = thinned(len(names))
         axis.set_ticks(shown, [str(names[i]) for i in shown])

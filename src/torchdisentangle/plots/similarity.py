@@ -99,7 +99,7 @@ def _draw_matrix(ax: Axes, values: NDArray, rows: list, columns: list, label: st
     image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, interpolation="nearest", aspect="auto")
     bar = figure_of(ax).colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label(label)
-    bar.outline.set_visible(False)
+    bar.ax.spines["outline"].set_visible(False)
     for axis, names in ((ax.xaxis, columns), (ax.yaxis, rows)):
         shown = list(range(len(names))) if len(names) <= FEW else thinned(len(names))
         axis.set_ticks(shown, [str(names[i]) for i in shown])
@@ -166,7 +166,7 @@ def plot_coefficients(
         columns = min(count, 5)
         lines = -(-count // columns)
         figure = Figure(figsize=(1.25 * columns + 0.6, 1.35 * lines + 0.2), layout="constrained")
-        axes = figure.subplots(lines, columns, squeeze=False).reshape(-1)
+        axes: NDArray = figure.subplots(lines, columns, squeeze=False).reshape(-1)
         for unused in axes[count:]:
             unused.remove()
         axes = axes[:count]
@@ -180,7 +180,7 @@ def plot_coefficients(
         panel.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=list(axes), fraction=0.03, pad=0.02)
     bar.set_label("$B_{ij}$")
-    bar.outline.set_visible(False)
+    bar.ax.spines["outline"].set_visible(False)
     return figure, axes if ax is None else ax
 
 

@@ -47,7 +47,7 @@ def plot_living_times(
     image = ax.imshow(values, cmap="magma_r", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label("share of the filtration")
-    bar.outline.set_visible(False)
+    bar.ax.spines["outline"].set_visible(False)
     rows = thinned(len(names))
     ax.set_yticks(rows, [names[i] for i in rows])
     columns = thinned(shown)
@@ -97,7 +97,7 @@ def plot_coclustering(
     image = ax.imshow(values, cmap="magma_r", vmin=0, vmax=max(float(values.max()), 1e-6), interpolation="nearest")
     bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label("distance between topologies")
-    bar.outline.set_visible(False)
+    bar.ax.spines["outline"].set_visible(False)
     names = [str(i) for i in range(values.shape[1])] if column_labels is None else [str(n) for n in column_labels]
     ax.set_xticks(range(len(columns)), [names[i] for i in columns.tolist()])
     ax.set_yticks(range(len(rows)), [str(i) for i in rows.tolist()])

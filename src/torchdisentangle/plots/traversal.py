@@ -65,7 +65,7 @@ def plot_traversals(
 
 def _images(data: NDArray, steps: NDArray, names: list[str], ax: Axes | None) -> Plot:
     rows, columns, channels, height, width = data.shape
-    canvas = data.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+    canvas: NDArray = data.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
     low, high = float(canvas.min()), float(canvas.max())
     if low < 0 or high > 1:  # data that are not in [0, 1] are stretched to it
         canvas = (canvas - low) / max(high - low, 1e-12)
