@@ -52,8 +52,8 @@ class DisentanglementCallback(EvaluationCallback):
         sampler_rows: how many images the data set renders for the scores of interventions; 0: use validation rows.
         seed: of the sample, and of what is drawn or fitted.
         intervals: whether to log the ends of 95 % confidence intervals too, as ``<key>_low`` and ``<key>_high``:
-            ``True`` those of counts and moments, at up to three times their cost; ``"all"`` also those of scores
-            that are computed from rows, each twenty times.
+            ``True`` those of counts and moments, IRS and the FactorVAE score, at up to three times their cost;
+            ``"all"`` also those of scores that are computed anew from rows, each twenty times.
         settings: of :class:`EvaluationCallback`, such as ``every_n_epochs`` and ``input_key``.
 
     Raises:

@@ -116,16 +116,21 @@ def ends(*names: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("intervals", "expected"),
-    [(False, set()), (True, ends("mig", "sap")), ("all", ends("mig", "sap", "irs"))],
+    [
+        (False, set()),
+        (True, ends("mig", "sap", "irs")),
+        ("all", ends("mig", "sap", "irs", "beta_vae")),
+    ],
 )
 def test_intervals_are_logged_on_request(
     make_trainer: MakeTrainer, tiny_vae: Any, intervals: Any, expected: set[str]
 ) -> None:
     """The cheap ones, or all; those of the metrics themselves."""
-    trainer = make_trainer(watch(["mig", "sap", "irs"], intervals=intervals))
+    names = ["mig", "sap", "irs", "beta_vae"]
+    trainer = make_trainer(watch(names, intervals=intervals))
     trainer.validate(tiny_vae, DataLoader(ROWS, 10), verbose=False)
     values = logged(trainer, "disentanglement")
-    assert set(values) == {"mig", "sap", "irs"} | expected
+    assert set(values) == {*names} | expected
     if intervals:
         metric = SAP()
         metric.update(means(tiny_vae), FACTORS, index=torch.arange(len(FACTORS)))

@@ -61,15 +61,15 @@ def test_a_collection_draws_all_of_itself(name: str) -> None:
 
 
 def test_error_bars_are_the_intervals() -> None:
-    metrics = td.supervised_metrics(["mig", "sap", "factor_vae"])
+    metrics = td.supervised_metrics(["mig", "sap", "beta_vae"])
     positional, keywords = with_factors()
     metrics.update(*positional, **keywords)
     ends = {name: [float(end) for end in metrics[name].interval()] for name in ("mig", "sap")}
     _, ax = metrics.plot(together=True)
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["factor_vae", "mig", "sap"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["beta_vae", "mig", "sap"]
     assert bars(ax) == [pytest.approx(ends["mig"]), pytest.approx(ends["sap"])]  # the other would be fitted again
     assert bars(metrics["mig"].plot()[1]) == [pytest.approx(ends["mig"])]
-    assert not bars(metrics["factor_vae"].plot()[1])
+    assert not bars(metrics["beta_vae"].plot()[1])
     assert not bars(metrics["mig"].plot(torch.tensor(0.5))[1])
 
 

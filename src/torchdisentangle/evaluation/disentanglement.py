@@ -48,8 +48,8 @@ class DisentanglementEvaluation(Evaluation):
         sampler_rows: how many images the data set renders for the scores of interventions; 0: use the given rows.
         seed: of the sample, and of what is drawn or fitted.
         intervals: whether to report the ends of 95 % confidence intervals too, as ``<name>_low`` and ``<name>_high``:
-            ``True`` those of counts and moments, at up to three times their cost; ``"all"`` also those of scores
-            that are computed from rows, each twenty times.
+            ``True`` those of counts and moments, IRS and the FactorVAE score, at up to three times their cost;
+            ``"all"`` also those of scores that are computed anew from rows, each twenty times.
 
     Raises:
         ValueError: for wrong settings.
@@ -197,7 +197,7 @@ class DisentanglementPass(Pass):
 
     def _wants_interval(self, metric: Any) -> bool:
         wanted = self.evaluation.intervals
-        return wanted == "all" or (bool(wanted) and isinstance(metric, SupervisedScore) and not metric.state.refits)
+        return wanted == "all" or (bool(wanted) and isinstance(metric, SupervisedScore) and metric.has_quick_interval)
 
     def _update(
         self,

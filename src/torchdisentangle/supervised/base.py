@@ -234,6 +234,11 @@ class SupervisedScore(Statistic):
         """How the score is read from estimates that were corrected."""
         return lambda estimates: estimates
 
+    @property
+    def has_quick_interval(self) -> bool:
+        """Whether :meth:`interval` takes a few times as long as the score, and not twenty fits."""
+        return not self.state.refits
+
     def _without_groups(self) -> Iterator[Self]:
         """Copies of this score, each without one of the groups of rows; by default each is computed by itself."""
         return self.state.without_groups(self)

@@ -80,6 +80,11 @@ class FactorVAEScore(RowScore):
     def _scored(self) -> Tensor:
         return self._once(self._guess).scored
 
+    @property
+    def has_quick_interval(self) -> bool:
+        """Without continuous factors, whose bins depend on the rows."""
+        return not self.continuous
+
     def _without_groups(self) -> Iterator[Self]:
         return self._with_results(self._guesses)
 

@@ -94,7 +94,7 @@ def quick_interval(score: SupervisedScore) -> Interval | None:
     Args:
         score: of any rows.
     """
-    if score.state.refits:
+    if not score.has_quick_interval:
         return None
     try:
         return score.interval()

@@ -88,6 +88,11 @@ class IRS(RowScore):
     def _scored(self) -> Tensor:
         return ~self._once(self._robustness).matrix[0].isnan()
 
+    @property
+    def has_quick_interval(self) -> bool:
+        """Without continuous factors, whose bins depend on the rows."""
+        return not self.continuous
+
     def _without_groups(self) -> Iterator[Self]:
         return self._with_results(self._robustness_of_parts)
 

@@ -14,7 +14,7 @@ from torchdisentangle.functional.supervised.intervention import above_chance
 from torchdisentangle.plots.factors import plot_latents_against_factors
 from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics import readout
-from torchdisentangle.statistics.checks import Continuous, continuous_columns
+from torchdisentangle.statistics.checks import Continuous
 from torchdisentangle.statistics.factors import value_labels
 from torchdisentangle.statistics.groups import groups_of_keys
 from torchdisentangle.statistics.rows import CodeFactorRows
@@ -122,10 +122,10 @@ class RowScore(SupervisedScore):
 
         Where factors are binned their bins depend on which rows there are, and each copy finds its own.
         """
-        rows = self.sample.read(self)
-        if any(continuous_columns(self.continuous, rows["factors"].shape[1])):
+        if self.continuous:
             yield from super()._without_groups()
             return
+        rows = self.sample.read(self)
         groups = groups_of_keys(rows.keys).cpu()
         results = fits(groups != groups.unique()[:, None])
         for fewer, result in zip(self.sample.without_groups(self, with_columns=False), results, strict=True):
