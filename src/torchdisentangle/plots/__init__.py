@@ -10,7 +10,7 @@ from torchdisentangle.plots.manifold import plot_decomposition, plot_jacobian_co
 from torchdisentangle.plots.matrix import plot_pairwise
 from torchdisentangle.plots.runs import plot_runs
 from torchdisentangle.plots.scalar import plot_by_latent, plot_scalar
-from torchdisentangle.plots.similarity import plot_channel_information, plot_coefficients, plot_similarity
+from torchdisentangle.plots.similarity import plot_coefficients, plot_similarity
 from torchdisentangle.plots.style import BLUE, GREEN, GREY, ORANGE, figure_style
 from torchdisentangle.plots.supervised import plot_factor_matrix, plot_scores
 from torchdisentangle.plots.topology import plot_coclustering, plot_living_times
@@ -23,7 +23,6 @@ __all__ = [
     "ORANGE",
     "figure_style",
     "plot_by_latent",
-    "plot_channel_information",
     "plot_coclustering",
     "plot_coefficients",
     "plot_decomposition",

@@ -91,7 +91,9 @@ def plot_scalar(
 
 
 @styled
-def plot_by_latent(values: Values, active: Any = None, *, ax: Axes | None = None, label: str = "value") -> Plot:
+def plot_by_latent(
+    values: Values, active: Any = None, *, ax: Axes | None = None, label: str = "value", each: str = "latent"
+) -> Plot:
     """A value of each latent, as bars in latent order.
 
     Args:
@@ -99,6 +101,7 @@ def plot_by_latent(values: Values, active: Any = None, *, ax: Axes | None = None
         active: which latents are active, ``(d,)`` booleans; the others are grey.
         ax: where to draw; ``None``: a new figure.
         label: of the vertical axis.
+        each: of the horizontal axis, what there is a value of.
 
     Returns:
         The figure and its axes.
@@ -118,7 +121,7 @@ def plot_by_latent(values: Values, active: Any = None, *, ax: Axes | None = None
     ax = figure.subplots() if ax is None else ax
     ax.bar(range(len(heights)), heights, width=0.7, color=np.where(alive, BLUE, GREY))
     title = "" if active is None else f"{int(alive.sum())} of {len(heights)} latents active"
-    ax.set(xlabel="latent", ylabel=label, title=title)
+    ax.set(xlabel=each, ylabel=label, title=title)
     if len(heights) <= FEW:
         ax.set_xticks(thinned(len(heights)))
     else:

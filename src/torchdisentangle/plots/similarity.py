@@ -182,34 +182,3 @@ def plot_coefficients(
     bar.set_label("$B_{ij}$")
     bar.ax.spines["outline"].set_visible(False)
     return figure, axes if ax is None else ax
-
-
-@styled
-def plot_channel_information(values: Values, *, ax: Axes | None = None, label: str = "information (nats)") -> Plot:
-    """Information of each channel as bars.
-
-    Args:
-        values: ``(d,)``.
-        ax: where to draw; ``None``: a new figure.
-        label: of the vertical axis.
-
-    Returns:
-        The figure and its axes.
-
-    Raises:
-        ValueError: if ``values`` is no vector.
-
-    Example:
-        >>> figure, ax = plot_channel_information([1.0, 0.0, 0.3])
-        >>> len(ax.patches)
-        3
-    """
-    heights = as_vector(values, "values")
-    width = float(np.clip(0.2 * len(heights) + 1.2, 2.6, 6.4))
-    figure = Figure(figsize=(width, 2.4), layout="constrained") if ax is None else figure_of(ax)
-    ax = figure.subplots() if ax is None else ax
-    ax.bar(np.arange(len(heights)), heights, width=0.8, color=BLUE)
-    ax.set_xticks(thinned(len(heights)))
-    ax.set(xlabel="channel", ylabel=label)
-    ax.tick_params(axis="x", length=0)
-    return figure, ax

@@ -11,7 +11,7 @@ from torchdisentangle.functional.similarity.comparison import (
     compare_posteriors,
     compare_with_labels,
 )
-from torchdisentangle.plots import plot_channel_information, plot_similarity
+from torchdisentangle.plots import plot_by_latent, plot_similarity
 from torchdisentangle.plots.style import Plot
 from torchdisentangle.similarity.base import FingerprintMetric, FingerprintSettings
 from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints
@@ -111,7 +111,7 @@ class ChannelInformation(FingerprintMetric):
     def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """Bars."""
         values = self.compute() if val is None else val
-        return plot_channel_information(values.reshape(-1), ax=ax, label=f"information ({self.unit})")
+        return plot_by_latent(values.reshape(-1), ax=ax, label=f"information ({self.unit})", each="channel")
 
 
 class ChannelSimilarity(FingerprintMetric):
