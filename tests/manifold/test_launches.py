@@ -46,6 +46,7 @@ def evaluated(metrics: StatisticCollection, pieces: Any) -> int:
 @pytest.mark.filterwarnings("ignore:the volume of all")
 @pytest.mark.parametrize("num_probes", [None, 16])
 def test_an_evaluation(num_probes: int | None) -> None:
+    torch.manual_seed(0)  # other weights may have a sample whose volume is in doubt, which takes another wait
     decode, z = decoder(), torch.randn(NUM_SAMPLES, LATENTS)
     metrics = manifold_metrics(**({} if num_probes is None else {"estimator": "probes", "num_probes": num_probes}))
 
