@@ -64,6 +64,13 @@ def test_codes_that_know_nothing_or_reverse_the_order() -> None:
     assert 0 < float(folded["distance_agreement_factor_linear"]) < 0.9  # the middle value is at an end
 
 
+def test_two_rows_have_no_triplet() -> None:
+    agreement = DistanceAgreement()
+    agreement.update(torch.arange(4.0)[:, None], torch.tensor([[0, 0], [0, 1], [1, 2], [1, 3]]))
+    with pytest.raises(ValueError, match="can score none of the factors"):
+        agreement.compute()
+
+
 def test_triplets_are_of_three_rows_of_a_group() -> None:
     group = torch.tensor([0, 1, 1, 2, 2, 2, 0, 0, 0])
     triplets = _draw_triplets(group, 500, GENERATOR)

@@ -389,5 +389,7 @@ def test_what_compute_gives_can_be_drawn(build: Callable[..., Any]) -> None:
     metric = build()
     value = value_of(metric, CODES["perfect"])
     _, ax = metric.plot(value)
-    expected = list(value.values()) if isinstance(value, dict) else [value]
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), expected)
+    if isinstance(value, dict):  # named values are drawn side by side, one on each line
+        np.testing.assert_allclose(ax.lines[0].get_xdata(), list(value.values()))
+    else:
+        np.testing.assert_allclose(ax.lines[0].get_ydata(), [value])

@@ -49,7 +49,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--significance",
         type=float,
-        help="with --method spearman: count correlations as 0 that could be chance with this probability, such as 0.05",
+        help="with --method spearman: count correlations as 0 that could be chance with this probability, such as 0.05 "
+        "(all count)",
     )
     parser.add_argument(
         "--level", type=float, default=0.95, help="of the confidence intervals over runs; 0: no intervals"

@@ -36,6 +36,7 @@ class ManifoldEntropySpectrum(ManifoldMetric):
         Galperin & Köthe, *Analyzing Generative Models by Manifold Entropic Metrics*, AISTATS 2025.
 
     Example:
+        >>> import torch
         >>> spectrum = ManifoldEntropySpectrum()
         >>> spectrum.update(torch.diag(torch.tensor([2.0, 1.0])).expand(10, 2, 2))
         >>> spectrum.compute()
@@ -78,6 +79,7 @@ class ManifoldEntropy(ManifoldMetric):
         Galperin & Köthe, AISTATS 2025.
 
     Example:
+        >>> import torch
         >>> entropy = ManifoldEntropy(normalize=True)
         >>> entropy.update(torch.eye(3).expand(10, 3, 3))
         >>> entropy.compute()
@@ -119,6 +121,7 @@ class ManifoldTotalCorrelation(ManifoldMetric):
         Galperin & Köthe, AISTATS 2025.
 
     Example:
+        >>> import torch
         >>> total_correlation = ManifoldTotalCorrelation()
         >>> total_correlation.update(torch.tensor([[[1.0, 0.8], [0.0, 0.6]]]))
         >>> total_correlation.compute()
@@ -185,6 +188,7 @@ class ManifoldMutualInformation(ManifoldMetric):
         Galperin & Köthe, AISTATS 2025.
 
     Example:
+        >>> import torch
         >>> information = ManifoldMutualInformation([0], [1])
         >>> information.update(torch.tensor([[[1.0, 0.8], [0.0, 0.6]]]))
         >>> information.compute()
@@ -234,6 +238,7 @@ def _name_of(index_set: Sequence[int]) -> str:
     """A short name for a set of latents: ``3``, ``0, 1`` or ``0-15``.
 
     Example:
+        >>> import torch
         >>> _name_of([0, 1, 2, 3]), _name_of([0, 2])
         ('0-3', '0, 2')
     """

@@ -80,6 +80,8 @@ def distances_in(points: Tensor, triplets: Tensor, kind: Norm | Literal["squared
     """
     differences = points[triplets[:, 1:]].double() - points[triplets[:, :1]].double()
     distances = differences.square().sum(2) if kind == "squared" else differences.norm(1 if kind == "l1" else 2, dim=2)
+    if not len(triplets):
+        return distances
     unit = _EQUAL * distances.amax()
     return (distances / unit).round() * unit if unit > 0 else distances
 
