@@ -9,9 +9,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from torchdisentangle.plots.style import Plot, Values, as_matrix, as_vector, figure_of, nice_top, styled, thinned
+
+_LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as they are seen
 
 
 @styled
@@ -78,22 +81,28 @@ def plot_pairwise(
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     if max(values.shape) <= 8:
-        annotate_cells(ax, values, top)
+        annotate_cells(image, values)
     if row_labels is None and column_labels is None:
         ax.set(xlabel="latent", ylabel="latent")
     return figure, ax
 
 
-def annotate_cells(ax: Axes, values: NDArray[Any], top: float) -> None:
+def annotate_cells(image: AxesImage, values: NDArray[Any]) -> None:
+    """Write its value into each cell, in white where the colour is dark.
+
+    Args:
+        image: of the values.
+        values: ``(R, C)``; nothing is written for NaN.
+    """
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            text = "0" if value < 0.005 else f"{value:.2f}"
-            ax.text(
+            luminance = np.dot(image.cmap(image.norm(value))[:3], _LUMINANCE)
+            image.axes.text(
                 column,
                 row,
-                text,
+                "0" if value < 0.005 else f"{value:.2f}",
                 ha="center",
                 va="center",
                 fontsize=6.5,
-                color="white" if value > 0.5 * top else "#333333",
+                color="white" if luminance < 0.5 else "#333333",
             )

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from torchdisentangle.plots.matrix import annotate_cells
 from torchdisentangle.plots.style import (
     BLUE,
     FEW,
@@ -108,15 +109,7 @@ def _draw_matrix(ax: Axes, values: NDArray, rows: list, columns: list, label: st
     ax.tick_params(length=0, labelsize=6.5)
     ax.spines[:].set_visible(False)
     if max(values.shape) <= 8:
-        for (row, column), value in np.ndenumerate(values):
-            dark = (value > 0.5 * top) != distance
-            style: dict[str, Any] = {
-                "ha": "center",
-                "va": "center",
-                "fontsize": 6.5,
-                "color": "white" if dark else "#333333",
-            }
-            ax.text(column, row, "" if np.isnan(value) else "0" if value < 0.005 else f"{value:.2f}", **style)
+        annotate_cells(image, values)
 
 
 def _draw_reachability(ax: Axes, reachability: NDArray, hot_spots: Values | None) -> None:
