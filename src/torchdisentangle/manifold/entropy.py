@@ -238,7 +238,6 @@ def _name_of(index_set: Sequence[int]) -> str:
     """A short name for a set of latents: ``3``, ``0, 1`` or ``0-15``.
 
     Example:
-        >>> import torch
         >>> _name_of([0, 1, 2, 3]), _name_of([0, 2])
         ('0-3', '0, 2')
     """
