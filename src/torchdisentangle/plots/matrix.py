@@ -12,7 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from torchdisentangle.plots.style import Plot, Values, as_matrix, as_vector, figure_of, nice_top, styled, thinned
+from torchdisentangle.plots.style import (
+    Plot,
+    Values,
+    add_colour_bar,
+    as_matrix,
+    as_vector,
+    figure_of,
+    nice_top,
+    styled,
+    thinned,
+)
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as they are seen
 
@@ -72,9 +82,7 @@ def plot_pairwise(
     top = nice_top(values) if top is None else top
     aspect: Literal["auto", "equal"] = "auto" if max(values.shape) > 3 * min(values.shape) else "equal"
     image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, interpolation="nearest", aspect=aspect)
-    bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
-    bar.set_label(label)
-    bar.ax.spines["outline"].set_visible(False)
+    add_colour_bar(image, label)
     for axis, names in ((ax.xaxis, columns), (ax.yaxis, rows)):
         shown = thinned(len(names))
         axis.set_ticks(shown, [str(names[i]) for i in shown])

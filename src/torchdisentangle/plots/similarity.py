@@ -20,6 +20,7 @@ from torchdisentangle.plots.style import (
     ORANGE,
     Plot,
     Values,
+    add_colour_bar,
     as_array,
     as_matrix,
     as_vector,
@@ -98,9 +99,7 @@ def _draw_matrix(ax: Axes, values: NDArray, rows: list, columns: list, label: st
     top = max(float(np.nanmax(values)), 1e-3) if distance else 1.0
     colours = mpl.colormaps["magma" if distance else "magma_r"].with_extremes(bad="#DDDDDD")
     image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, interpolation="nearest", aspect="auto")
-    bar = figure_of(ax).colorbar(image, ax=ax, fraction=0.046, pad=0.03)
-    bar.set_label(label)
-    bar.ax.spines["outline"].set_visible(False)
+    add_colour_bar(image, label)
     for axis, names in ((ax.xaxis, columns), (ax.yaxis, rows)):
         shown = list(range(len(names))) if len(names) <= FEW else thinned(len(names))
         axis.set_ticks(shown, [str(names[i]) for i in shown])
@@ -171,7 +170,5 @@ def plot_coefficients(
         image = panel.imshow(matrix, cmap="magma_r", vmin=0, vmax=1, interpolation="nearest")
         panel.set(xticks=[], yticks=[], title=name)
         panel.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=list(axes), fraction=0.03, pad=0.02)
-    bar.set_label("$B_{ij}$")
-    bar.ax.spines["outline"].set_visible(False)
+    add_colour_bar(image, "$B_{ij}$", list(axes), fraction=0.03, pad=0.02)
     return figure, axes if ax is None else ax

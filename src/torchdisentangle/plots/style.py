@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -119,3 +120,10 @@ def figure_of(ax: Axes) -> Any:
     if not isinstance(figure, FigureBase):
         raise ValueError("the axes belong to no figure")
     return figure
+
+
+def add_colour_bar(image: AxesImage, label: str, ax: Any = None, fraction: float = 0.046, pad: float = 0.03) -> None:
+    """A colour bar without a frame, beside the image's axes or beside several."""
+    bar = figure_of(image.axes).colorbar(image, ax=image.axes if ax is None else ax, fraction=fraction, pad=pad)
+    bar.set_label(label)
+    bar.ax.spines["outline"].set_visible(False)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from torchdisentangle.functional.topology.coclustering import CoClustering
-from torchdisentangle.plots.style import BLUE, Plot, Values, as_array, figure_of, styled, thinned
+from torchdisentangle.plots.style import BLUE, Plot, Values, add_colour_bar, as_array, figure_of, styled, thinned
 
 
 @styled
@@ -45,9 +45,7 @@ def plot_living_times(
     figure = Figure(figsize=(4.4, height), layout="constrained") if ax is None else figure_of(ax)
     ax = figure.subplots() if ax is None else ax
     image = ax.imshow(values, cmap="magma_r", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
-    bar.set_label("share of the filtration")
-    bar.ax.spines["outline"].set_visible(False)
+    add_colour_bar(image, "share of the filtration")
     rows = thinned(len(names))
     ax.set_yticks(rows, [names[i] for i in rows])
     columns = thinned(shown)
@@ -95,9 +93,7 @@ def plot_coclustering(
     figure = Figure(figsize=(width, height), layout="constrained") if ax is None else figure_of(ax)
     ax = figure.subplots() if ax is None else ax
     image = ax.imshow(values, cmap="magma_r", vmin=0, vmax=max(float(values.max()), 1e-6), interpolation="nearest")
-    bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
-    bar.set_label("distance between topologies")
-    bar.ax.spines["outline"].set_visible(False)
+    add_colour_bar(image, "distance between topologies")
     names = [str(i) for i in range(values.shape[1])] if column_labels is None else [str(n) for n in column_labels]
     ax.set_xticks(range(len(columns)), [names[i] for i in columns.tolist()])
     ax.set_yticks(range(len(rows)), [str(i) for i in rows.tolist()])
