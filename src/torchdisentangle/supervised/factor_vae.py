@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
-from typing_extensions import Self, Unpack
+from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.intervention import majority_vote_accuracy
 from torchdisentangle.supervised.intervention_groups import active_codes, draw_variances, shares_of_votes
@@ -52,6 +50,7 @@ class FactorVAEScore(RowScore):
     """
 
     name = "factor_vae"
+    fits_parts = True
     needs: frozenset[str] = frozenset({"interventions"})
     why_unscored = "too few rows that agree in them"
 
@@ -80,18 +79,10 @@ class FactorVAEScore(RowScore):
     def _scored(self) -> Tensor:
         return self._once(self._guess).scored
 
-    @property
-    def has_quick_interval(self) -> bool:
-        """Without continuous factors, whose bins depend on the rows."""
-        return not self.continuous
-
-    def _without_groups(self) -> Iterator[Self]:
-        return self._with_results(self._guesses)
-
     def _guess(self) -> Accuracy:
-        return self._guesses(torch.ones(1, len(self.keys), dtype=torch.bool))[0]
+        return self._fit_parts(torch.ones(1, len(self.keys), dtype=torch.bool))[0]
 
-    def _guesses(self, parts: Tensor) -> list[Accuracy]:
+    def _fit_parts(self, parts: Tensor) -> list[Accuracy]:
         """The accuracy in each of several parts of the rows, ``(P, n)`` booleans."""
         codes, factors = self._rows()
         values, keys = self._values(factors), self.sample.read(self).keys.cpu()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from torch import Tensor
-from typing_extensions import Self, Unpack
+from typing_extensions import Unpack
 
 from torchdisentangle.functional.supervised.intervention import interventional_robustness, irs_score, maximal_deviation
 from torchdisentangle.functional.supervised.robustness_of_parts import deviations_of_parts, robustness_of_parts
@@ -64,6 +63,7 @@ class IRS(RowScore):
     """
 
     name = "irs"
+    fits_parts = True
     needs: frozenset[str] = frozenset({"interventions"})
     matrix_label = "robustness"
 
@@ -88,20 +88,12 @@ class IRS(RowScore):
     def _scored(self) -> Tensor:
         return ~self._once(self._robustness).matrix[0].isnan()
 
-    @property
-    def has_quick_interval(self) -> bool:
-        """Without continuous factors, whose bins depend on the rows."""
-        return not self.continuous
-
-    def _without_groups(self) -> Iterator[Self]:
-        return self._with_results(self._robustness_of_parts)
-
     def _robustness(self) -> Robustness:
         codes, factors = self._rows()
         matrix = interventional_robustness(codes, self._values(factors), self.quantile, self.mode == "exact")
         return Robustness(matrix, maximal_deviation(codes))
 
-    def _robustness_of_parts(self, parts: Tensor) -> list[Robustness]:
+    def _fit_parts(self, parts: Tensor) -> list[Robustness]:
         codes, factors = self._rows()
         matrices = robustness_of_parts(codes, self._values(factors), parts, self.quantile, self.mode == "exact")
         return [Robustness(*both) for both in zip(matrices, deviations_of_parts(codes, parts), strict=True)]

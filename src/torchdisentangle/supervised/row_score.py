@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from matplotlib.axes import Axes
@@ -67,6 +67,8 @@ class RowScore(SupervisedScore):
         settings: ``factor_names``, and those of :class:`torchmetrics.Metric`.
     """
 
+    fits_parts: ClassVar[bool] = False
+    """Whether ``_fit_parts`` finds the results of several parts of the rows at once, much sooner than one by one."""
     keys: Tensor
 
     def __init__(
@@ -117,20 +119,26 @@ class RowScore(SupervisedScore):
             results[self._fits] = fit()
         return results[self._fits]
 
-    def _with_results(self, fits: Callable[[Tensor], Sequence[Any]]) -> Iterator[Self]:
-        """Copies without each group of rows that already hold their results: those of ``fits`` for all parts at once.
+    @property
+    def has_quick_interval(self) -> bool:
+        """Whether the results of all parts are found at once; not where factors are binned, by each part's rows."""
+        return self.fits_parts and not self.continuous
 
-        Where factors are binned their bins depend on which rows there are, and each copy finds its own.
-        """
-        if self.continuous:
+    def _without_groups(self) -> Iterator[Self]:
+        """Copies without each group of rows, which hold their results already where these are found at once."""
+        if not self.has_quick_interval:
             yield from super()._without_groups()
             return
         rows = self.sample.read(self)
         groups = groups_of_keys(rows.keys).cpu()
-        results = fits(groups != groups.unique()[:, None])
+        results = self._fit_parts(groups != groups.unique()[:, None])
         for fewer, result in zip(self.sample.without_groups(self, with_columns=False), results, strict=True):
             fewer.sample.read(fewer).derived[self._fits] = result
             yield fewer
+
+    def _fit_parts(self, parts: Tensor) -> Sequence[Any]:
+        """What ``_once`` is called for, in each of several parts of the rows, ``(P, n)`` booleans."""
+        raise NotImplementedError(f"{type(self).__name__} must define _fit_parts if it declares fits_parts")
 
     def _guessed(self, guess: Callable[[], Accuracy], rescale: bool) -> Tensor:
         """The score that an accuracy is: as it is, or rescaled so that chance is 0."""
