@@ -47,8 +47,8 @@ class EvaluationCallback(EvaluationHooks):
         evaluation: what to evaluate.
         prefix: first part of the logged keys; by default ``val`` in fit and validate, ``test`` in test. Two callbacks
             of one family need different ones.
-        every_n_epochs: evaluate in every so-many-th validation epoch, in the last, and at the end of a fit that stops
-            between two of them. Validate and test always evaluate.
+        every_n_epochs: evaluate in every ``every_n_epochs``-th validation epoch, in the last, and at the end of a fit
+            that stops between two of them. Validate and test always evaluate.
         every_n_steps: also evaluate every so many optimizer steps, between two batches, with the weights in training.
         at_start: also evaluate before the first step.
         figures: draw figures at every ``figures``-th evaluation of a fit; ``True``: at each, ``False``: never.

@@ -33,9 +33,9 @@ class InformativenessCallback(EvaluationCallback):
     ======================= ================================================================== =========================
 
     It draws the figures ``ranking`` (informativeness as bars, split into SEPIN and SEP), ``pairwise`` and ``misjed``.
-    ``num_nonfinite`` counts posteriors that were left out, if there are any. If there are at most three latents,
-    ``sepin_at_k`` is of all of them. If the information comes within 5 % of its ceiling, a warning says so once in a
-    run: then separability says how many rows there are, and little else.
+    If posteriors were left out, ``num_nonfinite`` counts them. With three latents or fewer, ``sepin_at_k`` covers
+    all of them. If the information comes within 5 % of its ceiling, the callback warns once in a run: separability then
+    reflects the number of rows and little else.
 
     Latents are taken in units of the prior. The callback keeps the posteriors of at most ``max_rows`` data, the same
     for any number of processes. It encodes the data once, and computes about ``4 * num_queries * max_rows *

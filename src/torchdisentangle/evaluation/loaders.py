@@ -55,7 +55,7 @@ def _chosen(loaders: list[Any], idx: int | None) -> Any:
 
 
 def _whole(loader: DataLoader) -> DataLoader:
-    """A loader of all batches, of one that reads every so manieth."""
+    """A loader of all batches, in place of one that reads only this process's share."""
     dealt = loader.batch_sampler if loader.batch_sampler is not None else loader.sampler
     if type(dealt).__name__ != "BatchSamplerShard":
         return loader

@@ -128,8 +128,8 @@ class Report:
         have been given the same data with the same numbering. A hash of the rows' index divides them into twenty
         groups, and rows count as the same if the groups have the same sizes and the same mean of each factor. The
         interval is that of :func:`~torchdisentangle.functional.jackknife.replicate_interval`, from :math:`a - b`
-        without each group. What
-        both models find in the same rows cancels, so it is mostly narrower than those of the two scalars.
+        without each group. What both models find in the same rows cancels, so it is mostly narrower than those of the
+        two scalars.
 
         Args:
             other: the report that is taken from this one.
