@@ -18,6 +18,8 @@ from torchdisentangle.functional.similarity.channels import channel_information
 from torchdisentangle.plots import plot_coefficients
 from torchdisentangle.plots.style import Plot
 
+FINGERPRINT = "fingerprint.npz"
+"""Name of the file in the folder of a run that has one fingerprint."""
 _FORMAT = 1
 _LARGEST = 2**30  # bytes of all arrays; a fingerprint of 1000 points and 1000 channels takes 16 MB
 _ARRAYS = ("mean", "log_variance", "index")
@@ -186,8 +188,9 @@ def find_fingerprint(path: str | os.PathLike[str]) -> Path:
     """The latest fingerprint file of a run.
 
     Args:
-        path: of a fingerprint file, of a folder of them named by their step (``1200.npz``), or of a folder that holds
-            such a folder below one that is called ``fingerprints``, as
+        path: of a fingerprint file, of a folder with a ``fingerprint.npz``, as
+            :func:`~torchdisentangle.study.save_run` leaves it, of a folder of files named by their step (``1200.npz``),
+            or of a folder that holds such a folder below one that is called ``fingerprints``, as
             :class:`~torchdisentangle.callbacks.RepresentationSimilarityCallback` leaves it.
 
     Returns:
@@ -200,6 +203,8 @@ def find_fingerprint(path: str | os.PathLike[str]) -> Path:
     place = Path(path)
     if place.is_file():
         return place
+    if (place / FINGERPRINT).is_file():
+        return place / FINGERPRINT
     files = [file for file in place.rglob("*.npz") if "fingerprints" in file.parts] or list(place.glob("*.npz"))
     if not files:
         raise FileNotFoundError(f"{place} is no fingerprint and holds none")

@@ -1,0 +1,183 @@
+"""A study: runs of one function for many configurations, each of which is done once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from torchdisentangle.study.attempt import Attempt, RunFunction
+from torchdisentangle.study.engines import Engine, Processes, ThisProcess
+from torchdisentangle.study.run import CONFIG, FAILED, LOG, PARTIAL, Run, checked_name, name_of
+
+
+class Study:
+    """Runs of one function for many configurations.
+
+    A run that is finished is a folder with its name in the folder of the study, with the configuration
+    (``config.json``), what was printed (``log.txt``), and what the function has written, see :func:`save_run`. Until
+    then its folder has another, hidden name. So whatever is killed, and whenever, costs the runs in flight alone:
+    :meth:`execute` does what is not finished.
+
+    Args:
+        folder: of the study; with several machines, one that all of them see.
+        run: called as ``run(config, folder)``; trains a model and writes what it finds into the folder. Workers import
+            it, so it is a function of a module, and a script that executes a study does so under
+            ``if __name__ == "__main__":``. Before the call, ``config["seed"]``, if it is there, seeds the generators of
+            Python, NumPy and torch.
+        configurations: of the runs by name, dictionaries that JSON can hold; or a list of them, and their values make
+            the names.
+
+    Raises:
+        ValueError: if two runs have one name, a name cannot be that of a folder, or a finished run of this name had
+            another configuration.
+        TypeError: if JSON cannot hold a configuration.
+
+    Example:
+        >>> import tempfile
+        >>> from torchdisentangle import Report
+        >>> from torchdisentangle.study import save_run
+        >>> def run(config, folder):
+        ...     save_run(folder, report=Report({"square": config["x"] ** 2}))
+        >>> study = Study(tempfile.mkdtemp(), run, [{"x": 2}, {"x": 3}])
+        >>> [(run.name, run.report["square"]) for run in study.execute(workers=0)]
+        [('x=2', 4.0), ('x=3', 9.0)]
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        run: RunFunction,
+        configurations: Mapping[str, Mapping[str, Any]] | Iterable[Mapping[str, Any]],
+    ) -> None:
+        self.folder = Path(folder).resolve()
+        self.run = run
+        self.configurations = _named(configurations)
+        self.finished()
+
+    def finished(self) -> list[Run]:
+        """The runs of this study that are finished, in the order of the configurations.
+
+        Raises:
+            ValueError: if one of them had another configuration.
+        """
+        runs = [Run(self.folder / name) for name in self.configurations if (self.folder / name / CONFIG).exists()]
+        for run in runs:
+            if run.config != self.configurations[run.name]:
+                raise ValueError(
+                    f"{run.folder} is finished, but with the configuration {run.config}, not with "
+                    f"{self.configurations[run.name]}: use another name or folder, or delete it"
+                )
+        return runs
+
+    def execute(
+        self,
+        workers: int | None = None,
+        engine: Literal["processes"] = "processes",
+        *,
+        retries: int = 1,
+        num_cpus: int = 1,
+        progress: bool = True,
+    ) -> list[Run]:
+        """Do the runs that are not finished.
+
+        Args:
+            workers: how many runs at once; 0: one after the other in this process; ``None``: as many as there are cores
+                for.
+            engine: ``"processes"`` of this machine.
+            retries: how often a run that fails, or whose worker dies, is begun anew.
+            num_cpus: cores and torch threads of a run.
+            progress: whether to show a progress bar, if the standard error is a terminal.
+
+        Returns:
+            All runs, in the order of the configurations.
+
+        Raises:
+            RuntimeError: at the end, if runs have failed. Their logs are kept in folders whose names end in
+                ``.failed``; the next execution tries them again.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        done = {run.name for run in self.finished()}
+        todo = deque(name for name in self.configurations if name not in done)
+        for name in todo:
+            self._discard(name)
+        room = workers if workers is not None else max(1, _cores() // num_cpus)
+        machine: Engine = Processes(room) if room else ThisProcess()
+        bar = tqdm(total=len(self.configurations), initial=len(done), desc="runs", disable=None if progress else True)
+        failed = self._all(todo, machine, retries, num_cpus, bar)
+        if failed:
+            lines = "".join(f"\n  {self.folder / name}{FAILED}: {error}" for name, error in failed.items())
+            raise RuntimeError(f"{len(failed)} of {len(self.configurations)} runs failed:{lines}")
+        return self.finished()
+
+    def _all(self, todo: deque[str], engine: Engine, retries: int, num_cpus: int, bar: tqdm) -> dict[str, str]:
+        """Do all runs, and return the errors of those that fail."""
+        attempts = dict.fromkeys(todo, 0)
+        failed: dict[str, str] = {}
+        in_flight = 0
+        try:
+            while todo or in_flight:
+                while todo and in_flight < engine.room:
+                    name = todo.popleft()
+                    attempts[name] += 1
+                    engine.start(Attempt(name, self.configurations[name], self.folder, self.run, num_cpus))
+                    in_flight += 1
+                bar.set_postfix({"in flight": in_flight, "failed": len(failed)})
+                for name, error in engine.ended():
+                    in_flight -= 1
+                    if error is None:
+                        bar.update()
+                    elif attempts[name] <= retries:
+                        self._discard(name)
+                        todo.append(name)
+                    else:
+                        failed[name] = error
+                        self._keep(name, error)
+        finally:
+            engine.close()
+            bar.close()
+        return failed
+
+    def _partial(self, name: str) -> list[Path]:
+        return list(self.folder.glob(f".{name}{PARTIAL}*"))
+
+    def _discard(self, name: str) -> None:
+        """Delete what attempts have left."""
+        for folder in [*self._partial(name), self.folder / f"{name}{FAILED}"]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _keep(self, name: str, error: str) -> None:
+        """Keep what the last attempt has left, with the error at the end of its log."""
+        kept = self.folder / f"{name}{FAILED}"
+        for folder in self._partial(name)[:1]:
+            folder.rename(kept)
+        kept.mkdir(exist_ok=True)
+        with (kept / LOG).open("a", encoding="utf-8") as log:
+            log.write(f"failed: {error}\n")
+
+
+def _named(
+    configurations: Mapping[str, Mapping[str, Any]] | Iterable[Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """Configurations as JSON holds them, by name."""
+    if isinstance(configurations, Mapping):
+        pairs = [(checked_name(name), dict(config)) for name, config in configurations.items()]
+    else:
+        pairs = [(name_of(dict(config)), dict(config)) for config in configurations]
+    named: dict[str, dict[str, Any]] = {}
+    for name, config in pairs:
+        if name in named:
+            raise ValueError(f"two configurations have the name {name}: {named[name]} and {config}")
+        named[name] = json.loads(json.dumps(config))
+    return named
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
