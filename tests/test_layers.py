@@ -22,6 +22,8 @@ FORBIDDEN = {
     "callbacks": ("wandb", "normflows", "zuko"),
     "src/torchdisentangle/functional": (*FAMILIES, "torchdisentangle.statistics", "torch.distributed"),
     "src/torchdisentangle/statistics": (*FAMILIES, "torchdisentangle.plots"),
+    "src/torchdisentangle/evaluation": ("torchdisentangle.study",),
+    "src/torchdisentangle/study": ("torchdisentangle.cli",),
     "src/torchdisentangle/plots": (*FAMILIES, "torchdisentangle.statistics"),
 }
 ALLOWED = {
@@ -60,7 +62,7 @@ def test_nothing_imports_the_folders_by_their_own_names() -> None:
             assert not {name.split(".")[0] for name in imports(path)} & {"callbacks", "models"}, path
 
 
-EXTRAS = ("normflows", "zuko", "wandb", "sklearn", "gudhi", "h5py")
+EXTRAS = ("normflows", "zuko", "wandb", "sklearn", "gudhi", "h5py", "ray")
 
 
 def run(code: str) -> str:
@@ -70,6 +72,7 @@ def run(code: str) -> str:
 def test_the_core_imports_without_extras_and_metrics_without_lightning() -> None:
     block = f"import sys\nfor name in {EXTRAS!r}: sys.modules[name] = None\n"
     core = "import torchdisentangle, torchdisentangle.functional, torchdisentangle.datasets, torchdisentangle.plots\n"
+    core += "import torchdisentangle.study\n"
     assert run(block + core + "print('lightning' in sys.modules)") == "False"
     assert run(block + core + "import torchdisentangle.callbacks, torchdisentangle.models; print('fine')") == "fine"
 

@@ -11,6 +11,8 @@ from multiprocessing.connection import Connection, wait
 
 from torchdisentangle.study.attempt import Attempt
 
+_SERVER = "torchdisentangle.study.server"
+
 Ended = tuple[str, "str | None"]
 """The name of a run, and the error that its attempt ended with."""
 
@@ -77,7 +79,7 @@ class Processes(Engine):
     def start(self, attempt: Attempt) -> None:
         """Start a process."""
         if hasattr(self._context, "set_forkserver_preload"):
-            self._context.set_forkserver_preload(["__main__", __name__, attempt.run.__module__])
+            self._context.set_forkserver_preload(["__main__", attempt.run.__module__, _SERVER])
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_work, args=(attempt, sender), name=attempt.name)
         process.start()

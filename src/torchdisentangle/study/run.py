@@ -75,7 +75,7 @@ def save_run(
     report: Report | None = None,
     fingerprint: Fingerprint | None = None,
 ) -> None:
-    """Write results into the folder of a run, under the names by which ``torchdisentangle table`` and ``rank`` find them.
+    """Write results into the folder of a run, where ``torchdisentangle table`` and ``rank`` find them.
 
     Args:
         folder: of the run, as the study gives it to the function that it runs.
@@ -127,7 +127,7 @@ def checked_name(name: str) -> str:
         raise ValueError(f"the name {name[:40]}... of a run has over {_LONGEST} characters: name the configurations")
     if not _NAME.fullmatch(name) or PARTIAL in name or name.endswith(FAILED):
         raise ValueError(
-            f"{name!r} cannot be the name of a run: it starts with a letter or digit, goes on with these and any of _.=+-, "
-            f"holds no {PARTIAL} and does not end in {FAILED}"
+            f"{name!r} cannot be the name of a run: after a letter or digit it may have more of them and _.=+-, but "
+            f"not {PARTIAL}, and not {FAILED} at its end"
         )
     return name
