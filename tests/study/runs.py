@@ -31,7 +31,8 @@ def train(config: dict[str, Any], folder: Path) -> None:
         raise ValueError("this model cannot be trained")
     print(f"on the standard output, GPUs {os.environ.get('CUDA_VISIBLE_DEVICES')}")
     print("on the standard error", file=sys.stderr)
-    warnings.warn("take care", stacklevel=1)
+    if config.get("warns"):
+        warnings.warn("take care", stacklevel=1)
     os.system("echo from another program")
     model, data = nn.Linear(4, 2), torch.randn(32, 4)
     optimizer = torch.optim.Adam(model.parameters(), 0.1)

@@ -17,7 +17,7 @@ from torchdisentangle.study import Run, Study, finished_runs, save_run
 from torchdisentangle.study.on_ray import RayTasks
 from torchdisentangle.study.places import places
 
-SEEDS = [{"seed": seed} for seed in range(3)]
+SEEDS = {f"run-{seed}": {"seed": seed, "warns": True} for seed in range(3)}
 Engine = Literal["processes", "ray"]
 
 
@@ -32,15 +32,16 @@ def table(*runs: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore:take care")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_runs_are_folders_and_are_done_once(workers: int, tmp_path: Path) -> None:
-    study = Study(tmp_path / "runs", train, SEEDS[:2])
+    study = Study(tmp_path / "runs", train, {name: SEEDS[name] for name in ("run-0", "run-1")})
     runs = study.execute(workers)
-    assert [run.name for run in runs] == ["seed=0", "seed=1"]
-    assert sorted(path.name for path in study.folder.iterdir()) == ["seed=0", "seed=1"]
+    assert [run.name for run in runs] == ["run-0", "run-1"]
+    assert sorted(path.name for path in study.folder.iterdir()) == ["run-0", "run-1"]
     names = {"config.json", "log.txt", "checkpoint.pt", "report.npz", "fingerprint.npz"}
     assert {path.name for path in runs[0].folder.iterdir()} == names
-    assert runs[0].config == {"seed": 0}
+    assert runs[0].config == {"seed": 0, "warns": True}
     assert runs[0].weights["weight"].shape == (2, 4)
     assert runs[0].fingerprint.num_points == 32
     printed = ["on the standard output", "on the standard error", "from another program"]
@@ -180,7 +181,7 @@ def test_processes_see_shares_of_the_gpus(monkeypatch: pytest.MonkeyPatch, tmp_p
         places(3, 1, 1)
     with pytest.raises(ValueError, match="whole number"):
         places(1, 1, 1.5)
-    (run,) = Study(tmp_path, train, SEEDS[:1]).execute(1, num_gpus=2)
+    (run,) = Study(tmp_path, train, [{"seed": 0}]).execute(1, num_gpus=2)
     assert "GPUs 5,7" in run.log
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from torchdisentangle.cli.loading import import_object
-from torchdisentangle.cli.options import say
+from torchdisentangle.cli.options import add_print_options, say
+from torchdisentangle.cli.table import FORMATS
 from torchdisentangle.study import Study
+from torchdisentangle.study.run import REPORT
 
 
 def add_command(commands: Any) -> None:
@@ -18,7 +20,7 @@ def add_command(commands: Any) -> None:
         "study",
         help="do many runs of a function",
         description="Calls a function with each of many configurations, on the cores of this machine or on a cluster, "
-        "and keeps each run in a folder. Runs that are finished are not done again.",
+        "and keeps each run in a folder. Runs that are finished are not done again. Prints the table of their reports.",
     )
     parser.add_argument(
         "function", metavar="FUNCTION", help="dotted path of a function of a configuration and a folder"
@@ -37,6 +39,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--num-cpus", type=int, default=1, help="cores of a run")
     parser.add_argument("--num-gpus", type=float, default=0.0, help="GPUs of a run, also a fraction of one")
     parser.add_argument("--address", help="of a cluster of Ray (that of this machine, or else a new one)")
+    add_print_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -49,4 +52,8 @@ def run(arguments: argparse.Namespace) -> None:
         runs = study.execute(**{name: getattr(arguments, name) for name in names})
     except RuntimeError as error:  # some runs have failed
         raise ValueError(str(error)) from error
+    values = {run.name: run.report.scalars if (run.folder / REPORT).exists() else {} for run in runs}
+    shared = [name for name in next(iter(values.values()), {}) if all(name in one for one in values.values())]
+    form = "json" if arguments.json else "csv" if arguments.csv else "markdown"
+    print(FORMATS[form](values, shared))
     say(f"{len(runs)} runs are finished in {study.folder}")
