@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from torchdisentangle.functional import gram_matrix, manifold_total_correlation
 from torchdisentangle.functional.device import (
     CPU_SIZES,
     GPU_SIZES,
+    Answer,
     float64_device,
     sizes_beside_training,
     sizes_of,
@@ -134,6 +136,21 @@ def test_probes_for_a_device_without_float64() -> None:
     there = GaussianProbes(OnDevice(z), 4, None, 0, None)
     assert there.index.device.type == there.unit.device.type == "cpu"
     assert torch.equal(there.of_rows(slice(1, 4), 0, 2, z.new_empty(2, 7)), here)
+
+
+def test_an_answer_of_a_gpu_is_sent_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind what that GPU was asked before, and read no earlier than it has arrived."""
+    numbers, stream, calls = mock.Mock(device=torch.device("cuda:1")), mock.Mock(), mock.Mock()
+    calls.attach_mock(numbers.to, "to")
+    calls.attach_mock(stream.record_event, "record")
+    calls.attach_mock(stream.record_event.return_value.synchronize, "arrive")
+    calls.attach_mock(numbers.to.return_value.tolist, "tolist")
+    monkeypatch.setattr(torch.cuda, "current_stream", {torch.device("cuda:1"): stream}.__getitem__)
+    answer = Answer(numbers)
+    sent = [mock.call.to("cpu", non_blocking=True), mock.call.record()]
+    assert calls.mock_calls == sent
+    answer.read()
+    assert calls.mock_calls == [*sent, mock.call.arrive(), mock.call.tolist()]
 
 
 def test_sizes_follow_the_device() -> None:

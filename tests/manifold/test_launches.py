@@ -6,7 +6,7 @@ in pieces of a 64th of the numbers, which takes as many pieces and operations an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -17,8 +17,10 @@ from torchdisentangle import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldTotalCorrelation,
     StatisticCollection,
+    evaluate,
     manifold_metrics,
 )
+from torchdisentangle.evaluation import ManifoldEvaluation
 from torchdisentangle.functional import decoder_jacobian_chunks, probed_jacobian_chunks
 from torchdisentangle.functional.device import GPU_SIZES, use_sizes
 from torchdisentangle.functional.row_blocks import row_blocks
@@ -32,6 +34,14 @@ SIZES = GPU_SIZES._replace(
 
 def decoder() -> nn.Module:
     return nn.Sequential(nn.Linear(LATENTS, 256), nn.SiLU(), nn.Linear(256, DATA // SHARE)).eval()
+
+
+class DecodeOnly(nn.Module):
+    latent_dim = 2
+
+    def __init__(self, decode: nn.Module) -> None:
+        super().__init__()
+        self.decode = decode
 
 
 @torch.no_grad()
@@ -61,8 +71,22 @@ def test_an_evaluation(num_probes: int | None) -> None:
             num_pieces = evaluated(metrics, pieces(z))
     assert num_pieces <= 20
     assert launches.operations.total() <= 150 * num_pieces, launches.operations
-    # each piece tells how many of its samples need more; the first one also, whether the decoder mixes rows
-    assert launches.waits.total() <= num_pieces + 1, launches.waits
+    # each piece tells how many of its samples need more; by then the first has told whether the decoder mixes rows
+    assert launches.waits.total() == num_pieces, launches.waits
+
+
+def test_jacobians_by_themselves_are_waited_for_once() -> None:
+    with use_sizes(SIZES._replace(memory_budget=2**20)), Launches() as launches, torch.no_grad():
+        assert len(list(decoder_jacobian_chunks(decoder(), torch.randn(64, LATENTS)))) > 1
+    assert launches.waits.total() == 1, launches.waits
+
+
+@pytest.mark.parametrize("estimator", ["exact", "probes"])
+def test_an_evaluation_of_a_decoder_that_mixes_rows_fails(estimator: Literal["exact", "probes"]) -> None:
+    """Though the first piece has been added by the time that this is known."""
+    decode = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, track_running_stats=False))  # in eval mode too
+    with use_sizes(SIZES), pytest.raises(ValueError, match="changes when another row of the batch changes"):
+        evaluate(DecodeOnly(decode), None, [ManifoldEvaluation(20, estimator=estimator)])
 
 
 def jacobians(num_samples: int, data: int, latents: int) -> Tensor:
