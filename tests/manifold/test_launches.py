@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.launches import Launches
+from tests.stand_in import STAND_IN, StandIn
 from torchdisentangle import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldTotalCorrelation,
@@ -73,6 +74,26 @@ def test_an_evaluation(num_probes: int | None) -> None:
     assert launches.operations.total() <= 150 * num_pieces, launches.operations
     # each piece tells how many of its samples need more; by then the first has told whether the decoder mixes rows
     assert launches.waits.total() == num_pieces, launches.waits
+
+
+@pytest.mark.filterwarnings("ignore:the volume of all")
+@pytest.mark.parametrize("num_probes", [None, 16])
+@pytest.mark.parametrize("data_std", [None, 2.0])
+def test_nothing_is_sent_to_the_device(num_probes: int | None, data_std: float | None) -> None:
+    """To send a number, or a list of rows, takes a wait."""
+    given = {"data_std": data_std} if data_std is not None else {}
+    settings = given if num_probes is None else {"estimator": "probes", "num_probes": num_probes, **given}
+    with StandIn() as device, torch.no_grad():
+        decode, z = decoder().to(STAND_IN), torch.randn(8, LATENTS, device=STAND_IN)
+        metrics = manifold_metrics(**settings).to(STAND_IN)
+        for _ in range(2):  # what is kept on the device is moved there once
+            sent = device.sent
+            if num_probes is None:
+                pieces = decoder_jacobian_chunks(decode, z, chunk_size=4)
+            else:
+                pieces = probed_jacobian_chunks(decode, z, num_probes=num_probes, chunk_size=4, **given)
+            assert evaluated(metrics, pieces) == 2
+    assert device.sent == sent
 
 
 def test_jacobians_by_themselves_are_waited_for_once() -> None:
