@@ -41,6 +41,9 @@ class OnDevice(Tensor):
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec)
+
     def __repr__(self) -> str:  # type: ignore[override]
         return f"OnDevice({self.values_on_cpu})"
 
