@@ -72,12 +72,13 @@ def log_page(trainer: L.Trainer, key: str, page: Path) -> None:
         key: for instance ``val/latents``.
         page: an HTML file.
     """
-    for logger in trainer.loggers:
+    loggers: list[Any] = trainer.loggers
+    for logger in loggers:
         with _warned(logger, f"the page {key}"):
             experiment: Any = getattr(logger, "experiment", None)
             if is_wandb(logger):
                 log_html(logger, f"{key}/page", page, curve_step(trainer))
-            elif callable(getattr(experiment, "log_artifact", None)) and _is_mlflow(logger):
+            elif _is_mlflow(logger):
                 experiment.log_artifact(logger.run_id, str(page), f"pages/{key.rpartition('/')[0]}")
             elif callable(getattr(experiment, "log_asset", None)):  # Comet
                 experiment.log_asset(str(page), f"pages/{key}.html")
