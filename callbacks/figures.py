@@ -78,7 +78,7 @@ def log_page(trainer: L.Trainer, key: str, page: Path) -> None:
             experiment: Any = getattr(logger, "experiment", None)
             if is_wandb(logger):
                 log_html(logger, f"{key}/page", page, curve_step(trainer))
-            elif _is_mlflow(logger):
+            elif _is_mlflow(logger) and callable(getattr(experiment, "log_artifact", None)):
                 experiment.log_artifact(logger.run_id, str(page), f"pages/{key.rpartition('/')[0]}")
             elif callable(getattr(experiment, "log_asset", None)):  # Comet
                 experiment.log_asset(str(page), f"pages/{key}.html")

@@ -18,6 +18,7 @@ from tests.helpers import RunProcesses
 from torchdisentangle import Report, evaluate
 from torchdisentangle.evaluation import DisentanglementEvaluation, ManifoldEvaluation, TraversalEvaluation
 from torchdisentangle.evaluation.latent_moves import MOST_LATENTS, MOST_PAIRS, related
+from torchdisentangle.evaluation.latent_page import render
 from torchdisentangle.evaluation.traversal import center
 from torchdisentangle.models import as_latent_model
 
@@ -186,6 +187,12 @@ def test_the_first_of_several_processes_has_the_page_of_one(run_processes: RunPr
 def pages_of(rank: int, model: Tiles) -> list[str]:
     report = evaluate(model, data(model), ["latents", ManifoldEvaluation(num_samples=8)])
     return [make(report) for make in report.pages.values()]
+
+
+def test_the_documentation_shows_the_page_as_it_is_now() -> None:
+    """Its sample was trained once; if this fails, write it anew: ``python docs/sample_page.py``."""
+    sample = (Path(__file__).parents[2] / "docs" / "sample" / "latents.html").read_text()
+    assert render("Latents of BetaTCVAE", content_of(sample)) == sample
 
 
 def test_a_page_is_saved_or_missed(tmp_path: Path) -> None:

@@ -36,14 +36,22 @@ def latent_page(frames: LatentFrames, report: Report) -> str:
     Returns:
         HTML.
     """
-    import jinja2  # it takes a tenth of a second
+    return render(f"Latents of {frames.model}", content(frames, report))
+
+
+def render(title: str, content: dict[str, Any]) -> str:
+    """A page of what :func:`content` returns.
+
+    Args:
+        title: of the page.
+        content: what it knows.
+    """
+    import jinja2  # late: it takes a tenth of a second
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    return environment.get_template("latents.html").render(
-        title=f"Latents of {frames.model}", content=content(frames, report)
-    )
+    return environment.get_template("latents.html").render(title=title, content=content)
 
 
 def content(frames: LatentFrames, report: Report) -> dict[str, Any]:

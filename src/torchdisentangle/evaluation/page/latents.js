@@ -144,7 +144,7 @@ function paintStrip(position) {
 }
 
 function stripCanvas(position) {
-  const canvas = element("canvas", { className: "strip", title: "click a picture to see it large" });
+  const canvas = element("canvas", { className: "strip", title: "click a picture to see it large", ariaHidden: true });
   canvas.addEventListener("click", (event) => move(position, Math.floor((event.offsetX / canvas.clientWidth) * steps)));
   return canvas;
 }
