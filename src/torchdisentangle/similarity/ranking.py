@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.similarity.ranking import (
+    absolute_correlations,
     chance_correlation,
+    column_ranks,
     informative_latents,
-    rank_correlations,
     relation_score,
 )
 from torchdisentangle.functional.supervised.predictability import standardize
@@ -111,24 +112,30 @@ def unsupervised_disentanglement_ranking(
         raise ValueError(f"strength must be positive and threshold not negative, got {strength} and {threshold}")
     check_runs(fingerprints)
 
+    def prepare(run: Fingerprint) -> tuple[Tensor]:
+        means = informative_means(run, threshold)
+        return (column_ranks(means) if method == "spearman" else means,)
+
     def score(source: Tensor, target: Tensor) -> Tensor | float:
         if not source.shape[1] or not target.shape[1]:
             return 0.0  # a model that knows nothing agrees with none
-        lasso = method == "lasso"
-        relations = lasso_weights(source, target, strength) if lasso else rank_correlations(source, target)
+        if method == "lasso":
+            return relation_score(lasso_weights(source, target, strength))
+        relations = absolute_correlations(source, target)
         if significance is not None:
             by_chance = chance_correlation(len(source), relations.numel(), significance)
             relations = relations.where(relations > by_chance, 0.0)
         return relation_score(relations)
 
-    runs = RunPairs(fingerprints, lambda run: (informative_means(run, threshold),), runs_at_once)
+    runs = RunPairs(fingerprints, prepare, runs_at_once)
     pairs = torch.full((len(fingerprints), len(fingerprints)), torch.nan, dtype=torch.float64)
     num_informative = torch.zeros(len(fingerprints), dtype=torch.int64)
     for i, j, (one,), (other,) in runs:
         if i == j:
             num_informative[i] = one.shape[1]
         else:
-            pairs[i, j], pairs[j, i] = score(one, other), score(other, one)
+            pairs[i, j] = score(one, other)
+            pairs[j, i] = pairs[i, j] if method == "spearman" else score(other, one)
     return RunRanking(runs.names, pairs.nanquantile(0.5, dim=0), pairs, num_informative, runs.num_points)
 
 
