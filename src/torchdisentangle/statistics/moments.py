@@ -121,9 +121,8 @@ class RowMoments(MergedState):
         dist.all_reduce(totals, group=group)
         mean = totals[:, 1:] / totals[:, :1].clamp(min=1)
         step = means - mean
-        products = step[:, :, None] * step[:, None, :] * counts[..., None]
-        if has_rows:
-            products += statistic.row_products
+        products = statistic.row_products.clone() if has_rows else step.new_zeros(self.num_groups, width, width)
+        add_products(products, counts * step, step)
         dist.all_reduce(products, group=group)
         statistic.num_rows = totals[:, 0].long()
         statistic.row_widths = torch.tensor(agreed, device=statistic.device)
@@ -142,8 +141,19 @@ class RowMoments(MergedState):
             change = share * step
             mean = statistic.row_mean + change
             products = statistic.row_products + products
-            products.addcmul_((before[:, None] * change)[:, :, None], step[:, None])
+            add_products(products, before[:, None] * change, step)
         statistic.num_rows, statistic.row_mean, statistic.row_products = total, mean, products
+
+
+def add_products(products: Tensor, one: Tensor, other: Tensor) -> None:
+    r"""Add :math:`a b^\top` of each group in place, without a matrix beside.
+
+    Args:
+        products: ``(G, width, width)``.
+        one: ``a``, ``(G, width)``.
+        other: ``b``, ``(G, width)``.
+    """
+    products.addcmul_(one[:, :, None], other[:, None])
 
 
 def _moments_of_groups(rows: Tensor, groups: Tensor | None, num_groups: int) -> Moments:
