@@ -47,7 +47,7 @@ def test_moments(number: int, d: int, num_factors: int, intervals: bool) -> None
 
 @pytest.mark.parametrize("number", [50, 500])
 def test_samples(number: int) -> None:
-    """A key, a mean and a log-variance of each row, up to the most that are kept; four sums for each latent, four counts."""
+    """A key, a mean and a log-variance of each row, up to the most; four sums for each latent, and four counts."""
     d, most = 6, 100
     metric = ELBODecomposition(max_rows=most)
     metric.update(torch.randn(number, d, generator=GENERATOR), torch.zeros(number, d), index=torch.arange(number))
