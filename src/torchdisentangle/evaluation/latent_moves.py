@@ -60,8 +60,9 @@ class Start:
             ``(n, *data_shape)`` in float32 on the CPU.
         """
         loc, std = self.units
+        moved = torch.tensor(latents, dtype=torch.long, device=self.z.device)
         z = self.z.repeat(len(values), 1)
-        z[:, latents] = loc[latents] + std[latents] * values.to(z)
+        z[:, moved] = loc[moved] + std[moved] * values.to(z)
         labels = None if self.labels is None else self.labels.expand(len(z))
         return decode(self.model, z, labels).detach().float().cpu()
 
