@@ -1,4 +1,4 @@
-"""What the examples share: their arguments, how they train, what they say on the way, and how they end."""
+"""What the examples share: their arguments, how they train, and what they say on the way."""
 
 from __future__ import annotations
 
@@ -135,13 +135,3 @@ def print_places(places: Mapping[str, Mapping[str, str]], width: int) -> None:
     for name, where in places.items():
         for what, path in where.items():
             print(f"{name + ': ' + what:{width}} {path}")
-
-
-def conclude(findings: Mapping[str, bool]) -> None:
-    """Print whether each finding holds, ``PASS`` if all do, else ``FAIL``, and exit with 0 or 1."""
-    print()
-    for finding, holds in findings.items():
-        print(f"  {'yes' if holds else 'NO '}  {finding}")
-    passed = all(findings.values())
-    print("PASS" if passed else "FAIL")
-    raise SystemExit(0 if passed else 1)

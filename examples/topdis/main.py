@@ -21,10 +21,11 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
 import torch
-from common import Progress, arguments, conclude, train
+from common import Progress, arguments, train
 from figure import draw_overview
 from hearts import FACTORS, hearts, loaders
 from torch import Tensor
+from verdicts import conclude
 
 from torchdisentangle.callbacks import DisentanglementCallback
 from torchdisentangle.functional.topology.rtd import (

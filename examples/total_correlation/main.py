@@ -22,10 +22,11 @@ sys.path.append(str(Path(__file__).parents[1]))
 import lightning as L
 import numpy as np
 import torch
-from common import CosineLearningRate, Progress, arguments, conclude, train
+from common import CosineLearningRate, Progress, arguments, train
 from comparison import COLUMNS, Runs
 from figure import Run, draw_overview
 from hearts import FACTORS, hearts, loaders
+from verdicts import conclude
 
 from torchdisentangle import MutualInformationGap
 from torchdisentangle.callbacks import DisentanglementCallback, ELBODecompositionCallback
