@@ -19,8 +19,10 @@ import torch
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
 
-def arguments(description: str | None, folder: str, fast: str, data: str | None = None) -> argparse.Namespace:
-    """``--folder``, made if it is not there, ``--fast``, and ``--data`` where its help is given.
+def arguments(
+    description: str | None, folder: str, fast: str, data: str | None = None, short: str | None = None
+) -> argparse.Namespace:
+    """``--folder``, made if it is not there, ``--fast``, and ``--data`` and ``--short`` where their help is given.
 
     Quiets what Lightning says about itself.
     """
@@ -28,7 +30,9 @@ def arguments(description: str | None, folder: str, fast: str, data: str | None 
     parser.add_argument("--folder", type=Path, default=Path(folder), help="where everything is written")
     parser.add_argument("--fast", action="store_true", help=fast)
     if data is not None:
-        parser.add_argument("--data", type=Path, help=data)
+        parser.add_argument("--data", default="digits", help=data)
+    if short is not None:
+        parser.add_argument("--short", action="store_true", help=short)
     found = parser.parse_args()
     found.folder = found.folder.resolve()
     found.folder.mkdir(parents=True, exist_ok=True)
@@ -87,11 +91,12 @@ def train(
     epochs: int,
     folder: Path,
     project: str,
+    accelerator: str = "cpu",
     **settings: Any,
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Train on the CPU, validating about eight times; ``data`` are the arguments of ``fit`` after the model.
+    """Train, validating about eight times; ``data`` are the arguments of ``fit`` after the model.
 
-    ``settings`` are further arguments of the trainer.
+    ``accelerator`` and ``settings`` are further arguments of the trainer; small networks are fastest on the CPU.
 
     Returns:
         The last values by key, and where the run was written.
@@ -101,7 +106,7 @@ def train(
     trainer = L.Trainer(
         max_epochs=epochs,
         check_val_every_n_epoch=max(1, epochs // 8),
-        accelerator="cpu",
+        accelerator=accelerator,
         callbacks=callbacks,
         logger=[wandb_logger, csv_logger],
         log_every_n_steps=10,
