@@ -53,14 +53,6 @@ def over_seeds(values: Sequence[float], level: float = LEVEL) -> Interval:
     return Interval(mean, float(low), float(high))
 
 
-def decided(values: Sequence[float], above: float = 0.0) -> tuple[str, Verdict | bool]:
-    """One value a seed and whether their mean is above a bound, as text and as a verdict; of one seed its value is."""
-    if len(values) == 1:
-        return f"{values[0]:.3g}, above {above:g}", values[0] > above
-    interval = over_seeds(values)
-    return f"{interval}, above {above:g}", interval.above(above)
-
-
 def resampled(statistic: Callable[[NDArray[np.intp]], float], seeds: int, level: float = LEVEL) -> Interval:
     """The interval of a statistic of all seeds that is no mean, by the jackknife that leaves out a seed at a time.
 

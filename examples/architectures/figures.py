@@ -35,8 +35,8 @@ def draw_spectra(runs: Mapping[str, list[Found]]) -> Figure:
             xlabel="effective dimension (low: aligned)",
             ylabel="total correlation (nats per dimension)\n(low: disentangled)",
             title="alignment and disentanglement",
-            xlim=(0, 50),
-            ylim=(0, 0.8),
+            xlim=(0, None),
+            ylim=(0, None),
         )
         for ax in (spectra, plane):
             ax.grid(axis="y", color="#E5E5E5", lw=0.5)
@@ -44,19 +44,22 @@ def draw_spectra(runs: Mapping[str, list[Found]]) -> Figure:
     return figure
 
 
-def draw_pairwise(found: Mapping[str, Found]) -> Figure:
-    """MPMI of all pairs of latents, in blocks, as Linfoot's coefficients on one scale."""
+def draw_pairwise(found: Mapping[str, Found], tile: int = 1) -> Figure:
+    """MPMI of all pairs of latents, in blocks, as Linfoot's coefficients on one scale; means over square tiles."""
     colours = mpl.colormaps["magma_r"].with_extremes(bad="#DDDDDD")
     with figure_style():
         figure = Figure(figsize=(7.2, 2.15), layout="constrained")
         axes = figure.subplots(1, len(found))
         for ax, (name, one) in zip(axes, found.items(), strict=True):
             order = torch.tensor([latent for block in one.blocks for latent in block])
-            matrix = (1 - (-2 * one.pairwise[order][:, order]).exp()).clamp(min=0).sqrt()
-            image = ax.imshow(matrix.fill_diagonal_(torch.nan), cmap=colours, vmin=0, vmax=0.8, interpolation="nearest")
+            pairs = one.pairwise[order][:, order].clone().fill_diagonal_(torch.nan)
+            means = pairs.reshape(len(pairs) // tile, tile, -1, tile).nanmean(dim=(1, 3))
+            matrix = (1 - (-2 * means).exp()).clamp(min=0).sqrt()
+            highest = 0.8 if tile == 1 else 0.4
+            image = ax.imshow(matrix, cmap=colours, vmin=0, vmax=highest, interpolation="nearest")
             for end in torch.tensor([len(block) for block in one.blocks]).cumsum(0)[:-1].tolist():
-                ax.axhline(end - 0.5, color=BLUE, lw=0.7)
-                ax.axvline(end - 0.5, color=BLUE, lw=0.7)
+                ax.axhline(end / tile - 0.5, color=BLUE, lw=0.7)
+                ax.axvline(end / tile - 0.5, color=BLUE, lw=0.7)
             ax.set(title=f"{name}, ratio {one.within / one.between:.1f}", xticks=[], yticks=[])
             ax.set_xlabel("by scale" if name == "wavelet" else "by entropy")
             ax.spines[:].set_visible(False)
