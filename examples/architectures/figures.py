@@ -8,6 +8,7 @@ import matplotlib as mpl
 import torch
 from analysis import Found
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from torchdisentangle.functional import effective_dimension
 from torchdisentangle.plots import BLUE, GREEN, GREY, ORANGE, figure_style
@@ -50,13 +51,10 @@ def draw_pairwise(found: Mapping[str, Found], tile: int = 1) -> Figure:
     with figure_style():
         figure = Figure(figsize=(7.2, 2.15), layout="constrained")
         axes = figure.subplots(1, len(found))
+        matrices = {name: _linfoot(one, tile) for name, one in found.items()}
+        highest = max(float(matrix.nan_to_num().quantile(0.995)) for matrix in matrices.values())
         for ax, (name, one) in zip(axes, found.items(), strict=True):
-            order = torch.tensor([latent for block in one.blocks for latent in block])
-            pairs = one.pairwise[order][:, order].clone().fill_diagonal_(torch.nan)
-            means = pairs.reshape(len(pairs) // tile, tile, -1, tile).nanmean(dim=(1, 3))
-            matrix = (1 - (-2 * means).exp()).clamp(min=0).sqrt()
-            highest = 0.8 if tile == 1 else 0.4
-            image = ax.imshow(matrix, cmap=colours, vmin=0, vmax=highest, interpolation="nearest")
+            image = ax.imshow(matrices[name], cmap=colours, vmin=0, vmax=round(highest, 1), interpolation="nearest")
             for end in torch.tensor([len(block) for block in one.blocks]).cumsum(0)[:-1].tolist():
                 ax.axhline(end / tile - 0.5, color=BLUE, lw=0.7)
                 ax.axvline(end / tile - 0.5, color=BLUE, lw=0.7)
@@ -68,6 +66,14 @@ def draw_pairwise(found: Mapping[str, Found], tile: int = 1) -> Figure:
         bar.set_label("MPMI (Linfoot coefficient)")
         bar.outline.set_visible(False)
     return figure
+
+
+def _linfoot(one: Found, tile: int) -> Tensor:
+    """Linfoot's coefficients of the mean MPMI in square tiles of latents, block after block."""
+    order = torch.tensor([latent for block in one.blocks for latent in block])
+    pairs = one.pairwise[order][:, order].clone().fill_diagonal_(torch.nan)
+    means = pairs.reshape(len(pairs) // tile, tile, -1, tile).nanmean(dim=(1, 3))
+    return (1 - (-2 * means).exp()).clamp(min=0).sqrt()
 
 
 def draw_hidden(one: Found, top: int) -> Figure:

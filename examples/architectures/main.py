@@ -87,7 +87,7 @@ SETTINGS = {
     },
     "28x28": {
         "full": LARGE(range(10), epochs=18, copies=4, batch=256, samples=500),
-        "short": LARGE(range(3), epochs=5, copies=2, batch=128, samples=100),
+        "short": LARGE(range(3), epochs=4, copies=1, batch=64, samples=60),
         "fast": LARGE(range(20, 21), epochs=2, copies=1, batch=128, samples=10),
     },
 }
@@ -119,7 +119,7 @@ def main() -> None:
             fit_prior(module.flow, *training[:2000])
             parameters[name] = sum(parameter.numel() for parameter in module.parameters())
             if name not in untrained:
-                before = evaluate(module, evaluations=[ManifoldEvaluation(setting.samples, data_std=std)])
+                before = evaluate(module, evaluations=[ManifoldEvaluation(setting.samples // 2, data_std=std)])
                 untrained[name] = before["manifold/effective_dimension"]
             progress = Progress(f"{name}, start {seed}", SHOWN)
             watch = ManifoldEntropyCallback(
