@@ -20,7 +20,12 @@ from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
 
 def arguments(
-    description: str | None, folder: str, fast: str, data: str | None = None, short: str | None = None
+    description: str | None,
+    folder: str,
+    fast: str,
+    data: str | None = None,
+    short: str | None = None,
+    default_data: str = "digits",
 ) -> argparse.Namespace:
     """``--folder``, made if it is not there, ``--fast``, and ``--data`` and ``--short`` where their help is given.
 
@@ -30,7 +35,7 @@ def arguments(
     parser.add_argument("--folder", type=Path, default=Path(folder), help="where everything is written")
     parser.add_argument("--fast", action="store_true", help=fast)
     if data is not None:
-        parser.add_argument("--data", default="digits", help=data)
+        parser.add_argument("--data", default=default_data, help=f"{data}; by default {default_data}")
     if short is not None:
         parser.add_argument("--short", action="store_true", help=short)
     found = parser.parse_args()

@@ -6,11 +6,15 @@ import csv
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from verdicts import over_seeds
+
+Run = TypeVar("Run")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], seconds: float) -> None:
@@ -33,3 +37,22 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]], seconds: float) 
             writer.writerow(
                 {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
             )
+
+
+def table(columns: Mapping[str, Sequence[Run]], quantities: Mapping[str, tuple[int, Callable[[Run], float]]]) -> str:
+    """A Markdown table of means over seeds and half of their 95 % intervals.
+
+    Args:
+        columns: the runs of all seeds, by the column's name.
+        quantities: decimals, and what it is of a run, by the row's name.
+    """
+    lines = ["| | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
+    for what, (digits, of) in quantities.items():
+        cells = []
+        for runs in columns.values():
+            values = [of(run) for run in runs]
+            value, low, high = over_seeds(values) if len(values) > 1 else (values[0],) * 3
+            spread = f" ± {(high - low) / 2:.{digits}f}" if len(values) > 1 else ""
+            cells.append(f"{value:z.{digits}f}{spread}")
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -29,11 +29,11 @@ from common import CosineLearningRate, Progress, arguments, print_places, train
 from figures import draw_hidden, draw_pairwise, draw_spectra
 from images import HELP, SHORT, Images, images_of
 from judging import judged
-from results import write_csv
+from results import table, write_csv
 from rules import LATER, SOON
 from torch import nn
 from torch.utils.data import DataLoader
-from verdicts import conclude, over_seeds
+from verdicts import conclude
 
 from torchdisentangle import evaluate
 from torchdisentangle.callbacks import ManifoldEntropyCallback
@@ -82,7 +82,7 @@ SMALL = partial(Setting, batch=256, blocks=(6, 4, 8, 6), hidden=(64, 32, 64, 52)
 LARGE = partial(Setting, blocks=(4, 4, 8, 6), hidden=(64, 32, 230, 210), learning_rate=1e-3)
 SETTINGS = {
     "8x8": {  # starts 0 to 2 suggested the findings, so others judge them
-        "full": SMALL(range(3, 8), epochs=8, copies=9, samples=500),
+        "full": SMALL(range(3, 6), epochs=8, copies=9, samples=500),
         "fast": SMALL(range(1), epochs=2, copies=2, samples=40),
     },
     "28x28": {
@@ -139,7 +139,14 @@ def main() -> None:
             scales = all_scales if name == "wavelet" else None
             runs[name].append(found_in(module, progress.history, watch.report, std, sizes, scales))
             write_csv(folder / "runs.csv", rows(runs, setting.starts), time.process_time() - start)
-    summary = table(runs, parameters, untrained)
+    shapes = "".join(
+        f"\n| {what} | " + " | ".join(values) + " |"
+        for what, values in {
+            "parameters": [f"{parameters[name]:,}" for name in runs],
+            "effective dimension, untrained": [f"{untrained[name]:.1f}" for name in runs],
+        }.items()
+    )
+    summary = table(runs, QUANTITIES) + shapes
     (folder / "summary.md").write_text(summary + "\n")
     first = {name: found[0] for name, found in runs.items()}
     draw_spectra(runs).savefig(folder / "spectra.png", dpi=170)
@@ -177,24 +184,6 @@ def rows(runs: dict[str, list[Found]], starts: range) -> list[dict[str, object]]
         for name, found in runs.items()
         for start, one in zip(starts, found, strict=False)
     ]
-
-
-def table(runs: dict[str, list[Found]], parameters: dict[str, int], untrained: dict[str, float]) -> str:
-    """Means over starts and half of their 95 % intervals, one column an architecture."""
-    lines = ["| | " + " | ".join(runs) + " |", "| --- |" + " ---: |" * len(runs)]
-    lines.append("| parameters | " + " | ".join(f"{parameters[name]:,}" for name in runs) + " |")
-    lines.append("| effective dimension, untrained | " + " | ".join(f"{untrained[name]:.1f}" for name in runs) + " |")
-    for what, (digits, of) in QUANTITIES.items():
-        cells = []
-        for found in runs.values():
-            values = [of(one) for one in found]
-            spread, value = "", values[0]
-            if len(values) > 1:
-                value, low, high = over_seeds(values)
-                spread = f" ± {(high - low) / 2:.{digits}f}"
-            cells.append(f"{value:.{digits}f}".replace("-0.000", "0.000") + spread)
-        lines.append(f"| {what} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
