@@ -28,6 +28,7 @@ from torch import Tensor
 from verdicts import Interval, conclude, over_seeds
 
 from torchdisentangle.callbacks import DisentanglementCallback
+from torchdisentangle.datasets import FactorDataset
 from torchdisentangle.functional.topology.rtd import (
     quantile_normalized_distances,
     representation_topology_divergence,
@@ -36,6 +37,7 @@ from torchdisentangle.functional.topology.rtd import (
 from torchdisentangle.models import BetaVAE, TopDisVAE
 
 SHOWN = ("reconstruction", "kl", "disentanglement/mig")
+SETTINGS = {"data_shape": (1, 16, 16), "latent_dim": 3, "hidden": (128, 128), "learning_rate": 2e-3, "beta": 2.0}
 PENALTY = {"topdis_weight": 2.0, "topdis_rows": 24, "topdis_start": 100}
 KEYS = (*SHOWN, "divergence")
 SEEDS = range(6, 22)  # the settings were chosen on others
@@ -72,6 +74,20 @@ def divergences(model: Any, draws: int, latents: tuple[int, ...] = (0, 1, 2), ro
     return found
 
 
+def trained(
+    name: str, seed: int, data: FactorDataset, epochs: int, draws: int, folder: Path, figures: bool
+) -> dict[str, float]:
+    """What is known of a model after its training."""
+    L.seed_everything(seed, verbose=False)
+    model = BetaVAE(**SETTINGS) if name == "beta-VAE" else TopDisVAE(**SETTINGS, **PENALTY)
+    watched = DisentanglementCallback(["mig"], factor_names=list(FACTORS), figures=figures)
+    run = f"{name}, seed {seed}"
+    values, _ = train(
+        run, model, loaders(data), [watched, Progress(run, SHOWN)], epochs, folder, "torchdisentangle-topdis"
+    )
+    return {key: values[f"val/{key}"] for key in SHOWN} | {"divergence": float(np.mean(divergences(model, draws)))}
+
+
 def main() -> None:
     options = arguments(__doc__, "runs/topdis", fast="one pair of models for a few epochs; its scores are not judged")
     folder: Path = options.folder
@@ -82,19 +98,11 @@ def main() -> None:
         names: [divergences(Truth(math.radians(angle), names), draws, _positions(names)) for angle in angles]
         for names in (("x", "y"), ("scale", "x"))
     }
-    settings = {"data_shape": (1, 16, 16), "latent_dim": 3, "hidden": (128, 128), "learning_rate": 2e-3, "beta": 2.0}
     data = hearts()
     results: dict[str, list[dict[str, float]]] = {"beta-VAE": [], "TopDis": []}
     for seed in seeds:
         for name, found in results.items():
-            L.seed_everything(seed, verbose=False)
-            model = BetaVAE(**settings) if name == "beta-VAE" else TopDisVAE(**settings, **PENALTY)
-            watched = DisentanglementCallback(["mig"], factor_names=list(FACTORS), figures=seed == seeds[0])
-            run = f"{name}, seed {seed}"
-            callbacks = [watched, Progress(run, SHOWN)]
-            values, _ = train(run, model, loaders(data), callbacks, epochs, folder, "torchdisentangle-topdis")
-            seen = {"divergence": float(np.mean(divergences(model, draws)))}
-            found.append({key: values[f"val/{key}"] for key in SHOWN} | seen)
+            found.append(trained(name, seed, data, epochs, draws, folder, figures=seed == seeds[0]))
     rows = [
         {"model": name, "seed": seed} | {key.split("/")[-1]: value for key, value in row.items()}
         for name, found in results.items()
