@@ -5,6 +5,7 @@ Every finding has a rule that is written in the story's README before the run th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -43,14 +44,20 @@ class Interval(NamedTuple):
         return verdict(-self.high, -self.low, -bound)
 
     def __str__(self) -> str:
-        return f"{self.value:.3g}, {self.low:.3g} to {self.high:.3g}"
+        ends = "" if math.isnan(self.low) else f", {self.low:.3g} to {self.high:.3g}"
+        return f"{self.value:.3g}{ends}"
 
 
 def over_seeds(values: Sequence[float], level: float = LEVEL) -> Interval:
-    """Student's interval of the mean of one value a seed; of differences, if two models share each seed."""
-    mean, error = float(np.mean(values)), float(stats.sem(values))
-    low, high = stats.t.interval(level, len(values) - 1, mean, error) if error else (mean, mean)
-    return Interval(mean, float(low), float(high))
+    """Student's interval of the mean of one value a seed; of differences, if two models share each seed.
+
+    One seed has no interval: both ends are NaN.
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(mean, math.nan, math.nan)
+    reach = float(stats.t.ppf(0.5 + level / 2, len(values) - 1) * stats.sem(values))
+    return Interval(mean, mean - reach, mean + reach)
 
 
 def resampled(statistic: Callable[[NDArray[np.intp]], float], seeds: int, level: float = LEVEL) -> Interval:

@@ -46,6 +46,7 @@ def test_the_interval_of_a_mean_is_students(verdicts: ModuleType) -> None:
     assert value == pytest.approx(0.25)
     assert (high - low) / 2 == pytest.approx(3.182446305 * math.sqrt(1.25 / 3))
     assert verdicts.over_seeds([0.5] * 3) == (0.5, 0.5, 0.5)
+    assert verdicts.over_seeds([0.5]).above() == verdicts.over_seeds([0.5]).below() == "UNDECIDED"
 
 
 def test_leaving_seeds_out_gives_students_interval_for_a_mean(verdicts: ModuleType) -> None:
