@@ -25,11 +25,11 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
 from analysis import Found, found_in
-from common import CosineLearningRate, Progress, arguments, print_places, train
+from common import CosineLearningRate, Progress, arguments, print_made, print_places, train, write_csv
 from figures import draw_hidden, draw_pairwise, draw_spectra
 from images import HELP, SHORT, Images, images_of
 from judging import judged
-from results import table, write_csv
+from results import table
 from rules import LATER, SOON
 from torch import nn
 from torch.utils.data import DataLoader
@@ -97,7 +97,7 @@ SHOWN = ("nll", "manifold/total_correlation", "manifold/effective_dimension", "m
 def main() -> None:
     options = arguments(__doc__, "runs/architectures", fast="one start and a short training", data=HELP, short=SHORT)
     folder: Path = options.folder
-    start = time.process_time()
+    start = time.time()
     images = images_of(options.data)
     setting = images.setting(SETTINGS, options)
     training, validation, std = images.flat_grey(setting.copies)
@@ -138,7 +138,7 @@ def main() -> None:
             )
             scales = all_scales if name == "wavelet" else None
             runs[name].append(found_in(module, progress.history, watch.report, std, sizes, scales))
-            write_csv(folder / "runs.csv", rows(runs, setting.starts), time.process_time() - start)
+            write_csv(folder / "runs.csv", rows(runs, setting.starts))
     shapes = "".join(
         f"\n| {what} | " + " | ".join(values) + " |"
         for what, values in {
@@ -155,7 +155,7 @@ def main() -> None:
     print(f"\n{summary}\n")
     print_places(places, 28)
     print(f"{'figures':28} {folder}/spectra.png, pairwise.png, hidden.png")
-    print(f"Done in {time.process_time() - start:.0f} s of processor time.")
+    print_made(start)
     of_starts = [dict(zip(runs, found, strict=True)) for found in zip(*runs.values(), strict=True)]
     conclude(judged(SOON if options.fast else SOON + LATER, of_starts, images.size))
 

@@ -20,11 +20,10 @@ from typing import Any
 sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
-from common import Progress, arguments, train
+from common import Progress, arguments, print_made, train, write_csv
 from figures import draw_classes, draw_eigen_digits, draw_sweep
 from images import HELP, SHORT, images_of
 from judging import judged
-from results import write_csv
 from rules import RULES
 from spectra import Run, run_of
 from torch.utils.data import DataLoader
@@ -77,7 +76,7 @@ def main() -> None:
         __doc__, "runs/beta_sweep", fast="three betas, one seed and a short training", data=HELP, short=SHORT
     )
     folder: Path = options.folder
-    start = time.process_time()
+    start = time.time()
     images = images_of(options.data)
     setting = images.setting(SETTINGS, options)
     large = images.size == "28x28"
@@ -111,7 +110,7 @@ def main() -> None:
             )
             logged = {name: values[f"val/{key}"] for name, (_, key) in QUANTITIES.items()}
             runs.append(run_of(model, beta, seed, logged, watch.report, images.held_out))
-            write_csv(folder / "runs.csv", [row(run) for run in runs], time.process_time() - start)
+            write_csv(folder / "runs.csv", [row(run) for run in runs])
 
     summary = table(runs)
     (folder / "summary.md").write_text(summary + "\n")
@@ -121,7 +120,7 @@ def main() -> None:
     draw_eigen_digits(shown, images.shape).savefig(folder / "eigen_digits.png", dpi=150)
     draw_classes(shown[1], images.shape).savefig(folder / "classes.png", dpi=150)
     print(f"\n{summary}\n\nwandb runs         {folder / 'wandb'}\nfigures            {folder}/*.png")
-    print(f"Done in {time.process_time() - start:.0f} s of processor time.")
+    print_made(start)
     conclude(judged(RULES, [[run for run in runs if run.seed == seed] for seed in setting.seeds], images.size))
 
 

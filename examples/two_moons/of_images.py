@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from common import CosineLearningRate, Progress, train
+from common import CosineLearningRate, Progress, print_made, train, write_csv
 from figures import draw_spectra
 from images import images_of
 from judging import Rule, judged
 from objectives import OBJECTIVES, FadingReconstruction
-from results import table, write_csv
+from results import table
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from verdicts import conclude
@@ -119,7 +119,7 @@ QUANTITIES: dict[str, tuple[int, Callable[[Outcome], float]]] = {
 def tell(options: argparse.Namespace) -> None:
     """Train all objectives from all seeds, and judge what they made of the images."""
     folder: Path = options.folder
-    start = time.process_time()
+    start = time.time()
     images = images_of(options.data)
     setting = images.setting(SETTINGS, options)
     training, held_out, std = (part for part in images.flat_grey())
@@ -163,13 +163,14 @@ def tell(options: argparse.Namespace) -> None:
                 gradient_clip_val=50.0,
             )
             found[name].append(_outcome(values, watch, std, setting.core))
-            write_csv(folder / "runs.csv", _rows(found, setting.seeds), time.process_time() - start)
+            write_csv(folder / "runs.csv", _rows(found, setting.seeds))
     summary = table(found, QUANTITIES)
     (folder / "summary.md").write_text(summary + "\n")
     draw_spectra({name: [one.spectrum for one in outcomes] for name, outcomes in found.items()}, setting.core).savefig(
         folder / "spectra.png", dpi=170
     )
-    print(f"\n{summary}\n\nfigure {folder}/spectra.png\nDone in {time.process_time() - start:.0f} s of processor time.")
+    print(f"\n{summary}\n\nfigure {folder}/spectra.png")
+    print_made(start)
     seeds = [dict(zip(found, outcomes, strict=True)) for outcomes in zip(*found.values(), strict=True)]
     conclude(judged(SOON if options.fast else SOON + LATER, seeds, images.size))
 
