@@ -87,7 +87,7 @@ SETTINGS = {
     },
     "28x28": {
         "full": LARGE(range(10), epochs=18, copies=4, batch=256, samples=500),
-        "short": LARGE(range(3), epochs=4, copies=1, batch=64, samples=60),
+        "short": LARGE(range(3), epochs=3, copies=1, batch=64, samples=40),
         "fast": LARGE(range(20, 21), epochs=2, copies=1, batch=128, samples=10),
     },
 }
