@@ -80,11 +80,13 @@ def draw_hidden(one: Found, top: int) -> Figure:
     """The prior's standard deviations against the entropies, and the spectrum in both orders."""
     by_std, hidden = one.log_std.argsort(descending=True), one.hidden(top)
     rank = torch.arange(1, len(by_std) + 1)
+    many = len(by_std) > 100
+    size, width = (1.5, 0.3) if many else (3, 1.0)
     with figure_style():
         figure = Figure(figsize=(7.2, 2.8), layout="constrained")
         plane, ordered = figure.subplots(1, 2, width_ratios=(1, 1.5))
-        plane.plot(one.log_std, one.spectrum, "o", color=GREY, ms=3)
-        plane.plot(one.log_std[hidden], one.spectrum[hidden], "o", color=ORANGE, ms=4)
+        plane.plot(one.log_std, one.spectrum, "o", color=GREY, ms=size)
+        plane.plot(one.log_std[hidden], one.spectrum[hidden], "o", color=ORANGE, ms=size + 1)
         ends = torch.stack([one.log_std.min(), one.log_std.max()])
         offset = float((one.spectrum - one.log_std).mean())
         plane.plot(ends, ends + offset, color="#444444", lw=0.6, ls=":", label="equally long tangent vectors")
@@ -92,10 +94,15 @@ def draw_hidden(one: Found, top: int) -> Figure:
         plane.legend(loc="upper left")
         height = one.spectrum[by_std]
         is_hidden = torch.tensor([int(latent) in hidden for latent in by_std])
-        ordered.vlines(rank, height.min() - 0.2, height, color=GREY, lw=1.0, alpha=0.5)
-        ordered.plot(rank[~is_hidden], height[~is_hidden], "o", color=GREY, ms=3)
+        ordered.vlines(rank, height.min() - 0.2, height, color=GREY, lw=width, alpha=0.5)
+        ordered.plot(rank[~is_hidden], height[~is_hidden], "o", color=GREY, ms=size)
         ordered.plot(
-            rank[is_hidden], height[is_hidden], "o", color=ORANGE, ms=4, label=f"hidden: of the {top} first by entropy"
+            rank[is_hidden],
+            height[is_hidden],
+            "o",
+            color=ORANGE,
+            ms=size + 1,
+            label=f"hidden: of the {top} first by entropy",
         )
         ordered.plot(rank, height.sort(descending=True).values, color=BLUE, lw=1.2, label="sorted by entropy")
         ordered.axvline(top + 0.5, color="#444444", lw=0.6, ls="--")
