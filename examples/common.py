@@ -1,14 +1,16 @@
-"""What the examples share: their arguments, how they train, what they say on the way, and how they end."""
+"""What the examples share: their arguments, how they train, and what they say on the way."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import logging
 import math
 import os
+import platform
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,18 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
+import torchdisentangle
 
-def arguments(description: str | None, folder: str, fast: str, data: str | None = None) -> argparse.Namespace:
-    """``--folder``, made if it is not there, ``--fast``, and ``--data`` where its help is given.
+
+def arguments(
+    description: str | None,
+    folder: str,
+    fast: str,
+    data: str | None = None,
+    short: str | None = None,
+    default_data: str = "digits",
+) -> argparse.Namespace:
+    """``--folder``, made if it is not there, ``--fast``, and ``--data`` and ``--short`` where their help is given.
 
     Quiets what Lightning says about itself.
     """
@@ -28,7 +39,9 @@ def arguments(description: str | None, folder: str, fast: str, data: str | None 
     parser.add_argument("--folder", type=Path, default=Path(folder), help="where everything is written")
     parser.add_argument("--fast", action="store_true", help=fast)
     if data is not None:
-        parser.add_argument("--data", type=Path, help=data)
+        parser.add_argument("--data", default=default_data, help=f"{data}; by default {default_data}")
+    if short is not None:
+        parser.add_argument("--short", action="store_true", help=short)
     found = parser.parse_args()
     found.folder = found.folder.resolve()
     found.folder.mkdir(parents=True, exist_ok=True)
@@ -87,11 +100,12 @@ def train(
     epochs: int,
     folder: Path,
     project: str,
+    accelerator: str = "cpu",
     **settings: Any,
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Train on the CPU, validating about eight times; ``data`` are the arguments of ``fit`` after the model.
+    """Train, validating about eight times; ``data`` are the arguments of ``fit`` after the model.
 
-    ``settings`` are further arguments of the trainer.
+    ``accelerator`` and ``settings`` are further arguments of the trainer; small networks are fastest on the CPU.
 
     Returns:
         The last values by key, and where the run was written.
@@ -101,7 +115,7 @@ def train(
     trainer = L.Trainer(
         max_epochs=epochs,
         check_val_every_n_epoch=max(1, epochs // 8),
-        accelerator="cpu",
+        accelerator=accelerator,
         callbacks=callbacks,
         logger=[wandb_logger, csv_logger],
         log_every_n_steps=10,
@@ -137,11 +151,19 @@ def print_places(places: Mapping[str, Mapping[str, str]], width: int) -> None:
             print(f"{name + ': ' + what:{width}} {path}")
 
 
-def conclude(findings: Mapping[str, bool]) -> None:
-    """Print whether each finding holds, ``PASS`` if all do, else ``FAIL``, and exit with 0 or 1."""
-    print()
-    for finding, holds in findings.items():
-        print(f"  {'yes' if holds else 'NO '}  {finding}")
-    passed = all(findings.values())
-    print("PASS" if passed else "FAIL")
-    raise SystemExit(0 if passed else 1)
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows with the same names as a CSV file, floats to five digits."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(rows[0])
+        for row in rows:
+            writer.writerow(f"{value:.5g}" if isinstance(value, float) else value for value in row.values())
+
+
+def print_made(start: float) -> None:
+    """How long it took since ``start``, and with what, as the stories' READMEs say it beside their numbers."""
+    names = {"Python": platform.python_version(), "torch": torch.__version__, "lightning": L.__version__}
+    names |= {"torchdisentangle": torchdisentangle.__version__}
+    versions = ", ".join(f"{name} {version}" for name, version in names.items())
+    print(f"\nDone in {time.time() - start:.0f} s, {time.process_time():.0f} s of processor time.")
+    print(f"{os.cpu_count()} CPU cores, one thread; {versions}.")

@@ -31,6 +31,11 @@ class Found(NamedTuple):
     blocks: list[list[int]]  # the latents of each block
 
     @property
+    def quarter(self) -> int:
+        """As many latents as one would look at."""
+        return len(self.spectrum) // 4
+
+    @property
     def block_matrix(self) -> Tensor:
         """Mean MPMI of the pairs of each block, and of each two blocks, ``(blocks, blocks)``, nats."""
         matrix = self.pairwise.clone().fill_diagonal_(torch.nan)

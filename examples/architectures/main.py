@@ -1,36 +1,42 @@
 """Architectures have biases: what four normalizing flows make of the same handwritten digits.
 
 A Glow, a neural spline flow, an incompressible flow (GIN) and a wavelet flow of about equal size learn scikit-learn's
-digits by maximum likelihood alone. Nothing tells them what to do with their latents, and they do different things. The
-findings: the wavelet flow is the most aligned (few latents carry much) and the most disentangled, and its latents of
+digits by maximum likelihood alone, or those of MNIST. Nothing tells them what to do with their latents, and they do
+different things. The findings: the wavelet flow is the most aligned (few latents carry much), and its latents of
 one scale share more information with each other than with those of other scales, which no other flow's latents do. And
 GIN's latents sorted by the prior's standard deviation, as they were in its paper, are not those that move the data
 most: some of these are hidden behind, and their manifold entropies reveal them.
 
-Run ``python examples/architectures/main.py``, or with ``--fast``. Logs to Weights & Biases, offline, and to CSV and PNG
-files, and checks its findings in numbers.
+Run ``python examples/architectures/main.py``, or with ``--fast``; with ``--data mnist`` for images of 28x28 pixels, and
+with ``--short`` for fewer steps of these. Logs to Weights & Biases, offline, and to CSV and PNG files, and judges its
+findings by rules.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
 from analysis import Found, found_in
-from common import CosineLearningRate, Progress, arguments, conclude, print_places, train
+from common import CosineLearningRate, Progress, arguments, print_made, print_places, train, write_csv
 from figures import draw_hidden, draw_pairwise, draw_spectra
+from images import HELP, SHORT, Images, images_of
+from judging import judged
+from results import table
+from rules import LATER, SOON
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
+from verdicts import conclude
 
 from torchdisentangle import evaluate
 from torchdisentangle.callbacks import ManifoldEntropyCallback
-from torchdisentangle.datasets import dequantize, handwritten_digits
 from torchdisentangle.evaluation import ManifoldEvaluation
 from torchdisentangle.models import (
     NormalizingFlowModule,
@@ -42,163 +48,142 @@ from torchdisentangle.models import (
     wavelet_flow,
 )
 
-SHAPE, GREY_LEVELS, CLASSES = (1, 8, 8), 17, 10
-SIZE = math.prod(SHAPE)
-SCALES = haar_scales(SHAPE, num_levels=2)  # 4, 12 and 48 latents
-TOP = SIZE // 4  # how many latents one would look at
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
-    "Glow": lambda: glow_flow(SIZE, num_blocks=6, hidden=64, num_classes=CLASSES),
-    "spline": lambda: spline_flow(SIZE, num_blocks=4, hidden=32, num_bins=4, num_classes=CLASSES),
-    "GIN": lambda: gin_flow(SIZE, num_blocks=8, hidden=64, num_classes=CLASSES),
-    "wavelet": lambda: wavelet_flow(SHAPE, num_levels=2, num_blocks=6, hidden=52, num_classes=CLASSES),
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the flows of one size are trained and evaluated."""
+
+    starts: range
+    epochs: int
+    copies: int  # of each image, with fresh noise
+    batch: int
+    samples: int  # of the Jacobian
+    blocks: tuple[int, int, int, int]  # couplings of Glow, spline, GIN and wavelet
+    hidden: tuple[int, int, int, int]  # widths of their networks
+    learning_rate: float = 3e-3
+
+    def architectures(self, images: Images) -> dict[str, Callable[[], nn.Module]]:
+        """Flows of about equal size."""
+        size, shape = images.pixels, images.shape
+        builders = (
+            partial(glow_flow, size),
+            partial(spline_flow, size, num_bins=4),
+            partial(gin_flow, size),
+            partial(wavelet_flow, shape, num_levels=2),
+        )
+        widths = zip(builders, self.blocks, self.hidden, strict=True)
+        built = [partial(build, num_blocks=n, hidden=hidden, num_classes=CLASSES) for build, n, hidden in widths]
+        return dict(zip(("Glow", "spline", "GIN", "wavelet"), built, strict=True))
+
+
+SMALL = partial(Setting, batch=256, blocks=(6, 4, 8, 6), hidden=(64, 32, 64, 52))
+LARGE = partial(Setting, blocks=(4, 4, 8, 6), hidden=(64, 32, 230, 210), learning_rate=1e-3)
+SETTINGS = {
+    "8x8": {  # starts 0 to 2 suggested the findings, so others judge them
+        "full": SMALL(range(3, 6), epochs=8, copies=9, samples=500),
+        "fast": SMALL(range(1), epochs=2, copies=2, samples=40),
+    },
+    "28x28": {
+        "full": LARGE(range(10), epochs=18, copies=4, batch=256, samples=500),
+        "short": LARGE(range(3), epochs=3, copies=1, batch=64, samples=40),
+        "fast": LARGE(range(20, 21), epochs=2, copies=1, batch=128, samples=10),
+    },
 }
 SHOWN = ("nll", "manifold/total_correlation", "manifold/effective_dimension", "manifold/mpmi_mean")
 
 
-def digits(copies: int) -> tuple[TensorDataset, TensorDataset, float]:
-    """Flat digits with noise, so many times with fresh noise for training; all divided by one number, the last."""
-    (x, labels), (held_out, held_out_labels) = (handwritten_digits(part).tensors for part in ("train", "validation"))
-    noise = torch.Generator().manual_seed(0)
-    grey = dequantize(x.repeat(copies, 1, 1, 1), GREY_LEVELS, noise).flatten(1)
-    held_out_grey = dequantize(held_out, GREY_LEVELS, noise).flatten(1)
-    mean, std = grey.mean(), grey.std()
-    training = TensorDataset((grey - mean) / std, labels.repeat(copies))
-    return training, TensorDataset((held_out_grey - mean) / std, held_out_labels), float(std)
-
-
 def main() -> None:
-    options = arguments(__doc__, "runs/architectures", fast="one start and a short training")
+    options = arguments(__doc__, "runs/architectures", fast="one start and a short training", data=HELP, short=SHORT)
     folder: Path = options.folder
     start = time.time()
-    starts, epochs, copies, samples = (1, 2, 2, 40) if options.fast else (3, 8, 9, 500)
-    training, validation, std = digits(copies)
-    data = {"train_dataloaders": DataLoader(training, 256, shuffle=True, drop_last=True)}
+    images = images_of(options.data)
+    setting = images.setting(SETTINGS, options)
+    training, validation, std = images.flat_grey(setting.copies)
+    data = {"train_dataloaders": DataLoader(training, setting.batch, shuffle=True, drop_last=True)}
     data["val_dataloaders"] = DataLoader(validation, 360)
-    warm_up_steps = epochs * len(data["train_dataloaders"]) // 8
-    figures = False if options.fast else epochs - 1  # of the first epoch and the last
-    sizes, parameters, places = [len(scale) for scale in SCALES], {}, {}
-    runs: dict[str, list[Found]] = {name: [] for name in ARCHITECTURES}
+    warm_up_steps = setting.epochs * len(data["train_dataloaders"]) // 8
+    large = images.size == "28x28"
+    every = {"every_n_epochs": setting.epochs} if large else {}  # evaluations of 784 latents take half a minute
+    figures = False if options.fast else setting.epochs - 1  # of the first epoch and the last
+    all_scales = haar_scales(images.shape, num_levels=2)
+    sizes, parameters, places = [len(scale) for scale in all_scales], {}, {}
+    architectures = setting.architectures(images)
+    runs: dict[str, list[Found]] = {name: [] for name in architectures}
     untrained: dict[str, float] = {}
-    for seed in range(starts):
-        for name, build in ARCHITECTURES.items():
+    for seed in setting.starts:
+        for name, build in architectures.items():
             torch.manual_seed(seed)
-            module = NormalizingFlowModule(build(), learning_rate=3e-3)
+            module = NormalizingFlowModule(build(), learning_rate=setting.learning_rate)
             fit_prior(module.flow, *training[:2000])
             parameters[name] = sum(parameter.numel() for parameter in module.parameters())
-            before = evaluate(module, evaluations=[ManifoldEvaluation(samples, data_std=std)])
-            untrained[name] = before["manifold/effective_dimension"]
+            if name not in untrained:
+                before = evaluate(module, evaluations=[ManifoldEvaluation(setting.samples // 2, data_std=std)])
+                untrained[name] = before["manifold/effective_dimension"]
             progress = Progress(f"{name}, start {seed}", SHOWN)
-            watch = ManifoldEntropyCallback(samples, data_std=std, image_shape=list(SHAPE), figures=figures)
+            watch = ManifoldEntropyCallback(
+                setting.samples, data_std=std, image_shape=list(images.shape), figures=figures, **every
+            )
             _, places[name] = train(
                 f"{name}-{seed}",
                 module,
                 data,
                 [watch, progress, CosineLearningRate(warm_up_steps)],
-                epochs=epochs,
+                epochs=setting.epochs,
                 folder=folder,
                 project="torchdisentangle-architectures",
+                accelerator="auto" if large else "cpu",
                 gradient_clip_val=50.0,
             )
-            scales = SCALES if name == "wavelet" else None
+            scales = all_scales if name == "wavelet" else None
             runs[name].append(found_in(module, progress.history, watch.report, std, sizes, scales))
-    summary = table(runs, parameters, untrained)
+            write_csv(folder / "runs.csv", rows(runs, setting.starts))
+    shapes = "".join(
+        f"\n| {what} | " + " | ".join(values) + " |"
+        for what, values in {
+            "parameters": [f"{parameters[name]:,}" for name in runs],
+            "effective dimension, untrained": [f"{untrained[name]:.1f}" for name in runs],
+        }.items()
+    )
+    summary = table(runs, QUANTITIES) + shapes
     (folder / "summary.md").write_text(summary + "\n")
     first = {name: found[0] for name, found in runs.items()}
     draw_spectra(runs).savefig(folder / "spectra.png", dpi=170)
-    draw_pairwise(first).savefig(folder / "pairwise.png", dpi=150)
-    draw_hidden(first["GIN"], TOP).savefig(folder / "hidden.png", dpi=170)
+    draw_pairwise(first, tile=7 if large else 1).savefig(folder / "pairwise.png", dpi=150)
+    draw_hidden(first["GIN"], images.pixels // 4).savefig(folder / "hidden.png", dpi=170)
     print(f"\n{summary}\n")
     print_places(places, 28)
-    print(f"{'figures':28} {folder}/spectra.png, pairwise.png, hidden.png\nDone in {time.time() - start:.0f} s.")
-    conclude(findings(runs, trained=not options.fast))
+    print(f"{'figures':28} {folder}/spectra.png, pairwise.png, hidden.png")
+    print_made(start)
+    of_starts = [dict(zip(runs, found, strict=True)) for found in zip(*runs.values(), strict=True)]
+    conclude(judged(SOON if options.fast else SOON + LATER, of_starts, images.size))
 
 
 QUANTITIES: dict[str, tuple[int, Callable[[Found], float]]] = {
     "bits per dimension, held-out digits": (3, lambda found: found.bits),
     "effective dimension": (1, lambda found: found.effective_dimension),
     "active latents": (1, lambda found: found.active_latents),
-    "total correlation (nats per dimension)": (3, lambda found: found.total_correlation / SIZE),
-    "MPMI, mean (nats)": (3, lambda found: found.mean_pairwise),
-    "MPMI within blocks (nats)": (3, lambda found: found.within),
-    "MPMI between blocks (nats)": (3, lambda found: found.between),
+    "total correlation (nats per dimension)": (3, lambda found: found.total_correlation / len(found.spectrum)),
+    "MPMI, mean (nats)": (4, lambda found: found.mean_pairwise),
+    "MPMI within blocks (nats)": (4, lambda found: found.within),
+    "MPMI between blocks (nats)": (4, lambda found: found.between),
     "block structure: their ratio": (2, lambda found: found.within / found.between),
-    "volume that the flow makes (nats per dimension)": (3, lambda found: found.volume / SIZE),
+    "volume that the flow makes (nats per dimension)": (3, lambda found: found.volume / len(found.spectrum)),
     "rank correlation of entropy and prior's std": (2, lambda found: found.rank_correlation),
-    f"hidden: first {TOP} by entropy, but not by std": (1, lambda found: float(len(found.hidden(TOP)))),
-    "hidden by (nats)": (2, lambda found: found.hidden_by(TOP)),
+    "hidden: first quarter by entropy, but not by std": (1, lambda found: float(len(found.hidden(found.quarter)))),
+    "hidden by (nats)": (2, lambda found: found.hidden_by(found.quarter)),
     "Jacobians that overflowed and were left out": (1, lambda found: float(found.left_out)),
 }
 
 
-def table(runs: dict[str, list[Found]], parameters: dict[str, int], untrained: dict[str, float]) -> str:
-    """Means over starts and the largest deviation from them, one column an architecture."""
-    lines = ["| | " + " | ".join(runs) + " |", "| --- |" + " ---: |" * len(runs)]
-    lines.append("| parameters | " + " | ".join(f"{parameters[name]:,}" for name in runs) + " |")
-    lines.append("| effective dimension, untrained | " + " | ".join(f"{untrained[name]:.1f}" for name in runs) + " |")
-    for what, (digits, of) in QUANTITIES.items():
-        cells = []
-        for found in runs.values():
-            values = torch.tensor([of(one) for one in found], dtype=torch.float64)
-            spread = f" ± {float((values - values.mean()).abs().max()):.{digits}f}" if len(found) > 1 else ""
-            cells.append(f"{float(values.mean()):.{digits}f}".replace("-0.000", "0.000") + spread)
-        lines.append(f"| {what} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def findings(runs: dict[str, list[Found]], trained: bool) -> dict[str, bool]:
-    """What must hold for every start; of a short training only what shows soon."""
-
-    def of(name: str, quantity: Callable[[Found], float]) -> list[float]:
-        return [quantity(found) for found in runs[name]]
-
-    def of_others(name: str, quantity: Callable[[Found], float]) -> list[float]:
-        return [value for other in runs if other != name for value in of(other, quantity)]
-
-    def gain(found: Found) -> float:
-        return found.bits_at_first - found.bits
-
-    def volume(found: Found) -> float:
-        return abs(found.volume)
-
-    def correlation(found: Found) -> float:
-        return found.total_correlation / SIZE
-
-    def dimension(found: Found) -> float:
-        return found.effective_dimension
-
-    def ratio(found: Found) -> float:
-        return found.within / found.between
-
-    def related(found: Found) -> float:
-        return found.rank_correlation
-
-    learned = min(gain(found) for all_found in runs.values() for found in all_found)
-    made = max(of("GIN", volume))
-    entangled, rest = min(of("Glow", correlation)), max(of_others("Glow", correlation))
-    soon = {
-        f"all flows learn: {learned:.2f} bits per dimension or more after the first epoch": learned > 0,
-        f"GIN makes no volume: {made:.0e} nats at most": made < 1e-3,
-        f"Glow is the most entangled: {entangled:.3f} nats per dimension or more, the others {rest:.3f} or less": (
-            entangled > 1.25 * rest
-        ),
-    }
-    if not trained:
-        return soon
-    aligned, rest_aligned = max(of("wavelet", dimension)), min(of_others("wavelet", dimension))
-    disentangled, rest_disentangled = max(of("wavelet", correlation)), min(of_others("wavelet", correlation))
-    blocks, rest_blocks = min(of("wavelet", ratio)), max(of_others("wavelet", ratio))
-    hidden = min(len(found.hidden(TOP)) for found in runs["GIN"])
-    hidden_by = min(found.hidden_by(TOP) for found in runs["GIN"])
-    return soon | {
-        f"the wavelet flow is the most aligned: effective dimension {aligned:.1f} or less, the others "
-        f"{rest_aligned:.1f} or more": aligned < 0.75 * rest_aligned,
-        f"and the most disentangled: {disentangled:.3f} nats per dimension or less, the others "
-        f"{rest_disentangled:.3f} or more": disentangled < rest_disentangled,
-        f"its MPMI has blocks: {blocks:.1f} times as much within scales as between or more, the others' ratio is "
-        f"{rest_blocks:.1f} or less": blocks > max(2.0, rest_blocks),
-        f"GIN hides latents: {hidden} or more of the {TOP} first, by {hidden_by:.2f} nats or more, though its orders "
-        f"are related (rank correlation {min(of('GIN', related)):.2f} or more)": hidden >= TOP / 8 and hidden_by > 0.1,
-    }
+def rows(runs: dict[str, list[Found]], starts: range) -> list[dict[str, object]]:
+    """All values of each flow."""
+    return [
+        {"architecture": name, "start": start} | {what: of(one) for what, (_, of) in QUANTITIES.items()}
+        for name, found in runs.items()
+        for start, one in zip(starts, found, strict=False)
+    ]
 
 
 if __name__ == "__main__":

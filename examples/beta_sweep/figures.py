@@ -28,7 +28,7 @@ def draw_sweep(runs: Sequence[Run], principal: Tensor, reference: float) -> Figu
         spectra.text(1, threshold - 0.08, "not active", fontsize=7, color=GREY, va="top")
         spectra.plot(rank, principal, color="#333333", lw=4, alpha=0.25, label="PCA")
         for run in runs:
-            label = rf"$\beta$ = {run.beta:g}" if run.seed == 0 else None
+            label = rf"$\beta$ = {run.beta:g}" if run.seed == runs[0].seed else None
             style: dict[str, Any] = {"color": colours[run.beta], "marker": "o", "ms": 2.5, "lw": 1.0, "label": label}
             spectra.plot(rank, run.spectrum, **style)
         lowest = min(float(run.spectrum.min()) for run in runs)

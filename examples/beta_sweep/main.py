@@ -4,30 +4,32 @@ A beta-VAE with ten latents is trained at each of several betas. The findings: t
 active; where some are not, the manifold entropy spectrum has a cliff between those that are and those that are not; and
 most of the manifold total correlation is then of inactive latents, whose tangent vectors are short and point anywhere.
 
-Run ``python examples/beta_sweep/main.py``, or with ``--fast``, or with ``--data FOLDER`` for images of 28x28 pixels
-from the files of MNIST or EMNIST. Logs to Weights & Biases, offline, and to CSV and PNG files.
+Run ``python examples/beta_sweep/main.py``, or with ``--fast``; with ``--data mnist`` for images of 28x28 pixels and
+convolutions, and with ``--short`` for fewer steps of these. Logs to Weights & Biases, offline, and to CSV and PNG
+files, and judges its findings by rules.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from itertools import pairwise
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
-from common import Progress, arguments, conclude, train
+from common import Progress, arguments, print_made, train, write_csv
 from figures import draw_classes, draw_eigen_digits, draw_sweep
+from images import HELP, SHORT, images_of
+from judging import judged
+from rules import RULES
 from spectra import Run, run_of
-from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
+from verdicts import conclude
 
 from torchdisentangle.callbacks import ELBODecompositionCallback, ManifoldEntropyCallback
-from torchdisentangle.datasets import EMNIST, MNIST, handwritten_digits
 from torchdisentangle.functional import principal_spectrum
 from torchdisentangle.models import BetaVAE
 
@@ -45,70 +47,88 @@ QUANTITIES = {  # what the table calls them, their decimals, and their keys
 }
 
 
-def digits(folder: Path | None, fast: bool) -> tuple[TensorDataset, TensorDataset, dict[str, Any]]:
-    """Training and validation data, and the model's settings: 8x8 pixels, or 28x28 from files (the first of many)."""
-    if folder is None:
-        settings = {"hidden": (128, 128), "learning_rate": 6e-3} if fast else {"learning_rate": 2e-3}
-        return handwritten_digits("train"), handwritten_digits("validation"), settings
-    emnist = any(folder.glob("emnist-*"))
-    parts = [EMNIST(folder, split) if emnist else MNIST(folder, split) for split in ("train", "test")]
-    train_data, test_data = (
-        TensorDataset(*next(iter(DataLoader(part, size)))) for part, size in zip(parts, (10_000, 2_000), strict=True)
-    )
-    return train_data, test_data, {"network": "conv", "hidden": (32, 64), "learning_rate": 1e-3}
+@dataclass(frozen=True)
+class Setting:
+    """How long models of one size are trained, and what they are made of."""
+
+    seeds: range
+    steps: int
+    betas: tuple[float, ...] = BETAS
+    model: dict[str, Any] = field(default_factory=lambda: {"learning_rate": 2e-3})
+
+
+CONVOLUTIONS: dict[str, Any] = {"network": "conv", "hidden": (32, 64), "learning_rate": 1e-3}
+SETTINGS = {
+    "8x8": {  # seeds 0 and 1 suggested the findings, so others judge them
+        "full": Setting(range(2, 5), 4400),
+        "fast": Setting(range(1), 530, FAST_BETAS, {"hidden": (128, 128), "learning_rate": 6e-3}),
+    },
+    "28x28": {
+        "full": Setting(range(10), 8000, model=CONVOLUTIONS),
+        "short": Setting(range(3), 400, (0.1, 1.0, 5.0, 20.0, 100.0), CONVOLUTIONS),
+        "fast": Setting(range(20, 21), 124, FAST_BETAS, CONVOLUTIONS),
+    },
+}
 
 
 def main() -> None:
     options = arguments(
-        __doc__,
-        "runs/beta_sweep",
-        fast="three betas, one seed and a short training",
-        data="folder with the files of MNIST or EMNIST digits; by default scikit-learn's digits",
+        __doc__, "runs/beta_sweep", fast="three betas, one seed and a short training", data=HELP, short=SHORT
     )
     folder: Path = options.folder
-    start = time.process_time()
-    train_data, held_out, settings = digits(options.data, options.fast)
-    images: Tensor = train_data.tensors[0]
-    shape = tuple(images.shape[1:])
-    steps = 530 if options.fast else 4400
-    principal = principal_spectrum(images)
+    start = time.time()
+    images = images_of(options.data)
+    setting = images.setting(SETTINGS, options)
+    large = images.size == "28x28"
+    principal = principal_spectrum(images.training.tensors[0])
     reference = float(principal[0])  # a latent is active if it moves the data a tenth as far as this component
+    loader = DataLoader(images.training, 64, shuffle=True, drop_last=True)
+    epochs = max(2 if large else 8, setting.steps // len(loader))
     runs: list[Run] = []
-    for beta in FAST_BETAS if options.fast else BETAS:
-        for seed in range(1 if options.fast else 2):
+    for seed in setting.seeds:
+        for beta in setting.betas:
             L.seed_everything(seed, verbose=False)
             # An image's likelihood grows with its pixels, its divergence does not: the same weight by pixel.
-            model = BetaVAE(shape, LATENTS, beta * images[0].numel() / PIXELS, **settings)
+            model = BetaVAE(images.shape, LATENTS, beta * images.pixels / PIXELS, **setting.model)
             title = f"beta {beta:g}, seed {seed}"
-            loader = DataLoader(train_data, 64, shuffle=True, drop_last=True)
-            figures = 8 * (seed == 0 and not options.fast)
-            watch = ManifoldEntropyCallback(active_reference=reference, figures=figures)
+            figures = 8 * (seed == setting.seeds[0] and not options.fast)
+            every = {"every_n_epochs": max(1, epochs // 2)} if large else {}
+            watch = ManifoldEntropyCallback(active_reference=reference, figures=figures, **every)
             values, _ = train(
                 title,
                 model,
-                {"train_dataloaders": loader, "val_dataloaders": DataLoader(held_out, 500)},
+                {"train_dataloaders": loader, "val_dataloaders": DataLoader(images.held_out, 500)},
                 [
                     watch,
-                    ELBODecompositionCallback(figures=False),
+                    ELBODecompositionCallback(figures=False, **every),
                     Progress(title, [key for _, key in QUANTITIES.values()]),
                 ],
-                epochs=max(8, steps // len(loader)),
+                epochs=epochs,
                 folder=folder,
                 project="torchdisentangle-beta-sweep",
+                accelerator="auto" if large else "cpu",
             )
             logged = {name: values[f"val/{key}"] for name, (_, key) in QUANTITIES.items()}
-            runs.append(run_of(model, beta, seed, logged, watch.report, held_out))
+            runs.append(run_of(model, beta, seed, logged, watch.report, images.held_out))
+            write_csv(folder / "runs.csv", [row(run) for run in runs])
 
     summary = table(runs)
     (folder / "summary.md").write_text(summary + "\n")
-    first = [run for run in runs if run.seed == 0]
+    first = [run for run in runs if run.seed == setting.seeds[0]]
     shown = first if options.fast else [run for run in first if run.beta in SHOWN]
     draw_sweep(runs, principal[:LATENTS], reference).savefig(folder / "sweep.png", dpi=170)
-    draw_eigen_digits(shown, shape).savefig(folder / "eigen_digits.png", dpi=150)
-    draw_classes(shown[1], shape).savefig(folder / "classes.png", dpi=150)
+    draw_eigen_digits(shown, images.shape).savefig(folder / "eigen_digits.png", dpi=150)
+    draw_classes(shown[1], images.shape).savefig(folder / "classes.png", dpi=150)
     print(f"\n{summary}\n\nwandb runs         {folder / 'wandb'}\nfigures            {folder}/*.png")
-    print(f"Done in {time.process_time() - start:.0f} s of processor time.")
-    conclude(findings(runs))
+    print_made(start)
+    conclude(judged(RULES, [[run for run in runs if run.seed == seed] for seed in setting.seeds], images.size))
+
+
+def row(run: Run) -> dict[str, object]:
+    """All values of a run, and its spectrum."""
+    spectrum = {f"H_{rank}": float(entropy) for rank, entropy in enumerate(run.spectrum, 1)}
+    own = {"beta": run.beta, "seed": run.seed, **run.values, "active MTC": run.active_mtc, "cliff": run.cliff}
+    return own | {"lead of the cliff": run.lead} | spectrum
 
 
 def table(runs: list[Run]) -> str:
@@ -121,30 +141,6 @@ def table(runs: list[Run]) -> str:
         cells = [f"{run.beta:g}", f"{run.seed}", *values, f"{run.active_mtc:.2f}", cliff]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def findings(runs: list[Run]) -> dict[str, bool]:
-    """What must hold of the means over seeds, and of every spectrum with latents on both sides of the cliff."""
-    betas = sorted({run.beta for run in runs})
-    active = [mean(run.num_active for run in runs if run.beta == beta) for beta in betas]
-    split = [run for run in runs if run.cliff is not None]
-    mostly = [run for run in split if run.num_active <= LATENTS / 2]
-    cliffs = [run.cliff for run in split if run.cliff is not None]
-    share = mean(1 - run.active_mtc / run.values["MTC"] for run in mostly) if mostly else 0.0
-    apart = max(abs(run.num_active - run.values["active units"]) for run in runs)
-    counts = ", ".join(f"{count:g}" for count in active)
-    return {
-        f"the larger beta, the fewer latents are active ({counts}), from all to none": (
-            all(more >= fewer for more, fewer in pairwise(active)) and active[0] == LATENTS and active[-1] == 0
-        ),
-        f"the encoder agrees: its active units differ by at most {apart:.0f}, and by 1 is allowed": apart <= 1,
-        f"between active and inactive latents there is a cliff: at least {min(cliffs, default=0):.2f} nats, above 1, "
-        f"in the mean {mean(cliffs or [0]):.2f}, above 1.5": min(cliffs, default=0) > 1 and mean(cliffs or [0]) > 1.5,
-        f"it is the largest step of the spectrum in {sum(run.cliff_is_largest for run in split)} of {len(split)}": all(
-            run.cliff_is_largest for run in split
-        ),
-        f"where at most half of the latents are active, most of the MTC is of the others ({share:.0%})": share > 0.5,
-    }
 
 
 if __name__ == "__main__":

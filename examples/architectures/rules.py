@@ -1,0 +1,101 @@
+"""What must hold of the flows, by rules that were written before the runs that they judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from analysis import Found
+from judging import Rule
+
+Start = Mapping[str, Found]  # what each architecture found from one start
+
+
+def _of_others(start: Start, name: str, quantity: Callable[[Found], float]) -> list[float]:
+    return [quantity(found) for other, found in start.items() if other != name]
+
+
+def _correlation(found: Found) -> float:
+    return found.total_correlation / len(found.spectrum)
+
+
+def _dimension(found: Found) -> float:
+    return found.effective_dimension
+
+
+def _pairwise(found: Found) -> float:
+    return found.mean_pairwise
+
+
+def _contrast(found: Found) -> float:
+    """1 for blocks alone, 0 for none; unlike their ratio it has no pole where the blocks share nothing."""
+    return (found.within - found.between) / (found.within + found.between)
+
+
+# Of images of 28x28 pixels only the direction is asked.
+SOON: tuple[Rule[Start], ...] = (
+    Rule(
+        "all flows learn: bits per dimension gained after the first epoch, the least of the four",
+        lambda start: min(found.bits_at_first - found.bits for found in start.values()),
+        0.0,
+    ),
+    Rule(
+        "GIN makes no volume: nats per dimension",
+        lambda start: abs(start["GIN"].volume) / len(start["GIN"].spectrum),
+        1e-4,
+        below=True,
+    ),
+    Rule(
+        "Glow is the most entangled: its total correlation over the largest of the others",
+        lambda start: _correlation(start["Glow"]) / max(_of_others(start, "Glow", _correlation)),
+        1.25,
+        of_large=1.0,
+    ),
+)
+LATER: tuple[Rule[Start], ...] = (
+    Rule(
+        "the wavelet flow is the most aligned: its effective dimension over the least of the others",
+        lambda start: _dimension(start["wavelet"]) / min(_of_others(start, "wavelet", _dimension)),
+        0.75,
+        of_large=1.0,
+        below=True,
+    ),
+    Rule(
+        "it is the most disentangled: its total correlation over the least of the others",
+        lambda start: _correlation(start["wavelet"]) / min(_of_others(start, "wavelet", _correlation)),
+        1.0,
+        below=True,
+    ),
+    Rule(
+        "its latents share least in pairs: its mean MPMI over the least of the others",
+        lambda start: _pairwise(start["wavelet"]) / min(_of_others(start, "wavelet", _pairwise)),
+        1.0,
+        below=True,
+    ),
+    Rule(
+        "Glow's share most in pairs: its mean MPMI over the largest of the others",
+        lambda start: _pairwise(start["Glow"]) / max(_of_others(start, "Glow", _pairwise)),
+        1.0,
+    ),
+    Rule(
+        "the wavelet flow's MPMI has blocks: that within scales minus that between, over their sum",
+        lambda start: _contrast(start["wavelet"]),
+        1 / 3,
+        of_large=0.0,
+    ),
+    Rule(
+        "Glow's has none so clear: the wavelet flow's contrast minus Glow's",
+        lambda start: _contrast(start["wavelet"]) - _contrast(start["Glow"]),
+        1 / 3,
+        of_large=0.0,
+    ),
+    Rule(
+        "GIN's order by the prior's deviation hides latents of the first quarter: a share of",
+        lambda start: len(start["GIN"].hidden(start["GIN"].quarter)) / start["GIN"].quarter,
+        1 / 8,
+    ),
+    Rule(
+        "their entropies exceed those of the latents that are shown in their place: nats",
+        lambda start: start["GIN"].hidden_by(start["GIN"].quarter),
+        0.1,
+    ),
+)

@@ -1,0 +1,37 @@
+"""Findings of several seeds, each judged by a rule that was written before the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from verdicts import Interval, Verdict, over_seeds
+
+Seed = TypeVar("Seed")  # all that was found with one seed
+
+
+@dataclass(frozen=True)
+class Rule(Generic[Seed]):
+    """A quantity of a seed whose mean over seeds must be above a bound, or below it."""
+
+    finding: str
+    quantity: Callable[[Seed], float]
+    bound: float
+    of_large: float | None = None  # the bound for images of 28x28 pixels, if it is another
+    below: bool = False
+
+    def judge(self, seeds: Sequence[Seed], size: str = "8x8") -> tuple[str, Verdict | bool]:
+        """The finding in numbers, and whether it holds: by Student's interval; of one seed, by its value alone."""
+        bound = self.bound if size == "8x8" or self.of_large is None else self.of_large
+        values = [self.quantity(seed) for seed in seeds]
+        interval = over_seeds(values) if len(values) > 1 else Interval(*values * 3)
+        verdict = interval.below(bound) if self.below else interval.above(bound)
+        numbers = f"{values[0]:.3g}" if len(values) == 1 else str(interval)
+        text = f"{self.finding}: {numbers}; {'below' if self.below else 'above'} {bound:.3g}"
+        return text, verdict if len(values) > 1 else verdict == "PASS"
+
+
+def judged(rules: Iterable[Rule[Seed]], seeds: Sequence[Seed], size: str = "8x8") -> dict[str, Verdict | bool]:
+    """The verdict of each rule."""
+    return dict(rule.judge(seeds, size) for rule in rules)
