@@ -1,14 +1,16 @@
-"""What the examples share: their arguments, how they train, what they say on the way, and how they end."""
+"""What the examples share: their arguments, how they train, and what they say on the way."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import logging
 import math
 import os
+import platform
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ os.environ.setdefault("WANDB_SILENT", "true")
 import lightning as L
 import torch
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
+
+import torchdisentangle
 
 
 def arguments(description: str | None, folder: str, fast: str, data: str | None = None) -> argparse.Namespace:
@@ -137,11 +141,19 @@ def print_places(places: Mapping[str, Mapping[str, str]], width: int) -> None:
             print(f"{name + ': ' + what:{width}} {path}")
 
 
-def conclude(findings: Mapping[str, bool]) -> None:
-    """Print whether each finding holds, ``PASS`` if all do, else ``FAIL``, and exit with 0 or 1."""
-    print()
-    for finding, holds in findings.items():
-        print(f"  {'yes' if holds else 'NO '}  {finding}")
-    passed = all(findings.values())
-    print("PASS" if passed else "FAIL")
-    raise SystemExit(0 if passed else 1)
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows with the same names as a CSV file, floats to five digits."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(rows[0])
+        for row in rows:
+            writer.writerow(f"{value:.5g}" if isinstance(value, float) else value for value in row.values())
+
+
+def print_made(start: float) -> None:
+    """How long it took since ``start``, and with what, as the stories' READMEs say it beside their numbers."""
+    names = {"Python": platform.python_version(), "torch": torch.__version__, "lightning": L.__version__}
+    names |= {"torchdisentangle": torchdisentangle.__version__}
+    versions = ", ".join(f"{name} {version}" for name, version in names.items())
+    print(f"\nDone in {time.time() - start:.0f} s, {time.process_time():.0f} s of processor time.")
+    print(f"{os.cpu_count()} CPU cores, one thread; {versions}.")

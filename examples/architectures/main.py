@@ -23,10 +23,11 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
 from analysis import Found, found_in
-from common import CosineLearningRate, Progress, arguments, conclude, print_places, train
+from common import CosineLearningRate, Progress, arguments, print_places, train
 from figures import draw_hidden, draw_pairwise, draw_spectra
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from verdicts import conclude
 
 from torchdisentangle import evaluate
 from torchdisentangle.callbacks import ManifoldEntropyCallback

@@ -20,11 +20,12 @@ from typing import Any
 sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
-from common import Progress, arguments, conclude, train
+from common import Progress, arguments, train
 from figures import draw_classes, draw_eigen_digits, draw_sweep
 from spectra import Run, run_of
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
+from verdicts import conclude
 
 from torchdisentangle.callbacks import ELBODecompositionCallback, ManifoldEntropyCallback
 from torchdisentangle.datasets import EMNIST, MNIST, handwritten_digits

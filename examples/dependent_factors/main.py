@@ -21,11 +21,12 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
 import torch
-from common import arguments, conclude
+from common import arguments
 from figure import draw_scores
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
+from verdicts import conclude
 
 from torchdisentangle.callbacks import DisentanglementCallback, log_figure
 from torchdisentangle.datasets import (

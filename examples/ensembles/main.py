@@ -25,10 +25,11 @@ sys.path.append(str(Path(__file__).parents[1]))
 import lightning as L
 import torch
 from circles import Circles, fuse_circles
-from common import Progress, arguments, conclude, train
+from common import Progress, arguments, train
 from figures import draw_circles, draw_hot_spots, draw_similarity
 from hearts import FACTORS, hearts, loaders
 from torch import Tensor
+from verdicts import conclude
 
 from torchdisentangle import compare_fingerprints
 from torchdisentangle.callbacks import RepresentationSimilarityCallback

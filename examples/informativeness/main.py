@@ -17,9 +17,10 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
-from common import Progress, arguments, conclude, train
+from common import Progress, arguments, train
 from torch import Tensor
 from torch.utils.data import DataLoader
+from verdicts import conclude
 
 from torchdisentangle import Informativeness, Separability, StatisticCollection
 from torchdisentangle.callbacks import InformativenessCallback

@@ -18,9 +18,10 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
-from common import arguments, conclude
+from common import arguments
 from matplotlib.figure import Figure
 from torch import Tensor
+from verdicts import conclude
 
 from torchdisentangle.functional import decoder_jacobian, gram_matrix, probed_jacobian
 from torchdisentangle.functional.manifold.gram import log_column_norms

@@ -31,9 +31,9 @@ sys.path.append(str(Path(__file__).parents[1]))
 import lightning as L
 import torch
 import torch.distributed as dist
-from common import conclude
 from lightning.pytorch.loggers import WandbLogger
 from torch.utils.data import DataLoader, Subset
+from verdicts import conclude
 
 from torchdisentangle.callbacks import (
     DisentanglementCallback,

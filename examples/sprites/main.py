@@ -17,8 +17,9 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
-from common import Progress, arguments, conclude, print_places, table, train
+from common import Progress, arguments, print_places, table, train
 from overview import draw_overview
+from verdicts import conclude
 
 from torchdisentangle.callbacks import DisentanglementCallback, ELBODecompositionCallback, ManifoldEntropyCallback
 from torchdisentangle.datasets import Sprites

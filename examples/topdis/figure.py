@@ -11,14 +11,23 @@ from torchdisentangle.plots import BLUE, GREY, ORANGE, figure_style
 
 
 def draw_overview(
-    angles: list[int], turned: dict[tuple[str, str], list[float]], results: dict[str, list[dict[str, float]]]
+    angles: list[int], turned: dict[tuple[str, str], list[list[float]]], results: dict[str, list[dict[str, float]]]
 ) -> Figure:
     """Divergence of the true decoder by angle; MIG and divergence of each pair of models."""
     with figure_style():
         figure = Figure(figsize=(7.2, 2.3), layout="constrained")
         truth, scores, divergences = figure.subplots(1, 3, width_ratios=[1.3, 1, 1])
         for (names, values), colour, marker in zip(turned.items(), (BLUE, ORANGE), ("o", "s"), strict=True):
-            truth.plot(angles, values, marker, ls="-", color=colour, markersize=3.5, lw=1.2, label=" and ".join(names))
+            truth.plot(
+                angles,
+                [mean(draws) for draws in values],
+                marker,
+                ls="-",
+                color=colour,
+                markersize=3.5,
+                lw=1.2,
+                label=" and ".join(names),
+            )
         truth.set(title="true decoder, latents turned", xlabel="angle (degrees)", ylabel="topological divergence")
         truth.set(xticks=angles, ylim=(0, None))
         truth.legend(loc="upper left", title="turned pair", title_fontsize=7.5)

@@ -20,11 +20,12 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
 import torch
-from common import arguments, conclude
+from common import arguments
 from figure import draw_scores
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
+from verdicts import conclude
 
 from torchdisentangle.callbacks import ManifoldTopologyCallback, log_figure
 from torchdisentangle.functional.topology.submanifold import conditional_latents

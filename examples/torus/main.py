@@ -19,10 +19,11 @@ from typing import NamedTuple
 sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
-from common import CosineLearningRate, Progress, arguments, conclude, print_places, table, train
+from common import CosineLearningRate, Progress, arguments, print_places, table, train
 from figures import draw_curves, draw_information, draw_spectra
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
+from verdicts import conclude
 
 from torchdisentangle import ManifoldCrossPairwiseMutualInformation, ManifoldEntropySpectrum
 from torchdisentangle.callbacks import ManifoldEntropyCallback

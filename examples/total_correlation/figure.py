@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from torchdisentangle.models import VAE
-from torchdisentangle.plots import BLUE, GREEN, ORANGE, figure_style, plot_traversals
+from torchdisentangle.plots import BLUE, ORANGE, figure_style, plot_traversals
 
-LOOKS = {"beta-VAE": (BLUE, "o"), "beta-TCVAE": (ORANGE, "s"), "FactorVAE": (GREEN, "^")}
+LOOKS = {"beta-VAE": (BLUE, "o"), "beta-TCVAE": (ORANGE, "s")}
 STEPS = 9
 LEAST = 1e-3  # total correlation that is drawn; an estimate of none may be negative
 
@@ -23,12 +23,18 @@ class Run(NamedTuple):
     """What is known of a trained model."""
 
     model: str
-    weight: float
+    beta: float
     seed: int
     reconstruction: float
     total_correlation: float
     mig: float
+    mig_low: float
+    mig_high: float
     module: VAE
+
+    def row(self) -> dict[str, Any]:
+        """All but the model itself."""
+        return {name: value for name, value in self._asdict().items() if name != "module"}
 
 
 def draw_overview(runs: list[Run], best: Run, information: Tensor) -> Figure:
@@ -38,27 +44,29 @@ def draw_overview(runs: list[Run], best: Run, information: Tensor) -> Figure:
         correlation, reconstruction, traversals = figure.subplots(1, 3, width_ratios=[1.15, 1, 1.2])
         for name, (colour, marker) in LOOKS.items():
             found = [run for run in runs if run.model == name]
-            table = np.array([run[3:6] for run in found])
-            weights = np.array([run.weight for run in found])
-            sizes = 10 + 8 * np.unique(weights, return_inverse=True)[1]
+            table = np.array([run[3:8] for run in found])
+            betas = np.array([run.beta for run in found])
+            sizes = 10 + 8 * np.unique(betas, return_inverse=True)[1]
             style: dict[str, Any] = {"color": colour, "marker": marker, "linewidths": 0}
-            correlation.scatter(table[:, 1].clip(LEAST), table[:, 2], s=sizes, alpha=0.8, **style, label=name)
+            across = table[:, 1].clip(LEAST)
+            correlation.scatter(across, table[:, 2], s=sizes, alpha=0.8, **style, label=name)
+            correlation.vlines(across, *table[:, 3:5].T, color=colour, lw=0.7, alpha=0.6)
             reconstruction.scatter(table[:, 0], table[:, 2], s=sizes, alpha=0.3, **style)
-            reconstruction.plot(*_means(table[:, [0, 2]], weights), color=colour, marker=marker, ms=4, lw=1.2)
+            reconstruction.plot(*_means(table[:, [0, 2]], betas), color=colour, marker=marker, ms=4, lw=1.2)
         correlation.set(xscale="log", xlabel="total correlation (nats)", ylabel="MIG", ylim=(0, None))
         correlation.xaxis.set_major_locator(LogLocator())
         correlation.xaxis.set_major_formatter("{x:g}")
         correlation.xaxis.set_minor_formatter(NullFormatter())
-        correlation.set_title("larger marks: larger weights")
+        correlation.set_title("larger marks: larger betas; lines: 95% intervals")
         correlation.legend(loc="best", handletextpad=0.1)
         reconstruction.set(xlabel="reconstruction (nats)", ylim=correlation.get_ylim(), title="lines: means over seeds")
         _draw_traversals(traversals, best, information.argsort(descending=True))
     return figure
 
 
-def _means(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Means over seeds for each weight, in ascending order of the first column."""
-    means = np.stack([values[weights == weight].mean(0) for weight in np.unique(weights)])
+def _means(values: NDArray[Any], betas: NDArray[Any]) -> NDArray[Any]:
+    """Means over seeds for each beta, in ascending order of the first column."""
+    means = np.stack([values[betas == beta].mean(0) for beta in np.unique(betas)])
     return means[means[:, 0].argsort()].T
 
 

@@ -19,10 +19,11 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
 import torch
-from common import CosineLearningRate, Progress, arguments, conclude, print_places, table, train
+from common import CosineLearningRate, Progress, arguments, print_places, table, train
 from figures import Representation, draw_curves, draw_representations
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
+from verdicts import conclude
 
 from torchdisentangle import manifold_metrics
 from torchdisentangle.callbacks import ManifoldEntropyCallback

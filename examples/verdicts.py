@@ -1,0 +1,92 @@
+"""What the examples' findings are judged by: intervals over seeds, verdicts on them, and how an example ends.
+
+Every finding has a rule that is written in the story's README before the run that it is judged on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+
+from torchdisentangle.functional.jackknife import jackknife_replicates, replicate_interval
+
+Verdict = Literal["PASS", "UNDECIDED", "FAIL"]
+ORDER: tuple[Verdict, ...] = ("PASS", "UNDECIDED", "FAIL")  # the worst is last
+LEVEL = 0.95
+
+
+def verdict(low: float, high: float, above: float = 0.0) -> Verdict:
+    """PASS if an interval lies wholly above a bound, FAIL if wholly below it, else UNDECIDED, as where it is NaN."""
+    if low > above:
+        return "PASS"
+    return "FAIL" if high < above else "UNDECIDED"
+
+
+class Interval(NamedTuple):
+    """A value and both ends of its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def above(self, bound: float = 0.0) -> Verdict:
+        """Whether the value is above a bound."""
+        return verdict(self.low, self.high, bound)
+
+    def below(self, bound: float = 0.0) -> Verdict:
+        """Whether the value is below a bound."""
+        return verdict(-self.high, -self.low, -bound)
+
+    def __str__(self) -> str:
+        ends = "" if math.isnan(self.low) else f", {self.low:.3g} to {self.high:.3g}"
+        return f"{self.value:.3g}{ends}"
+
+
+def over_seeds(values: Sequence[float], level: float = LEVEL) -> Interval:
+    """Student's interval of the mean of one value a seed; of differences, if two models share each seed.
+
+    One seed has no interval: both ends are NaN.
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(mean, math.nan, math.nan)
+    reach = float(stats.t.ppf(0.5 + level / 2, len(values) - 1) * stats.sem(values))
+    return Interval(mean, mean - reach, mean + reach)
+
+
+def resampled(statistic: Callable[[NDArray[np.intp]], float], seeds: int, level: float = LEVEL) -> Interval:
+    """The interval of a statistic of all seeds that is no mean, by the jackknife that leaves out a seed at a time.
+
+    Args:
+        statistic: of the runs of the seeds with these numbers, 0 to ``seeds - 1``. It must be smooth, unlike a median.
+        seeds: how many there are. A seed is left out with all its runs, which may depend on each other.
+        level: of confidence.
+    """
+    everything = np.arange(seeds)
+    value = torch.tensor(statistic(everything), dtype=torch.float64)
+    without = torch.tensor([statistic(np.delete(everything, seed)) for seed in everything], dtype=torch.float64)
+    low, high = replicate_interval(*jackknife_replicates(value, without, correct_bias=False), level)
+    return Interval(float(value), float(low), float(high))
+
+
+def conclude(findings: Mapping[str, Verdict | bool]) -> None:
+    """Print each finding with its verdict, and the worst of them in the last line; exit with 1 if that is FAIL.
+
+    A bool is a check that needs no interval. UNDECIDED exits with 0: the run is in order, but cannot tell.
+    """
+    verdicts = {
+        finding: ("PASS" if found else "FAIL") if isinstance(found, (bool, np.bool_)) else found
+        for finding, found in findings.items()
+    }
+    print()
+    for finding, found in verdicts.items():
+        print(f"  {found:9}  {finding}")
+    worst = max(verdicts.values(), key=ORDER.index)
+    print(worst)
+    raise SystemExit(int(worst == "FAIL"))
