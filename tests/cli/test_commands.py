@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": ["a", "b"],
     "rank": ["a", "b", "--method", "spearman"],
     "table": ["a/report.npz", "b/report.npz"],
+    "study": ["tests.study.runs.train", "--configurations=configurations.json", "--folder=runs/all", "--workers=0"],
 }
 FAILING = {
     "score": ["codes.npy", "missing.npy"],
@@ -34,6 +35,7 @@ FAILING = {
     "compare": ["missing"],
     "rank": ["a", "missing"],
     "table": ["missing"],
+    "study": ["tests.study.runs.train", "--configurations=missing.json", "--folder=runs/all"],
 }
 PROGRESS = {
     "score": "sap (2 of 2)",
@@ -41,6 +43,7 @@ PROGRESS = {
     "compare": "reading runs",
     "rank": "reading runs",
     "table": "reading runs",
+    "study": "runs: ",
 }
 each = pytest.mark.parametrize("command", COMMANDS)
 
@@ -54,6 +57,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save("codes.npy", codes)
     np.save("factors.npy", (codes > 0).long())
     np.savez("data.npz", x=torch.randn(60, 3, generator=generator), factors=(codes > 0).long())
+    Path("configurations.json").write_text('[{"seed": 0}, {"seed": 1}]')
     for run in "ab":
         noisy = codes.double() + 0.1 * torch.randn(60, 2, generator=generator)
         Fingerprint(noisy, torch.full((60, 2), -4.0), torch.arange(60), step=3).save(f"{run}/fingerprints/val/3.npz")
@@ -85,7 +89,7 @@ def test_json(command: str, capsys: pytest.CaptureFixture) -> None:
     needs(command)
     assert main([command, *COMMANDS[command], "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    expected = {"compare": "similarity", "rank": "runs", "table": "runs"}.get(command, "scores")
+    expected = {"compare": "similarity", "rank": "runs", "table": "runs", "study": "runs"}.get(command, "scores")
     assert len(found[expected]) >= 2
 
 

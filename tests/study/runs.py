@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ def train(config: dict[str, Any], folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if config.get("raises"):
         raise ValueError("this model cannot be trained")
-    print("on the standard output")
+    print(f"on the standard output, GPUs {os.environ.get('CUDA_VISIBLE_DEVICES')}")
     print("on the standard error", file=sys.stderr)
+    if config.get("warns"):
+        warnings.warn("take care", stacklevel=1)
     os.system("echo from another program")
     model, data = nn.Linear(4, 2), torch.randn(32, 4)
     optimizer = torch.optim.Adam(model.parameters(), 0.1)

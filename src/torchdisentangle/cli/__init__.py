@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torchdisentangle
-from torchdisentangle.cli import compare, evaluate, rank, score, table
+from torchdisentangle.cli import compare, evaluate, rank, score, study, table
 from torchdisentangle.cli.options import Parser
 
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: tuple[Callable[[Any], None], ...] = tuple(
-    command.add_command for command in (score, evaluate, table, compare, rank)
+    command.add_command for command in (score, evaluate, table, compare, rank, study)
 )
 """Functions that add the parser of a command."""
 

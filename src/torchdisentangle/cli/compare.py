@@ -10,6 +10,7 @@ from typing import Any
 
 from torchdisentangle.cli.comparison import Comparison
 from torchdisentangle.cli.options import add_print_options, counted, say
+from torchdisentangle.cli.runs import runs_of
 from torchdisentangle.cli.spaces import describe_spaces, write_spaces
 from torchdisentangle.functional.similarity.channels import INFORMATIVE, NATS_PER_BIT
 from torchdisentangle.similarity.ensemble import compare_fingerprints
@@ -28,7 +29,9 @@ def add_command(commands: Any) -> None:
         description="Similarity of all latent channels of one or more runs, hot spots of information they share, and "
         "similarity of the runs' whole spaces. Prints the similarity matrix, and writes it with its figures.",
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="fingerprint file, or folder of a run: its latest one")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="fingerprint file, or folder of a run: its latest; or study"
+    )
     parser.add_argument("--measure", choices=("nmi", "vi"), default="nmi", help="normalised MI, or variation of inf.")
     parser.add_argument("--unit", choices=("nats", "bits"), default="nats", help="of information and VI")
     parser.add_argument("--threshold", type=float, help="leave out channels with no more information (0.01 bits)")
@@ -47,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     fingerprints = dict(zip(names, loaded, strict=True))
     compare(arguments, names, files, fingerprints)
     if faults:
-        raise ValueError(f"{len(faults)} of {len(arguments.runs)} runs are left out: {'; '.join(faults)}")
+        raise ValueError(f"{len(faults)} of {len(files) + len(faults)} runs are left out: {'; '.join(faults)}")
 
 
 def compare(
@@ -87,13 +90,13 @@ def compare(
 
 
 def load_runs(runs: Sequence[str]) -> tuple[list[Path], list[Fingerprint], list[str]]:
-    """The fingerprints of runs with their files, and what is wrong with those that cannot be read.
+    """The fingerprints of runs and studies with their files, and what is wrong with those that cannot be read.
 
     Raises:
         ValueError: if none can be read.
     """
     files, fingerprints, faults = [], [], []
-    for run in counted(runs, "reading runs"):
+    for run in counted(runs_of(runs), "reading runs"):
         try:
             file = find_fingerprint(run)
             fingerprints.append(Fingerprint.load(file))

@@ -40,7 +40,9 @@ def add_command(commands: Any) -> None:
         "other runs, up to order and signs. Prints one line for each run, the best first, with the mean agreement with "
         "the other runs (MCC up to order and scale, R2 up to a linear map), and the stability of all.",
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="fingerprint file, or folder of a run: its latest one")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="fingerprint file, or folder of a run: its latest; or study"
+    )
     parser.add_argument("--method", choices=("lasso", "spearman"), default="lasso", help="what relates latents in UDR")
     parser.add_argument("--strength", type=float, default=0.1, help="of the lasso's penalty")
     parser.add_argument(
@@ -101,11 +103,12 @@ def run(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.level < 1:
         raise ValueError(f"--level must be at least 0 and below 1, got {arguments.level}")
     files, loaded, faults = load_runs(arguments.runs)
+    num_runs = len(files) + len(faults)
     shared = sharing_points(loaded)
     faults += [f"{file} is of other data points" for file, shares in zip(files, shared, strict=True) if not shares]
     files = [file for file, shares in zip(files, shared, strict=True) if shares]
     loaded = [fingerprint for fingerprint, shares in zip(loaded, shared, strict=True) if shares]
-    left_out = f"{len(faults)} of {len(arguments.runs)} runs are left out: {'; '.join(faults)}"
+    left_out = f"{len(faults)} of {num_runs} runs are left out: {'; '.join(faults)}"
     if len(files) < 2:
         raise ValueError(left_out if faults else "a ranking needs at least two runs")
     fingerprints = dict(zip(run_names(files), loaded, strict=True))

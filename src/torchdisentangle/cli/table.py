@@ -16,6 +16,7 @@ from typing import Any
 from torchdisentangle.cli.compare import run_names
 from torchdisentangle.cli.options import counted, flat, words
 from torchdisentangle.cli.output import number, without_nan
+from torchdisentangle.cli.runs import runs_of
 from torchdisentangle.cli.wandb_file import read_wandb
 from torchdisentangle.evaluation.report import Report
 from torchdisentangle.plots.runs import plot_runs
@@ -31,7 +32,9 @@ def add_command(commands: Any) -> None:
         description="A table with one row for each run, of its saved report (report.npz, report.json), its CSV log "
         "(metrics.csv), or its offline W&B file. Of a log the last value of each column is taken.",
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a file, or a folder of a run: its latest file")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a file, or a folder of a run: its latest file; or a study"
+    )
     parser.add_argument(
         "--columns", type=words, nargs="+", metavar="PATTERN", help="values, such as mig or 'val/elbo/*' (those of all)"
     )
@@ -54,8 +57,9 @@ def add_command(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the table of the runs that the arguments name."""
-    files = [find_values(Path(run)) for run in arguments.runs]
-    names = names_of(files) if len(files) > 1 else arguments.runs
+    paths = runs_of(arguments.runs)
+    files = [find_values(Path(path)) for path in paths]
+    names = names_of(files) if len(files) > 1 else paths
     reports = dict(zip(names, map(read_run, counted(files, "reading runs")), strict=True))
     runs: dict[str, Values] = {name: report.scalars for name, report in reports.items()}
     columns = chosen_columns(list(runs.values()), flat(arguments.columns))

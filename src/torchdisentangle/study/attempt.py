@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import random
+import shutil
 import sys
 import time
 import traceback
@@ -59,11 +60,17 @@ class Attempt:
                 if "seed" in self.config:
                     seed_everything(self.config["seed"])
                 self.run(dict(self.config), folder)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 traceback.print_exc()
                 return " ".join(traceback.format_exception_only(error)[-1].split())[:1000]
             print(f"finished in {time.perf_counter() - start:.1f} s")
-        folder.rename(self.study / self.name)
+        done = self.study / self.name
+        try:
+            folder.rename(done)
+        except OSError:
+            if not done.exists():
+                raise
+            shutil.rmtree(folder)  # another execution of the study was faster
         return None
 
 

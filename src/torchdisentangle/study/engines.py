@@ -5,11 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import NamedTuple
 
 from torchdisentangle.study.attempt import Attempt
+from torchdisentangle.study.places import places
 
 _SERVER = "torchdisentangle.study.server"
 
@@ -18,14 +24,12 @@ Ended = tuple[str, "str | None"]
 
 
 class Engine(ABC):
-    """Makes attempts, as many at once as it has room for.
+    """Makes attempts, as many at once as it has room for."""
 
-    Args:
-        room: the most attempts at once.
-    """
-
-    def __init__(self, room: int) -> None:
-        self.room = room
+    @property
+    @abstractmethod
+    def room(self) -> int:
+        """The most attempts at once, at this time."""
 
     @abstractmethod
     def start(self, attempt: Attempt) -> None:
@@ -43,8 +47,9 @@ class Engine(ABC):
 class ThisProcess(Engine):
     """One attempt after the other, here: to look for faults with a debugger."""
 
+    room = 1
+
     def __init__(self) -> None:
-        super().__init__(1)
         self._ended: list[Ended] = []
 
     def start(self, attempt: Attempt) -> None:
@@ -63,28 +68,44 @@ class ThisProcess(Engine):
 class Processes(Engine):
     """A process for each attempt, so that whatever kills one of them touches no other.
 
-    They are forked off a server that has imported the user's function, and nothing else: they start at once, and use
-    CUDA. Where there is no such server (on Windows), they are started afresh.
+    They are forked off a server that has imported the user's function, and has done nothing else: they start at once,
+    and can use CUDA. Where there is no such server (on Windows), they are started afresh.
 
     Args:
-        workers: number of processes at once.
+        workers: the most processes at once; ``None``: as many as there are cores, and GPUs, for.
+        num_cpus: cores of a process.
+        num_gpus: GPUs of a process, also a fraction of one; with 0 all see all of them.
+
+    Raises:
+        ValueError: if there are not so many GPUs.
     """
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers)
+    def __init__(self, workers: int | None, num_cpus: int, num_gpus: float) -> None:
+        self._free = places(workers, num_cpus, num_gpus)
+        self._environment = {
+            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),  # the server is not told otherwise
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(num_cpus)),
+        }
         methods = multiprocessing.get_all_start_methods()
         self._context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-        self._working: dict[int, tuple[str, multiprocessing.process.BaseProcess, Connection]] = {}
+        self._working: dict[int, _Worker] = {}
+
+    @property
+    def room(self) -> int:
+        """Number of processes at once."""
+        return len(self._working) + len(self._free)
 
     def start(self, attempt: Attempt) -> None:
         """Start a process."""
         if hasattr(self._context, "set_forkserver_preload"):
             self._context.set_forkserver_preload(["__main__", attempt.run.__module__, _SERVER])
         receiver, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_work, args=(attempt, sender), name=attempt.name)
-        process.start()
+        place = self._free.pop()
+        process = self._context.Process(target=_work, args=(attempt, place, sender), name=attempt.name)
+        with _environment(self._environment):
+            process.start()
         sender.close()
-        self._working[process.sentinel] = (attempt.name, process, receiver)
+        self._working[process.sentinel] = _Worker(process, receiver, place)
 
     def ended(self) -> list[Ended]:
         """Wait for the first process to end."""
@@ -92,14 +113,15 @@ class Processes(Engine):
 
     def close(self) -> None:
         """Kill the processes."""
-        for _, process, receiver in self._working.values():
+        for process, receiver, _ in self._working.values():
             process.kill()
             process.join()
             receiver.close()
         self._working.clear()
 
     def _end_of(self, sentinel: int) -> Ended:
-        name, process, receiver = self._working.pop(sentinel)
+        process, receiver, place = self._working.pop(sentinel)
+        self._free.append(place)
         process.join()
         try:
             error = receiver.recv()
@@ -107,10 +129,32 @@ class Processes(Engine):
             code = process.exitcode or 0
             error = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         receiver.close()
-        return name, error
+        return process.name, error
 
 
-def _work(attempt: Attempt, sender: Connection) -> None:
+class _Worker(NamedTuple):
+    process: BaseProcess
+    receiver: Connection
+    place: str | None
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """For the server, which the first process that is started in this one starts."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _work(attempt: Attempt, place: str | None, sender: Connection) -> None:
+    if place is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = place
     threading.Thread(target=_die_with_parent, daemon=True).start()
     sender.send(attempt())
 

@@ -99,7 +99,7 @@ def finished_runs(folder: str | Path) -> list[Run]:
     Args:
         folder: of the study; a run that is unfinished or failed is left out.
     """
-    folders = (file.parent for file in Path(folder).glob(f"*/{CONFIG}"))
+    folders = (file.parent for file in Path(folder).glob(f"*/{CONFIG}") if (file.parent / LOG).exists())
     return [Run(path) for path in sorted(folders) if path.name[0] != "." and path.suffix != FAILED]
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from torchdisentangle.study.attempt import Attempt, RunFunction
 from torchdisentangle.study.engines import Engine, Processes, ThisProcess
+from torchdisentangle.study.on_ray import RayTasks
 from torchdisentangle.study.run import CONFIG, FAILED, LOG, PARTIAL, Run, checked_name, name_of
 
 
@@ -79,69 +80,81 @@ class Study:
     def execute(
         self,
         workers: int | None = None,
-        engine: Literal["processes"] = "processes",
+        engine: Literal["processes", "ray"] = "processes",
         *,
         retries: int = 1,
         num_cpus: int = 1,
+        num_gpus: float = 0.0,
+        address: str | None = None,
         progress: bool = True,
     ) -> list[Run]:
         """Do the runs that are not finished.
 
         Args:
-            workers: how many runs at once; 0: one after the other in this process; ``None``: as many as there are cores
-                for.
-            engine: ``"processes"`` of this machine.
+            workers: how many runs at once; 0: one after the other in this process, whatever the engine; ``None``: as
+                many as there is room for.
+            engine: ``"processes"`` of this machine, one for each run; or tasks of ``"ray"``, which can be on many
+                machines, and needs the extra ``study``.
             retries: how often a run that fails, or whose worker dies, is begun anew.
             num_cpus: cores and torch threads of a run.
+            num_gpus: GPUs of a run; with 0.25, four runs share one. A process sees no others; with 0 it sees all that
+                there are.
+            address: of Ray's cluster, see :func:`ray.init`; by default the one that this machine is part of, or else a
+                new one for this study.
             progress: whether to show a progress bar, if the standard error is a terminal.
 
         Returns:
             All runs, in the order of the configurations.
 
         Raises:
+            ValueError: if the engine is unknown, or there are not enough GPUs.
+            ImportError: if Ray is missing.
             RuntimeError: at the end, if runs have failed. Their logs are kept in folders whose names end in
                 ``.failed``; the next execution tries them again.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if engine not in ("processes", "ray"):
+            raise ValueError(f"engine must be 'processes' or 'ray', got {engine!r}")
         done = {run.name for run in self.finished()}
         todo = deque(name for name in self.configurations if name not in done)
-        for name in todo:
-            self._discard(name)
-        room = workers if workers is not None else max(1, _cores() // num_cpus)
-        machine: Engine = Processes(room) if room else ThisProcess()
-        bar = tqdm(total=len(self.configurations), initial=len(done), desc="runs", disable=None if progress else True)
-        failed = self._all(todo, machine, retries, num_cpus, bar)
-        if failed:
-            lines = "".join(f"\n  {self.folder / name}{FAILED}: {error}" for name, error in failed.items())
-            raise RuntimeError(f"{len(failed)} of {len(self.configurations)} runs failed:{lines}")
-        return self.finished()
+        if todo:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            workshop: Engine
+            if workers == 0:
+                workshop = ThisProcess()
+            elif engine == "ray":
+                workshop = RayTasks(workers, num_cpus, num_gpus, address)
+            else:
+                workshop = Processes(workers, num_cpus, num_gpus)
+            total, hidden = len(self.configurations), None if progress else True
+            with tqdm(total=total, initial=len(done), desc="runs", disable=hidden) as bar, closing(workshop):
+                failed = self._do(todo, workshop, retries, num_cpus, bar)
+            if failed:
+                lines = "".join(f"\n  {self.folder / name}{FAILED}: {error}" for name, error in failed.items())
+                raise RuntimeError(f"{len(failed)} of {total} runs failed:{lines}")
+        return [Run(self.folder / name) for name in self.configurations]
 
-    def _all(self, todo: deque[str], engine: Engine, retries: int, num_cpus: int, bar: tqdm) -> dict[str, str]:
-        """Do all runs, and return the errors of those that fail."""
+    def _do(self, todo: deque[str], engine: Engine, retries: int, num_cpus: int, bar: tqdm) -> dict[str, str]:
+        """Do the runs, and return the errors of those that fail."""
         attempts = dict.fromkeys(todo, 0)
         failed: dict[str, str] = {}
         in_flight = 0
-        try:
-            while todo or in_flight:
-                while todo and in_flight < engine.room:
-                    name = todo.popleft()
-                    attempts[name] += 1
-                    engine.start(Attempt(name, self.configurations[name], self.folder, self.run, num_cpus))
-                    in_flight += 1
-                bar.set_postfix({"in flight": in_flight, "failed": len(failed)})
-                for name, error in engine.ended():
-                    in_flight -= 1
-                    if error is None:
-                        bar.update()
-                    elif attempts[name] <= retries:
-                        self._discard(name)
-                        todo.append(name)
-                    else:
-                        failed[name] = error
-                        self._keep(name, error)
-        finally:
-            engine.close()
-            bar.close()
+        while todo or in_flight:
+            while todo and in_flight < engine.room:
+                name = todo.popleft()
+                self._discard(name)
+                engine.start(Attempt(name, self.configurations[name], self.folder, self.run, num_cpus))
+                attempts[name] += 1
+                in_flight += 1
+            bar.set_postfix({"in flight": in_flight, "failed": len(failed)})
+            for name, error in engine.ended():
+                in_flight -= 1
+                if error is None:
+                    bar.update()
+                elif attempts[name] <= retries:
+                    todo.append(name)
+                else:
+                    failed[name] = error
+                    self._keep(name, error)
         return failed
 
     def _partial(self, name: str) -> list[Path]:
@@ -176,8 +189,3 @@ def _named(
             raise ValueError(f"two configurations have the name {name}: {named[name]} and {config}")
         named[name] = json.loads(json.dumps(config))
     return named
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
