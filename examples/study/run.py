@@ -1,4 +1,4 @@
-"""Two kinds of runs: one trains a model and scores it, the other adds the intervals that take fits to parts of the rows."""
+"""Two kinds of runs: one trains a model and scores it, one adds the intervals that take fits to parts of the rows."""
 
 from __future__ import annotations
 

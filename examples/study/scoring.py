@@ -20,6 +20,7 @@ from torchdisentangle.supervised import registered_scores
 
 SLOW_ROWS = 600
 INTERVENTION_ROWS = 1024
+OF_POSTERIORS = {"max_rows": SLOW_ROWS, "num_queries": 256}
 OWN_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "dci": {"num_trees": 5},
     "dci_es": {"max_features": 64},
@@ -29,10 +30,10 @@ OWN_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "nk": {"predictor": "tree"},
     "strong_generalization_gap": {"predictor": "tree", "num_repeats": 5, "max_rows": INTERVENTION_ROWS},
     "unfairness": {"predictor": "tree", "test_fraction": 0.5, "max_rows": INTERVENTION_ROWS},
-    **dict.fromkeys(
-        ("posterior_mig", "posterior_minimality", "posterior_sufficiency", "posterior_unibound"),
-        {"max_rows": SLOW_ROWS, "num_queries": 256},
-    ),
+    "posterior_mig": OF_POSTERIORS,
+    "posterior_minimality": OF_POSTERIORS,
+    "posterior_sufficiency": OF_POSTERIORS,
+    "posterior_unibound": OF_POSTERIORS,
 }
 """Of scores that would take tens of seconds with their intervals: cheaper predictors, fewer rows or queries."""
 WITHOUT_INTERVAL = ("d_lsbd",)  # needs rows of all combinations, which no part of the rows has
@@ -125,7 +126,6 @@ def _with_intervals(report: Report) -> Report:
     errors = {key.removesuffix(suffix): value for key, value in report.scalars.items() if key.endswith(suffix)}
     scalars = {key: value for key, value in report.scalars.items() if not key.endswith(suffix)}
     ends = {
-        key: (scalars[key] - TWO_SIDED_95 * error, scalars[key] + TWO_SIDED_95 * error)
-        for key, error in errors.items()
+        key: (scalars[key] - TWO_SIDED_95 * error, scalars[key] + TWO_SIDED_95 * error) for key, error in errors.items()
     }
     return Report(scalars, report.matrices, num_rows=report.num_rows, intervals=ends)

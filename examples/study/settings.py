@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.datasets import FactorDataset, ShadedObjects, Sprites
-from torchdisentangle.models import VAE, AnnealedVAE, BetaTCVAE, BetaVAE, DIPVAE, FactorVAE, TopDisVAE
+from torchdisentangle.models import DIPVAE, VAE, AnnealedVAE, BetaTCVAE, BetaVAE, FactorVAE, TopDisVAE
 
 STEPS, FAST_STEPS = 800, 60
+SEEDS = range(4)
 BATCH = 128
 LATENTS = 8
 
@@ -73,12 +74,22 @@ def new_model(config: Mapping[str, Any], shape: torch.Size, steps: int) -> VAE:
     return MODELS[config["model"]](config["strength"], steps, common)
 
 
-def configurations(seeds: range) -> list[dict[str, Any]]:
+def configurations() -> list[dict[str, Any]]:
     """Of all runs, a seed at a time, so that a study that is stopped early lacks the last seeds alone."""
     return [
         {"data": data, "model": model, "strength": strength, "seed": seed}
-        for seed in seeds
+        for seed in SEEDS
         for model, strengths in STRENGTHS.items()
         for strength in strengths
         for data in DATASETS
+    ]
+
+
+def fast_configurations() -> list[dict[str, Any]]:
+    """A handful of runs through the same code."""
+    return [
+        {"data": "sprites", "model": model, "strength": strength, "seed": seed, "fast": True}
+        for seed in SEEDS[:2]
+        for model in ("beta-VAE", "annealed VAE")
+        for strength in STRENGTHS[model][:2]
     ]
