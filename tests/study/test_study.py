@@ -163,6 +163,8 @@ def test_names(tmp_path: Path) -> None:
         Study(tmp_path, train, {"a": {"beta": object()}})
     with pytest.raises(ValueError, match="engine must be"):
         Study(tmp_path, train, SEEDS).execute(engine="threads")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="workers not negative, got 1 and -1"):
+        Study(tmp_path, train, SEEDS).execute(-1)
 
 
 def test_results_of_some_kinds_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,14 @@ class Attempt:
         Returns:
             The error that it ended with, in one line; ``None`` if it is finished.
         """
-        folder = self.study / f".{self.name}{PARTIAL}{uuid4().hex[:8]}"
+        try:
+            self._do()
+        except (Exception, SystemExit) as error:
+            return " ".join(traceback.format_exception_only(error)[-1].split())[:1000]
+        return None
+
+    def _do(self) -> None:
+        folder, done = self.study / f".{self.name}{PARTIAL}{uuid4().hex[:8]}", self.study / self.name
         folder.mkdir()
         (folder / CONFIG).write_text(json.dumps(self.config, indent=2) + "\n", encoding="utf-8")
         start = time.perf_counter()
@@ -60,18 +67,16 @@ class Attempt:
                 if "seed" in self.config:
                     seed_everything(self.config["seed"])
                 self.run(dict(self.config), folder)
-            except (Exception, SystemExit) as error:
+            except BaseException:
                 traceback.print_exc()
-                return " ".join(traceback.format_exception_only(error)[-1].split())[:1000]
+                raise
             print(f"finished in {time.perf_counter() - start:.1f} s")
-        done = self.study / self.name
         try:
             folder.rename(done)
         except OSError:
             if not done.exists():
                 raise
             shutil.rmtree(folder)  # another execution of the study was faster
-        return None
 
 
 def seed_everything(seed: int) -> None:

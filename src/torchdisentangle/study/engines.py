@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torchdisentangle.study.attempt import Attempt
 from torchdisentangle.study.places import places
@@ -87,7 +87,7 @@ class Processes(Engine):
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(num_cpus)),
         }
         methods = multiprocessing.get_all_start_methods()
-        self._context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+        self._context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
         self._working: dict[int, _Worker] = {}
 
     @property
@@ -97,7 +97,7 @@ class Processes(Engine):
 
     def start(self, attempt: Attempt) -> None:
         """Start a process."""
-        if hasattr(self._context, "set_forkserver_preload"):
+        if self._context.get_start_method() == "forkserver":
             self._context.set_forkserver_preload(["__main__", attempt.run.__module__, _SERVER])
         receiver, sender = self._context.Pipe(duplex=False)
         place = self._free.pop()

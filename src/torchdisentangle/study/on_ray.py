@@ -72,7 +72,7 @@ class RayTasks(Engine):
         try:
             return self._ray.get(task)
         except self._ray.exceptions.RayError as error:
-            return str(error).splitlines()[0]
+            return str(getattr(error, "cause", None) or error).splitlines()[0]
 
 
 def _work(attempt: Attempt) -> str | None:

@@ -36,8 +36,8 @@ class Study:
             the names.
 
     Raises:
-        ValueError: if two runs have one name, a name cannot be that of a folder, or a finished run of this name had
-            another configuration.
+        ValueError: if two runs have one name, a name cannot be that of a folder, a configuration has a NaN, or a
+            finished run had another configuration.
         TypeError: if JSON cannot hold a configuration.
 
     Example:
@@ -86,7 +86,7 @@ class Study:
         num_cpus: int = 1,
         num_gpus: float = 0.0,
         address: str | None = None,
-        progress: bool = True,
+        progress: bool | None = None,
     ) -> list[Run]:
         """Do the runs that are not finished.
 
@@ -101,19 +101,22 @@ class Study:
                 there are.
             address: of Ray's cluster, see :func:`ray.init`; by default the one that this machine is part of, or else a
                 new one for this study.
-            progress: whether to show a progress bar, if the standard error is a terminal.
+            progress: whether to show how many runs are done, in flight and failed; ``None``: if the standard error is a
+                terminal.
 
         Returns:
             All runs, in the order of the configurations.
 
         Raises:
-            ValueError: if the engine is unknown, or there are not enough GPUs.
+            ValueError: if the engine is unknown, a number is out of range, or there are not enough GPUs.
             ImportError: if Ray is missing.
             RuntimeError: at the end, if runs have failed. Their logs are kept in folders whose names end in
                 ``.failed``; the next execution tries them again.
         """
         if engine not in ("processes", "ray"):
             raise ValueError(f"engine must be 'processes' or 'ray', got {engine!r}")
+        if num_cpus < 1 or (workers is not None and workers < 0):
+            raise ValueError(f"num_cpus must be positive and workers not negative, got {num_cpus} and {workers}")
         done = {run.name for run in self.finished()}
         todo = deque(name for name in self.configurations if name not in done)
         if todo:
@@ -125,7 +128,7 @@ class Study:
                 workshop = RayTasks(workers, num_cpus, num_gpus, address)
             else:
                 workshop = Processes(workers, num_cpus, num_gpus)
-            total, hidden = len(self.configurations), None if progress else True
+            total, hidden = len(self.configurations), None if progress is None else not progress
             with tqdm(total=total, initial=len(done), desc="runs", disable=hidden) as bar, closing(workshop):
                 failed = self._do(todo, workshop, retries, num_cpus, bar)
             if failed:
@@ -187,5 +190,5 @@ def _named(
     for name, config in pairs:
         if name in named:
             raise ValueError(f"two configurations have the name {name}: {named[name]} and {config}")
-        named[name] = json.loads(json.dumps(config))
+        named[name] = json.loads(json.dumps(config, allow_nan=False))
     return named
