@@ -86,10 +86,5 @@ def configurations() -> list[dict[str, Any]]:
 
 
 def fast_configurations() -> list[dict[str, Any]]:
-    """A handful of runs through the same code."""
-    return [
-        {"data": "sprites", "model": model, "strength": strength, "seed": seed, "fast": True}
-        for seed in SEEDS[:2]
-        for model in ("beta-VAE", "annealed VAE")
-        for strength in STRENGTHS[model][:2]
-    ]
+    """Two runs that go through the same code."""
+    return [{"data": "sprites", "model": "beta-VAE", "strength": 1.0, "seed": seed, "fast": True} for seed in SEEDS[:2]]

@@ -40,7 +40,8 @@ def ranks_of_runs(scores: Tensor) -> Tensor:
     if scores.ndim != 2 or len(scores) < 2:
         raise ValueError(f"scores (n, S) of at least two runs are needed, got shape {tuple(scores.shape)}")
     values = scores.detach().double().cpu()
-    ranks = torch.as_tensor(rankdata(values.numpy(), axis=0, nan_policy="omit"), dtype=torch.float64)
+    policy = "omit" if bool(values.isnan().any()) else "propagate"  # the former takes one column after the other
+    ranks = torch.as_tensor(rankdata(values.numpy(), axis=0, nan_policy=policy), dtype=torch.float64)
     ranks = ranks - ranks.nanmean(0)
     ranks = ranks.nan_to_num(0.0)
     scale = ranks.square().mean(0).sqrt()
@@ -67,7 +68,7 @@ def rank_agreement(scores: Tensor) -> Tensor:
         Representations*, ICML 2019, for rank correlations of scores over trained models.
 
     Example:
-        >>> rank_agreement(torch.tensor([[1.0, 0.1, 3.0], [2.0, 0.3, 2.0], [3.0, 0.9, 1.0]]))
+        >>> rank_agreement(torch.tensor([[1.0, 0.1, 3.0], [2.0, 0.3, 2.0], [3.0, 0.9, 1.0]])).round()
         tensor([[ 1.,  1., -1.],
                 [ 1.,  1., -1.],
                 [-1., -1.,  1.]], dtype=torch.float64)

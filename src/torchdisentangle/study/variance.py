@@ -51,7 +51,7 @@ def variance_shares(scores: Tensor, *levels: Sequence[Hashable]) -> Tensor:
     for wide, fine, name in zip(counts, counts[1:], (*range(len(levels)), "rest"), strict=False):
         if fine < 2 * wide or fine % wide:
             raise ValueError(
-                f"level {name} divides {wide} groups into {fine}: as many of each, at least two, are needed"
+                f"level {name} divides {wide} groups into {fine}: equally many, at least two each, are needed"
             )
     means = [values.mean(0, keepdim=True).expand_as(values), *(_group_means(values, level) for level in keys), values]
     squares = []
