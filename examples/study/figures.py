@@ -93,7 +93,7 @@ def draw_shares(tables: Sequence[Scored], found: Findings) -> Figure:
         left.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="share of the variance, mean of the data sets")
         left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
         right.plot(costs, y, "o", color="black", markersize=3)
-        right.set(xscale="log", xlabel="seconds, with interval")
+        right.set(xscale="log", xlim=(5e-4, 20), xticks=(1e-3, 1e-2, 0.1, 1, 10), xlabel="seconds, with interval")
         right.axvline(1, color=GREY, linewidth=0.6)
     return figure
 

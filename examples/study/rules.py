@@ -97,4 +97,7 @@ def table_of_three(tables: Sequence[Scored], found: Findings) -> str:
         label = f"**`{name}`**" if name in found.three else f"`{name}`"
         cells = (label, str(question_of(name)), *(", ".join(part) for part in (agreements, of_seed, seconds)))
         lines.append(f"| {' | '.join(cells)} |")
+    for label, names in {"**the three**": found.three, "the documentation's": RECOMMENDED}.items():
+        agreements = ", ".join(f"{float(together(table, names)):.2f}" for table in tables)
+        lines.append(f"| {label} together | | {agreements} | | |")
     return "\n".join(lines)
