@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 
-class Estimate(NamedTuple):
+class BootstrapEstimate(NamedTuple):
     """A statistic of runs and the ends of its interval, all of the statistic's shape."""
 
     value: Tensor
@@ -116,7 +116,7 @@ def bootstrap_over_runs(
     draws: int = 1000,
     level: float = 0.95,
     seed: int = 0,
-) -> Estimate:
+) -> BootstrapEstimate:
     """Interval of a statistic of runs: percentiles over resampled groups of runs.
 
     Groups are drawn with replacement, each with all its runs, because runs of one group (a model with one setting, and
@@ -158,4 +158,4 @@ def bootstrap_over_runs(
     drawn = torch.stack([statistic(torch.cat([parts[group] for group in draw])).double() for draw in chosen])
     tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
     low, high = drawn.nanquantile(tails, dim=0)
-    return Estimate(statistic(torch.arange(len(groups))).double(), low, high)
+    return BootstrapEstimate(statistic(torch.arange(len(groups))).double(), low, high)
