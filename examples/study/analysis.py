@@ -13,7 +13,14 @@ from scores import COMPARED, GROUPS, RECOMMENDED, UNSUPERVISED, kind_of, questio
 from torch import Tensor
 from verdicts import Interval, resampled
 
-from torchdisentangle.study import bootstrap_over_runs, consensus, rank_agreement, ranks_of_runs, variance_shares
+from torchdisentangle.study import (
+    bootstrap_over_runs,
+    consensus,
+    rank_agreement,
+    ranks_of_runs,
+    variance_shares,
+    votes_of_kinds,
+)
 
 DRAWS = 500
 AT_MOST = 1.0  # seconds that a score may cost with its interval, to be one of the three
@@ -161,12 +168,8 @@ def intervals(statistic: Callable[[Tensor], Tensor], data: Scored) -> list[Inter
 
 def with_others(scores: Tensor, kinds: Sequence[str]) -> Tensor:
     """Rank correlation of each score with the consensus of all other entries of the registry, ``(S,)``."""
-    ranks = ranks_of_runs(scores)
-    live = (~ranks.isnan().any(0)).double()  # in a resample a score may be the same for all runs
-    entries = list(dict.fromkeys(kinds))
-    member = torch.tensor([[float(kind == entry) for entry in entries] for kind in kinds], dtype=torch.float64)
-    member = member * live[:, None]
-    votes = ranks.nan_to_num(0.0) @ (member / member.sum(0).clamp(min=1))
+    ranks, entries = ranks_of_runs(scores), list(dict.fromkeys(kinds))
+    votes = votes_of_kinds(ranks, kinds)
     own = torch.tensor([entries.index(kind) for kind in kinds])
     return (ranks * ranks_of_runs(votes.sum(1, keepdim=True) - votes[:, own])).mean(0)
 

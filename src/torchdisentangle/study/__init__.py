@@ -6,6 +6,7 @@ from torchdisentangle.study.agreement import (
     consensus,
     rank_agreement,
     ranks_of_runs,
+    votes_of_kinds,
 )
 from torchdisentangle.study.run import Run, finished_runs, save_run
 from torchdisentangle.study.study import Study
@@ -22,4 +23,5 @@ __all__ = [
     "ranks_of_runs",
     "save_run",
     "variance_shares",
+    "votes_of_kinds",
 ]

@@ -100,13 +100,34 @@ def consensus(scores: Tensor, kinds: Sequence[Hashable] | None = None) -> Tensor
     kinds = list(range(ranks.shape[1])) if kinds is None else list(kinds)
     if len(kinds) != ranks.shape[1]:
         raise ValueError(f"one kind for each of {ranks.shape[1]} scores is needed, got {len(kinds)}")
-    votes: dict[Hashable, list[Tensor]] = {}
-    for kind, column in zip(kinds, ranks.unbind(1), strict=True):
-        if not column.isnan().any():
-            votes.setdefault(kind, []).append(column)
-    if not votes:
+    votes = votes_of_kinds(ranks, kinds)
+    num_votes = len({kind for kind, column in zip(kinds, ranks.mT, strict=True) if not column.isnan().any()})
+    if not num_votes:
         raise ValueError("every score is the same for all runs")
-    return torch.stack([torch.stack(columns).mean(0) for columns in votes.values()]).mean(0)
+    return votes.sum(1) / num_votes
+
+
+def votes_of_kinds(ranks: Tensor, kinds: Sequence[Hashable]) -> Tensor:
+    """Mean rank of each run by the scores of each kind.
+
+    Args:
+        ranks: from :func:`ranks_of_runs`, ``(n, S)``.
+        kinds: of each score.
+
+    Returns:
+        ``(n, K)``, the kinds in the order in which they come; 0 for one whose scores are the same for all runs.
+
+    Example:
+        >>> ranks = ranks_of_runs(torch.tensor([[1.0, 3.0, 0.0], [2.0, 2.0, 0.0], [3.0, 1.0, 0.0]]))
+        >>> votes_of_kinds(ranks, ["mig", "mig", "sap"]).abs().sum()
+        tensor(0., dtype=torch.float64)
+    """
+    numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
+    column = torch.tensor([numbers[kind] for kind in kinds])
+    live = ~ranks.isnan().any(0)
+    members = torch.zeros(len(column), len(numbers), dtype=torch.float64)
+    members[torch.arange(len(column)), column] = live.double()
+    return ranks.nan_to_num(0.0) @ (members / members.sum(0).clamp(min=1))
 
 
 def bootstrap_over_runs(
