@@ -47,6 +47,7 @@ docs: $(STAMP)
 
 docs-figures: $(STAMP)
 	$(BIN)/python docs/figures.py
+	$(BIN)/python docs/sample_page.py
 
 clean:
 	rm -rf .venv build dist *.egg-info docs/_build docs/reference/generated docs/stories

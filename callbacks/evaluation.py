@@ -114,6 +114,7 @@ class EvaluationCallback(EvaluationHooks):
         self._trainer: Any = None
         self._logged = Logged()
         self.last_step: int | None = None  # of the last evaluation
+        self.found_at: tuple[str, int] | None = None  # stage and step of the report
 
     @property
     def family(self) -> str:
@@ -174,7 +175,7 @@ class EvaluationCallback(EvaluationHooks):
     def forget(self) -> None:
         """Forget earlier runs."""
         self.num_evaluations, self._settled, self._logged = 0, None, Logged(self.later)
-        self.last_step = None
+        self.last_step = self.found_at = None
 
     def prepare(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the values of the last evaluation, and make choices that depend on the machine."""
@@ -287,7 +288,7 @@ class EvaluationCallback(EvaluationHooks):
             log_between(trainer, values)
         missing = [one for one in self._monitors(trainer) if self._logged.lacks(one.key)]
         stand_in(self._logged.metrics, missing, pl_module.device)
-        self.report = report.kept()
+        self.report, self.found_at = report.kept(), (self.stage(trainer), trainer.global_step)
         self._logged.warn_once(key, self.evaluation.caution(report))
         try:
             self.keep(trainer, report)
@@ -296,5 +297,4 @@ class EvaluationCallback(EvaluationHooks):
         if not report.scalars and not report.figures:
             rank_zero_warn(f"{type(self).__name__} logs nothing: no rows came from its data loader", UserWarning)
         if self.figures_due(trainer) and trainer.is_global_zero:
-            names = getattr(self.evaluation, "factor_names", None)
-            log_figures(trainer, key, report.figures, lambda: tables_of(report, names))
+            log_figures(trainer, key, report.figures, lambda: tables_of(report))

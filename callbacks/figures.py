@@ -1,4 +1,4 @@
-"""Where figures and tables go: every logger of a trainer that can show them, and PNG files for the others."""
+"""Where figures, tables and pages go: every logger of a trainer that can show them, and files for the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 from torchmetrics.utilities import rank_zero_warn
 
-from torchdisentangle.callbacks.weights_and_biases import is_wandb, log_media
+from torchdisentangle.callbacks.weights_and_biases import is_wandb, log_html, log_media
 from torchdisentangle.evaluation.tables import Table
 
 _SAVED: dict[str, Any] = {"dpi": 150, "bbox_inches": "tight"}
@@ -61,6 +61,44 @@ def log_figures(
         except Exception as error:  # whatever a figure raises
             warnings.warn(f"{key}/{name} could not be drawn: {error}", UserWarning, stacklevel=2)
     _send(trainer, drawn, lambda: {f"{key}/{name}": table for name, table in tables().items()})
+
+
+@rank_zero_only
+def log_page(trainer: L.Trainer, key: str, page: Path) -> None:
+    """Send a page to the loggers that can keep it: Weights & Biases, MLflow, Comet and LitLogger.
+
+    Args:
+        trainer: whose loggers to use.
+        key: for instance ``val/latents``.
+        page: an HTML file.
+    """
+    loggers: list[Any] = trainer.loggers
+    for logger in loggers:
+        with _warned(logger, f"the page {key}"):
+            experiment: Any = getattr(logger, "experiment", None)
+            if is_wandb(logger):
+                log_html(logger, f"{key}/page", page, curve_step(trainer))
+            elif _is_mlflow(logger) and callable(getattr(experiment, "log_artifact", None)):
+                experiment.log_artifact(logger.run_id, str(page), f"pages/{key.rpartition('/')[0]}")
+            elif callable(getattr(experiment, "log_asset", None)):  # Comet
+                experiment.log_asset(str(page), f"pages/{key}.html")
+            elif callable(getattr(logger, "log_file", None)):  # LitLogger
+                experiment[f"pages/{key}.html"] = import_module("litlogger").File(str(page))
+
+
+def run_folder(trainer: L.Trainer) -> Path | None:
+    """Where files of this run belong; ``None`` if the trainer has no logger.
+
+    Args:
+        trainer: the trainer.
+    """
+    logger: Any = trainer.logger
+    if logger is None:
+        return None
+    place = getattr(logger, "log_dir", None)
+    if place is None and getattr(logger, "save_dir", None) is not None:  # of all runs, as with Weights & Biases
+        place = Path(logger.save_dir, str(logger.name), str(logger.version))
+    return Path(place or trainer.default_root_dir)
 
 
 def curve_step(trainer: L.Trainer) -> int:

@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 
 from torchdisentangle.callbacks.checks import misconfiguration
 from torchdisentangle.callbacks.evaluation import EvaluationCallback
-from torchdisentangle.callbacks.figures import curve_step
+from torchdisentangle.callbacks.figures import curve_step, run_folder
 from torchdisentangle.callbacks.settings import CallbackSettings
 from torchdisentangle.evaluation import Evaluation, Report, SimilarityEvaluation
 from torchdisentangle.evaluation.similarity import SimilarityReport
@@ -118,7 +118,7 @@ class RepresentationSimilarityCallback(EvaluationCallback):
             return
         current, stage = report.fingerprint, self.stage(trainer)
         self._previous[stage] = current
-        folder = self._run_folder(trainer)
+        folder = run_folder(trainer) if self.folder is None else Path(self.folder)
         if self.save and folder is not None and trainer.is_global_zero:
             current.step = curve_step(trainer)
             current.save(folder / "fingerprints" / stage / f"{current.step}.npz")
@@ -148,15 +148,6 @@ class RepresentationSimilarityCallback(EvaluationCallback):
         """Restore the last fingerprints."""
         super().load_state_dict(state_dict)
         self._previous = {stage: Fingerprint(**tensors) for stage, tensors in state_dict["previous"].items()}
-
-    def _run_folder(self, trainer: L.Trainer) -> Path | None:
-        if self.folder is not None or trainer.logger is None:
-            return None if self.folder is None else Path(self.folder)
-        logger: Any = trainer.logger
-        place = getattr(logger, "log_dir", None)
-        if place is None and getattr(logger, "save_dir", None) is not None:  # of all runs, as with Weights & Biases
-            place = Path(logger.save_dir, str(logger.name), str(logger.version))
-        return Path(place or trainer.default_root_dir)
 
 
 def read_reference(path: str) -> Fingerprint:

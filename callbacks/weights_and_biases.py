@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -75,3 +76,17 @@ def log_media(logger: Any, figures: Mapping[str, Figure], tables: Mapping[str, T
         media[f"{family}/tables/{name}"] = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
     if media:
         logger.log_metrics(media, step=step)
+
+
+def log_html(logger: Any, key: str, page: Path, step: int) -> None:
+    """Log a page, which a panel shows.
+
+    Args:
+        logger: of Weights & Biases.
+        key: of the panel.
+        page: an HTML file.
+        step: of the curves.
+    """
+    wandb: Any = import_module("wandb")
+    with page.open(encoding="utf-8") as file:
+        logger.log_metrics({key: wandb.Html(file, inject=False)}, step=step)

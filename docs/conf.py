@@ -39,6 +39,7 @@ extensions = [
     "sphinx-mathjax-offline",  # formulas without a network
 ]
 exclude_patterns = ["_build", "_templates"]
+html_extra_path = ["sample"]  # a page of latents
 templates_path = ["_templates"]
 suppress_warnings = ["autosummary.import_cycle"]  # pages name what they show in full
 nitpicky = True

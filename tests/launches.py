@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
@@ -10,11 +11,16 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from torchdisentangle.functional.device import Answer
+
 WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2", "bincount")
 
 
 class Launches(TorchDispatchMode):
-    """Counts operations but for views, which launch nothing, and those whose answer a CPU has to wait for."""
+    """Counts operations but for views, which launch nothing, and those whose answer a CPU has to wait for.
+
+    An answer that was sent ahead costs a wait unless another wait has come in between.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,16 +39,30 @@ class Launches(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def __enter__(self) -> Launches:
-        tolist = Tensor.tolist
+        tolist, send = Tensor.tolist, Answer.__init__
+        sent: dict[Answer, int] = {}
 
         def waiting(tensor: Tensor) -> Any:
             self.waits["tolist"] += 1  # no operation on a CPU
             return tolist(tensor)
 
-        self._patch = mock.patch.object(Tensor, "tolist", waiting)
-        self._patch.start()
+        def sending(answer: Answer, numbers: Tensor) -> None:
+            send(answer, numbers)
+            sent[answer] = self.waits.total()
+
+        def reading(answer: Answer) -> list:
+            self.waits["answer"] += self.waits.total() == sent[answer]
+            return tolist(answer._numbers)
+
+        self._patches = ExitStack()
+        for owner, name, counted in (
+            (Tensor, "tolist", waiting),
+            (Answer, "__init__", sending),
+            (Answer, "read", reading),
+        ):
+            self._patches.enter_context(mock.patch.object(owner, name, counted))
         return super().__enter__()
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
-        self._patch.stop()
+        self._patches.close()

@@ -72,7 +72,8 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_holds_every_module(distributions: Path) -> None:
     (wheel,) = distributions.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name}
-    assert names == sources() | {"torchdisentangle/py.typed", "torchdisentangle/cli/page.html"}
+    page = {f"torchdisentangle/evaluation/page/latents.{ending}" for ending in ("html", "css", "js")}
+    assert names == sources() | page | {"torchdisentangle/py.typed", "torchdisentangle/cli/page.html"}
 
 
 @pytest.mark.xdist_group("distributions")

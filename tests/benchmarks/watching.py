@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import tempfile
 import time
 import warnings
@@ -125,6 +126,7 @@ def epoch(setting: Setting, data: tuple[Images, Images], device: str, watched: b
     torch.manual_seed(0)
     clock, on_gpu = Clock(device), torch.device(device).type == "cuda"
     if on_gpu:
+        gc.collect()  # of the epochs before: a trainer and its model hold each other
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     with tempfile.TemporaryDirectory() as folder:

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from tests.helpers import MakeTrainer
 from torchdisentangle.callbacks import DisentanglementCallback, ManifoldEntropyCallback
+from torchdisentangle.callbacks.figures import log_page
 
 STEPS = [3, 7, 11]  # after four batches in each of three epochs, counted from zero, as Lightning's own curves
 FIGURES = {
@@ -45,6 +46,9 @@ def fit(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader) -> Callabl
         callbacks = [ManifoldEntropyCallback(16), DisentanglementCallback(["mig", "sap"], factor_names=["side"])]
         trainer = make_trainer(*callbacks, logger=logger, max_epochs=3, log_every_n_steps=2)
         trainer.fit(tiny_vae, loader, loader)
+        page = Path(trainer.default_root_dir) / "latents.html"
+        page.write_text("<p>a page</p>")
+        log_page(trainer, "val/latents", page)
         return trainer
 
     return run
@@ -67,6 +71,7 @@ def test_mlflow(fit: Callable[[Any], L.Trainer], tmp_path: Path, monkeypatch: py
         assert dots_per_inch(path.read_bytes()) == 150  # MLflow's own 72 are too few to read
     for name in TABLES:
         assert {path.stem for path in (run / "artifacts/tables" / name).iterdir()} == set(map(str, STEPS))
+    assert (run / "artifacts/pages/val/latents.html").read_text() == "<p>a page</p>"
     latents = json.loads((run / "artifacts/tables/val/manifold/latents/11.json").read_text())
     assert latents["columns"] == LATENTS
     assert [row[0] for row in latents["data"]] == [0, 1, 2]
@@ -99,6 +104,7 @@ def test_comet(fit: Callable[[Any], L.Trainer], tmp_path: Path, monkeypatch: pyt
         }
     assert figures.keys() == FILES
     assert all(b"<svg" in picture for picture in figures.values())
+    assert assets.pop("pages/val/latents.html") == "<p>a page</p>"
     assert assets.keys() == {f"tables/{name}/{step}.csv" for name in TABLES for step in STEPS}
     latents = list(csv.reader(io.StringIO(assets["tables/val/manifold/latents/11.csv"])))
     assert latents[0] == LATENTS
@@ -137,6 +143,7 @@ def test_litlogger(fit: Callable[[Any], L.Trainer], tmp_path: Path) -> None:
     pictures = list(folder.rglob("*.png"))
     assert {str(path.relative_to(folder).with_suffix("")) for path in pictures} == FILES
     assert all(dots_per_inch(path.read_bytes()) == 150 for path in pictures)
+    assert (folder.parent / "pages/val/latents.html").read_text() == "<p>a page</p>"
 
 
 class FakeMetrics(mock.MagicMock):

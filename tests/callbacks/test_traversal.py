@@ -13,8 +13,14 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.evaluation.latent_page_cases import content_of
 from tests.helpers import MakeTrainer
-from torchdisentangle.callbacks import LatentTraversalCallback
+from torchdisentangle.callbacks import (
+    DisentanglementCallback,
+    ELBODecompositionCallback,
+    LatentTraversalCallback,
+    ManifoldEntropyCallback,
+)
 from torchdisentangle.models import LatentModel, Posterior, Prior, as_latent_model
 from torchdisentangle.plots import plot_traversals
 
@@ -110,6 +116,72 @@ def test_figures_of_images_and_of_curves(
     assert sum(len(panel.lines) for panel in grid.flat) == 24
     with pytest.raises(ValueError, match="data must have shape"):
         plot_traversals(torch.zeros(2, 3, 4), [0, 1])
+
+
+def test_the_page_of_a_run_holds_what_the_other_callbacks_found(
+    make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, tmp_path: Path
+) -> None:
+    """Whatever their order; and of a later stage alone what was found in it."""
+    logger = CSVLogger(tmp_path, version="run")
+    others = [ManifoldEntropyCallback(8), ELBODecompositionCallback(num_queries=8, prefix="other")]
+    scores = DisentanglementCallback(["mutual_information"], factor_names=["<side>"])
+    trainer = make_trainer(others[0], LatentTraversalCallback(), scores, others[1], logger=logger, max_epochs=2)
+    trainer.fit(tiny_vae, loader, loader)
+    html = (Path(logger.log_dir) / "pages" / "val" / "latents.html").read_text()
+    content = content_of(html)
+    of_latents, of_factors = content["matrices"]
+    order = content["latents"]
+    assert others[0].report is not None
+    expected = others[0].report.matrices["pairwise"][order][:, order]
+    torch.testing.assert_close(torch.tensor(of_latents["values"]), expected.float(), rtol=1e-3, atol=1e-6)
+    assert of_factors["factors"] == ["<side>"]
+    assert [column["label"] for column in content["columns"]] == ["manifold entropy"]  # "other" is another stage
+    trainer.test(tiny_vae, loader, verbose=False)
+    tested = (Path(logger.log_dir) / "pages" / "test" / "latents.html").read_text()
+    assert len(content_of(tested)["matrices"]) == 2
+    assert (Path(logger.log_dir) / "pages" / "val" / "latents.html").read_text() == html
+
+
+def test_the_page_shows_one_step(
+    make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A matrix of an earlier evaluation is left out, and one that ends the fit is in time."""
+    path = tmp_path / "page.html"
+    seen = []
+    callback = LatentTraversalCallback(page=str(path))
+    monkeypatch.setattr(callback, "_send", lambda trainer: seen.append(content_of(path.read_text())))
+    every_second = ManifoldEntropyCallback(8, every_n_epochs=2)
+    write = LatentTraversalCallback._write
+
+    def watched(self: LatentTraversalCallback, trainer: L.Trainer) -> None:
+        write(self, trainer)
+        seen.append(content_of(path.read_text()) if path.exists() else None)
+
+    monkeypatch.setattr(LatentTraversalCallback, "_write", watched)
+    make_trainer(callback, every_second, max_epochs=3).fit(tiny_vae, loader, loader)
+    sanity, first, second, third, at_the_end, sent = seen
+    assert sanity is None
+    assert [len(content["matrices"]) for content in (first, second, third)] == [0, 1, 1]  # the last epoch evaluates all
+    assert at_the_end == sent == third
+    assert first["strips"] != second["strips"]
+
+
+def test_no_page(make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, tmp_path: Path) -> None:
+    make_trainer(LatentTraversalCallback()).fit(tiny_vae, loader, loader)  # no logger, no folder
+    logger = CSVLogger(tmp_path, version="run")
+    for settings in ({"page": False}, {"figures": False}):
+        make_trainer(LatentTraversalCallback(**settings), logger=logger).fit(tiny_vae, loader, loader)  # type: ignore[arg-type]
+    assert not list(tmp_path.rglob("*.html"))
+
+
+def test_a_page_that_cannot_be_written_ends_no_training(
+    make_trainer: MakeTrainer, tiny_vae: Any, loader: DataLoader, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    callback = LatentTraversalCallback(page=str(tmp_path / "file" / "page.html"))
+    with pytest.warns(UserWarning, match="LatentTraversalCallback could not write"):
+        make_trainer(callback, max_epochs=1).fit(tiny_vae, loader, loader)
+    assert callback.report is not None
 
 
 def test_bad_settings() -> None:

@@ -18,8 +18,14 @@ from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch.utils.data import DataLoader
 from wandb.proto.wandb_internal_pb2 import Record
 
+from tests.evaluation.latent_page_cases import content_of
 from torchdisentangle import ManifoldSummary
-from torchdisentangle.callbacks import DisentanglementCallback, ELBODecompositionCallback, ManifoldEntropyCallback
+from torchdisentangle.callbacks import (
+    DisentanglementCallback,
+    ELBODecompositionCallback,
+    LatentTraversalCallback,
+    ManifoldEntropyCallback,
+)
 from torchdisentangle.callbacks.figures import log_figures
 
 _HEADER, _BLOCK = 7, 2**15
@@ -63,6 +69,7 @@ def run(
         ManifoldEntropyCallback(16),
         ELBODecompositionCallback(num_queries=16, every_n_epochs=2),
         DisentanglementCallback(["mig", "sap"], factor_names=["side"]),
+        LatentTraversalCallback(num_steps=3),
     ]
     trainer = make_trainer(*callbacks, logger=logger, max_epochs=3, log_every_n_steps=2)
     trainer.fit(tiny_vae, loader, loader)
@@ -111,6 +118,10 @@ def check_media(rows: list[dict[str, Any]], folder: Path) -> None:
     matrix = json.loads((folder / last["val/disentanglement/tables/sap_matrix.path"]).read_text())
     assert matrix["columns"] == ["latent", "side"]
     assert len(matrix["data"]) == 3
+    (page,) = [row for row in rows if "val/latents/page.path" in row]  # once, at the end
+    assert page["trainer/global_step"] == STEPS[-1] + 1
+    content = content_of((folder / page["val/latents/page.path"]).read_text())
+    assert [one["label"] for one in content["matrices"]] == ["MPMI of latents", "sap of latents and factors"]
 
 
 def check_definitions(metrics: list[Any]) -> None:
@@ -130,6 +141,7 @@ def check_settings(items: list[Any]) -> None:
         "val/manifold": "ManifoldEntropyCallback(num_samples=16)",
         "val/elbo": "ELBODecompositionCallback(num_queries=16, every_n_epochs=2)",
         "val/disentanglement": "DisentanglementCallback(metrics=['mig', 'sap'], factor_names=['side'])",
+        "val/latents": "LatentTraversalCallback(num_steps=3)",
     }
 
 

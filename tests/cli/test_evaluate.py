@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from tests.evaluation.latent_page_cases import content_of
 from torchdisentangle import Report, evaluate
 from torchdisentangle.cli import main
 from torchdisentangle.evaluation import EVALUATIONS, DisentanglementEvaluation
@@ -118,6 +119,9 @@ def test_everything_that_is_possible_and_files(
     assert Report.load("out/report.npz").to_dict().keys() == found["scores"].keys()
     assert (Path("out") / "elbo_decomposition.png").exists()
     assert "manifold/total_correlation" in Path("out/report.html").read_text()
+    assert '<a href="latents.html">' in Path("out/report.html").read_text()
+    matrices = content_of(Path("out/latents.html").read_text())["matrices"]
+    assert {"MPMI of latents", "mutual information of latents and factors"} <= {one["label"] for one in matrices}
 
 
 def test_no_rows_are_no_evaluation(folder: Path, capsys: pytest.CaptureFixture) -> None:

@@ -5,9 +5,9 @@ NCCL refuses tensors that are not on the GPU, and each collective makes a GPU wa
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics import Metric, MetricCollection
 
 from tests.helpers import RunProcesses
+from tests.stand_in import STAND_IN, StandIn
 from torchdisentangle import evaluate
 from torchdisentangle.evaluation import (
     DisentanglementEvaluation,
@@ -139,6 +140,19 @@ def test_the_messages_of_an_evaluation(run_processes: RunProcesses) -> None:
     assert first == second
 
 
+def work_on_a_device(rank: int) -> dict[str, list[Message]]:
+    with StandIn():
+        return {one.family: messages_of(one, 96, STAND_IN) for one in EVALUATIONS}
+
+
+def test_messages_stay_on_the_device(run_processes: RunProcesses) -> None:
+    """All of them, which are those of the CPU."""
+    first, second = run_processes(2, work_on_a_device)
+    assert first == second
+    assert {family: [message.what for message in messages] for family, messages in first.items()} == EXPECTED
+    assert {message.device for messages in first.values() for message in messages} == {STAND_IN}
+
+
 @pytest.mark.parametrize("evaluation", EVALUATIONS, ids=lambda evaluation: evaluation.family)
 def test_states_are_on_the_device_of_the_evaluation(evaluation: Evaluation) -> None:
     """From the beginning: a process without rows takes part in every message."""
@@ -151,14 +165,13 @@ def test_states_are_on_the_device_of_the_evaluation(evaluation: Evaluation) -> N
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("evaluation", EVALUATIONS, ids=lambda evaluation: evaluation.family)
-def test_messages_stay_on_the_gpu(evaluation: Evaluation) -> None:
+def test_messages_stay_on_the_gpu(evaluation: Evaluation, tmp_path: Path) -> None:
     """NCCL itself refuses others."""
-    with tempfile.NamedTemporaryFile() as rendezvous:
-        dist.init_process_group("nccl", init_method=f"file://{rendezvous.name}", rank=0, world_size=1)
-        try:
-            messages = messages_of(evaluation, 96, "cuda")
-        finally:
-            dist.destroy_process_group()
+    dist.init_process_group("nccl", init_method=f"file://{tmp_path / 'rendezvous'}", rank=0, world_size=1)
+    try:
+        messages = messages_of(evaluation, 96, "cuda")
+    finally:
+        dist.destroy_process_group()
     assert messages or evaluation.family == "latents"
     assert {message.device for message in messages} <= {"cuda"}
     assert {message.what for message in messages} <= {what for listed in EXPECTED.values() for what in listed}

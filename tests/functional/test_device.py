@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map_only
 
+from tests.stand_in import STAND_IN, OnDevice, StandIn
 from torchdisentangle import (
     SAP,
     ChannelInformation,
@@ -22,6 +23,7 @@ from torchdisentangle.functional import gram_matrix, manifold_total_correlation
 from torchdisentangle.functional.device import (
     CPU_SIZES,
     GPU_SIZES,
+    Answer,
     float64_device,
     sizes_beside_training,
     sizes_of,
@@ -32,41 +34,6 @@ from torchdisentangle.functional.manifold.probes import GaussianProbes
 from torchdisentangle.functional.row_blocks import row_blocks
 
 MEBIBYTE = 2**20
-STAND_IN = "meta"  # a device that every build of PyTorch knows
-
-
-class OnDevice(Tensor):
-    """A tensor that says that it lies on another device, which refuses float64 as Apple's does."""
-
-    @staticmethod
-    def __new__(cls, values: Tensor) -> OnDevice:
-        return Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, values.shape, dtype=values.dtype, device=STAND_IN, strides=values.stride()
-        )
-
-    def __init__(self, values: Tensor) -> None:
-        self.values_on_cpu = values
-
-    @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        device = kwargs.get("device")
-        leaves = cls if device is None or torch.device(device).type == STAND_IN else False
-        if device is not None:
-            kwargs["device"] = torch.device("cpu")
-        if kwargs.get("dtype") is torch.float64 and "_to_copy" in str(func):
-            raise TypeError("this device cannot convert to float64, not even on the way to another")
-        args, kwargs = tree_map_only(OnDevice, lambda tensor: tensor.values_on_cpu, (args, kwargs))
-        result = func(*args, **kwargs)
-        if leaves is False:
-            return result
-
-        def back(tensor: Tensor) -> OnDevice:
-            if tensor.dtype is torch.float64:
-                raise TypeError(f"{func} makes float64 where there is none")
-            return OnDevice(tensor)
-
-        return tree_map_only(Tensor, back, result)
 
 
 @pytest.fixture
@@ -78,6 +45,7 @@ def jacobians(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.usefixtures("without_float64")
 def test_the_stand_in_refuses_float64() -> None:
     x = OnDevice(jacobians(2, 3))
     assert x.device.type == (x + 1).device.type == STAND_IN
@@ -89,6 +57,28 @@ def test_the_stand_in_refuses_float64() -> None:
     ):
         with pytest.raises(TypeError, match="float64"):
             wrong()
+
+
+def test_the_stand_in_refuses_to_mix_devices() -> None:
+    x = torch.arange(6.0).view(2, 3)
+    with StandIn() as device:
+        there = x.to(STAND_IN)
+        there[0, torch.tensor([0, 2])] += there.new_tensor([1.0, 1.0])
+        torch.tensor([1.0], device=STAND_IN).mul_(2 * there[:1, :1].sum())
+        assert device.sent == 5  # the tensor, the index twice, and both lists
+        assert torch.equal((there + torch.ones(())).cpu(), x + torch.tensor([[2.0, 1, 2], [1, 1, 1]]))
+        assert (torch.zeros(2, device=STAND_IN) + there[:, 0]).tolist() == [1.0, 3.0]
+        assert device.sent == 5
+        for wrong in (
+            lambda: there + x,
+            lambda: there.sum() + x,
+            lambda: torch.cat([there, x]),
+            lambda: x[torch.zeros(1, dtype=torch.long, device=STAND_IN)],
+            lambda: torch.rand(2, device=STAND_IN, generator=torch.Generator()),
+            lambda: there.numpy(),
+        ):
+            with pytest.raises((RuntimeError, TypeError)):
+                wrong()
 
 
 @pytest.mark.usefixtures("without_float64")
@@ -134,6 +124,21 @@ def test_probes_for_a_device_without_float64() -> None:
     there = GaussianProbes(OnDevice(z), 4, None, 0, None)
     assert there.index.device.type == there.unit.device.type == "cpu"
     assert torch.equal(there.of_rows(slice(1, 4), 0, 2, z.new_empty(2, 7)), here)
+
+
+def test_an_answer_of_a_gpu_is_sent_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind what that GPU was asked before, and read no earlier than it has arrived."""
+    numbers, stream, calls = mock.Mock(device=torch.device("cuda:1")), mock.Mock(), mock.Mock()
+    calls.attach_mock(numbers.to, "to")
+    calls.attach_mock(stream.record_event, "record")
+    calls.attach_mock(stream.record_event.return_value.synchronize, "arrive")
+    calls.attach_mock(numbers.to.return_value.tolist, "tolist")
+    monkeypatch.setattr(torch.cuda, "current_stream", {torch.device("cuda:1"): stream}.__getitem__)
+    answer = Answer(numbers)
+    sent = [mock.call.to("cpu", non_blocking=True), mock.call.record()]
+    assert calls.mock_calls == sent
+    answer.read()
+    assert calls.mock_calls == [*sent, mock.call.arrive(), mock.call.tolist()]
 
 
 def test_sizes_follow_the_device() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
 import pytest
@@ -10,10 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from torchdisentangle.functional import decoder_jacobian, decoder_jacobian_chunks
+from torchdisentangle.functional.device import CPU_SIZES, GPU_SIZES, Sizes, use_sizes
 
 Mode = Literal["auto", "forward", "reverse"]
 
+pytestmark = pytest.mark.usefixtures("sizes")
+
 MIXED_ROWS = "output for one latent changes when another row of the batch changes"
+
+
+@pytest.fixture(params=[CPU_SIZES, GPU_SIZES], ids=["at once", "when it has arrived"])
+def sizes(request: pytest.FixtureRequest) -> Iterator[Sizes]:
+    """On a GPU the answer whether rows are mixed is read after the first piece was handed out."""
+    with use_sizes(request.param):
+        yield request.param
 
 
 @pytest.mark.parametrize("context", [torch.enable_grad, torch.no_grad])
@@ -46,6 +56,24 @@ def test_batch_normalisation_of_vectors_in_training_mode_is_refused(second: list
 def test_decoders_that_mix_rows_are_refused(decode: Callable[[Tensor], Tensor]) -> None:
     with pytest.raises(ValueError, match=MIXED_ROWS):
         decoder_jacobian(decode, torch.randn(2, 2))
+
+
+@pytest.mark.parametrize("chunk_size", [2, 4], ids=["two pieces", "one piece"])
+@pytest.mark.parametrize("leave", [next, Generator.close], ids=["go on", "close"])
+def test_pieces_are_refused_whether_or_not_all_are_taken(
+    leave: Callable[[Any], Any], chunk_size: int, sizes: Sizes
+) -> None:
+    pieces = decoder_jacobian_chunks(lambda z: z.cumsum(0), torch.randn(4, 2), chunk_size=chunk_size)
+    if not sizes.answers_at_once:
+        next(pieces)
+    with pytest.raises(ValueError, match=MIXED_ROWS):
+        next(pieces) if sizes.answers_at_once else leave(pieces)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_a_decoder_that_is_cut_off_is_refused(context: Callable[[], Any]) -> None:
+    with context(), pytest.raises(RuntimeError, match="is cut off from its latents"):
+        list(decoder_jacobian_chunks(lambda z: z.detach().sin(), torch.randn(4, 3), mode="reverse"))
 
 
 def test_the_check_of_rows_can_be_left_out() -> None:

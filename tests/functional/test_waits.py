@@ -22,7 +22,7 @@ from torchdisentangle import (
     manifold_metrics,
 )
 from torchdisentangle import functional as F
-from torchdisentangle.functional.device import CPU_SIZES, Sizes, use_sizes
+from torchdisentangle.functional.device import CPU_SIZES, Answer, Sizes, use_sizes
 from torchdisentangle.functional.row_blocks import row_blocks
 from torchdisentangle.functional.similarity import monte_carlo
 from torchdisentangle.functional.supervised import joint_counts
@@ -111,6 +111,19 @@ def test_what_is_counted() -> None:
         (x[:, None].mT + 1)[..., 0].clamp(min=0)[torch.tensor([0, 1])]
     assert launches.waits.total() == 0
     assert +launches.operations == Counter(add=1, clamp=1, index=1)
+
+
+@pytest.mark.parametrize(("waits_between", "waits"), [(0, 1), (1, 1), (2, 2)])
+def test_an_answer_that_was_sent_ahead_is_there_after_any_other_wait(waits_between: int, waits: int) -> None:
+    x = torch.arange(3)
+    with Launches() as launches:
+        x.sum().item()  # too early
+        early = launches.waits.total()
+        answer = Answer(x)
+        for _ in range(waits_between):
+            x.sum().item()
+        assert answer.read() == [0, 1, 2]
+    assert launches.waits.total() - early == waits
 
 
 def launches_of(work: Callable[[], object], sizes: Sizes) -> Launches:

@@ -6,19 +6,22 @@ in pieces of a 64th of the numbers, which takes as many pieces and operations an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.launches import Launches
+from tests.stand_in import STAND_IN, StandIn
 from torchdisentangle import (
     ManifoldCrossPairwiseMutualInformation,
     ManifoldTotalCorrelation,
     StatisticCollection,
+    evaluate,
     manifold_metrics,
 )
+from torchdisentangle.evaluation import ManifoldEvaluation
 from torchdisentangle.functional import decoder_jacobian_chunks, probed_jacobian_chunks
 from torchdisentangle.functional.device import GPU_SIZES, use_sizes
 from torchdisentangle.functional.row_blocks import row_blocks
@@ -32,6 +35,14 @@ SIZES = GPU_SIZES._replace(
 
 def decoder() -> nn.Module:
     return nn.Sequential(nn.Linear(LATENTS, 256), nn.SiLU(), nn.Linear(256, DATA // SHARE)).eval()
+
+
+class DecodeOnly(nn.Module):
+    latent_dim = 2
+
+    def __init__(self, decode: nn.Module) -> None:
+        super().__init__()
+        self.decode = decode
 
 
 @torch.no_grad()
@@ -61,8 +72,42 @@ def test_an_evaluation(num_probes: int | None) -> None:
             num_pieces = evaluated(metrics, pieces(z))
     assert num_pieces <= 20
     assert launches.operations.total() <= 150 * num_pieces, launches.operations
-    # each piece tells how many of its samples need more; the first one also, whether the decoder mixes rows
-    assert launches.waits.total() <= num_pieces + 1, launches.waits
+    # each piece tells how many of its samples need more; by then the first has told whether the decoder mixes rows
+    assert launches.waits.total() == num_pieces, launches.waits
+
+
+@pytest.mark.filterwarnings("ignore:the volume of all")
+@pytest.mark.parametrize("num_probes", [None, 16])
+@pytest.mark.parametrize("data_std", [None, 2.0])
+def test_nothing_is_sent_to_the_device(num_probes: int | None, data_std: float | None) -> None:
+    """To send a number, or a list of rows, takes a wait."""
+    given = {"data_std": data_std} if data_std is not None else {}
+    settings = given if num_probes is None else {"estimator": "probes", "num_probes": num_probes, **given}
+    with StandIn() as device, torch.no_grad():
+        decode, z = decoder().to(STAND_IN), torch.randn(8, LATENTS, device=STAND_IN)
+        metrics = manifold_metrics(**settings).to(STAND_IN)
+        for _ in range(2):  # what is kept on the device is moved there once
+            sent = device.sent
+            if num_probes is None:
+                pieces = decoder_jacobian_chunks(decode, z, chunk_size=4)
+            else:
+                pieces = probed_jacobian_chunks(decode, z, num_probes=num_probes, chunk_size=4, **given)
+            assert evaluated(metrics, pieces) == 2
+    assert device.sent == sent
+
+
+def test_jacobians_by_themselves_are_waited_for_once() -> None:
+    with use_sizes(SIZES._replace(memory_budget=2**20)), Launches() as launches, torch.no_grad():
+        assert len(list(decoder_jacobian_chunks(decoder(), torch.randn(64, LATENTS)))) > 1
+    assert launches.waits.total() == 1, launches.waits
+
+
+@pytest.mark.parametrize("estimator", ["exact", "probes"])
+def test_an_evaluation_of_a_decoder_that_mixes_rows_fails(estimator: Literal["exact", "probes"]) -> None:
+    """Though the first piece has been added by the time that this is known."""
+    decode = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, track_running_stats=False))  # in eval mode too
+    with use_sizes(SIZES), pytest.raises(ValueError, match="changes when another row of the batch changes"):
+        evaluate(DecodeOnly(decode), None, [ManifoldEvaluation(20, estimator=estimator)])
 
 
 def jacobians(num_samples: int, data: int, latents: int) -> Tensor:

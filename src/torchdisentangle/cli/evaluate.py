@@ -22,6 +22,7 @@ from torchdisentangle.cli.output import Result, write_out, write_result
 from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
 from torchdisentangle.evaluation.evaluate import EVALUATIONS, evaluate, named
 from torchdisentangle.evaluation.report import Report
+from torchdisentangle.evaluation.traversal import TraversalEvaluation
 
 
 def add_command(commands: Any) -> None:
@@ -111,6 +112,8 @@ def every_report(
             evaluation = named(name)
             if isinstance(evaluation, DisentanglementEvaluation):
                 evaluation = DisentanglementEvaluation(factors=keys["factors"], intervals=True)
+            if isinstance(evaluation, TraversalEvaluation):
+                evaluation = TraversalEvaluation(page=arguments.out is not None)
             report = evaluate(
                 model,
                 data,

@@ -88,11 +88,12 @@ class Result:
             rows.append(row)
         return in_columns(rows)
 
-    def to_html(self, figures: Mapping[str, bytes]) -> str:
-        """A page without links to other files.
+    def to_html(self, figures: Mapping[str, bytes], pages: Sequence[str] = ()) -> str:
+        """A page that holds all but the interactive pages.
 
         Args:
             figures: PNG files by title.
+            pages: names of the interactive pages beside it.
         """
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
         filters: dict[str, Any] = {"number": number, "width": _width, "png": lambda png: base64.b64encode(png).decode()}
@@ -105,6 +106,7 @@ class Result:
             warnings=self.warnings,
             sentences=self.sentences,
             figures=figures,
+            pages=pages,
             version=torchdisentangle.__version__,
         )
 
@@ -120,7 +122,7 @@ def write_result(result: Result, arguments: argparse.Namespace) -> None:
 
 
 def write_out(result: Result, folder: Path) -> None:
-    """Write ``report.npz``, ``report.json``, ``report.html``, and figures as PNG.
+    """Write ``report.npz``, ``report.json``, ``report.html``, figures as PNG, and interactive pages.
 
     Args:
         result: what was found.
@@ -135,7 +137,10 @@ def write_out(result: Result, folder: Path) -> None:
         draw().savefig(picture, format="png", dpi=_DPI, bbox_inches="tight")
         figures[name] = picture.getvalue()
         (folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}.png").write_bytes(figures[name])
-    (folder / "report.html").write_text(result.to_html(figures), encoding="utf-8")
+    pages = [f"{name.partition('/')[0]}.html" for name in result.report.pages]
+    for page, make in zip(pages, result.report.pages.values(), strict=True):
+        (folder / page).write_text(make(result.report), encoding="utf-8")
+    (folder / "report.html").write_text(result.to_html(figures, pages), encoding="utf-8")
     say(f"wrote {folder / 'report.html'}")
 
 

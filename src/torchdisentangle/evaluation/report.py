@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from torchdisentangle.evaluation.group_values import GroupValues
 if TYPE_CHECKING:
     import pandas
 
-_PARTS = ("scalars", "matrices", "figures", "intervals", "ceilings", "groups")
+_PLAIN = ("scalars", "intervals", "ceilings", "groups", "columns")  # what JSON can hold
+_PARTS = (*_PLAIN, "matrices", "figures", "pages")
 _NEAR = 0.95  # of a ceiling: a value above is about the ceiling
 _HEAD, _MATRIX = "report", "matrix/"  # names in a saved file
 
@@ -37,6 +38,8 @@ class Report:
         intervals: both ends of the confidence intervals of the scalars that have one, by the scalars' names.
         ceilings: the best values that the data allow, by the names of the scalars that have one.
         groups: of the scalars that have an interval and stand on rows with an index.
+        columns: names of the columns of matrices, such as those of the factors, by the matrices' names.
+        pages: functions by name that make an interactive page (HTML) of a report; on the first process only.
 
     Example:
         >>> report = Report({"mig": 0.5, "sap": 0.2}, num_rows=100, intervals={"mig": (0.4, 0.6)})
@@ -60,6 +63,8 @@ class Report:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict, kw_only=True)
     ceilings: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     groups: Mapping[str, GroupValues] = field(default_factory=dict, kw_only=True)
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
+    pages: Mapping[str, Callable[[Report], str]] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         intervals = {name: (float(low), float(high)) for name, (low, high) in self.intervals.items()}
@@ -210,13 +215,10 @@ class Report:
         return pandas.DataFrame({name: pandas.Series(column, index, float) for name, column in columns.items()})
 
     def save(self, path: str | Path) -> Path:
-        """Save all but the figures, as a ``.npz`` file that NumPy reads without pickle.
+        """Save all but the figures and pages, as a ``.npz`` file that NumPy reads without pickle.
 
         Args:
             path: of the file; its folder is made.
-
-        Returns:
-            The path.
 
         Example:
             >>> import tempfile
@@ -225,7 +227,9 @@ class Report:
             [[1.0, 0.0], [0.0, 1.0]]
         """
         path = Path(path)
-        head = {name: getattr(self, name) for name in ("scalars", "num_rows", "intervals", "ceilings", "groups")}
+        head = {
+            name: getattr(self, name) for name in ("scalars", "num_rows", "intervals", "ceilings", "groups", "columns")
+        }
         arrays: dict[str, Any] = {_HEAD: np.array(json.dumps(head))}
         arrays |= {f"{_MATRIX}{name}": matrix.detach().cpu().numpy() for name, matrix in self.matrices.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,9 +237,30 @@ class Report:
             np.savez_compressed(file, **arrays)
         return path
 
+    def save_page(self, path: str | Path) -> Path:
+        """Save the page of ``"latents"``, where one drags each latent, as one HTML file that needs no network.
+
+        Args:
+            path: of the file; its folder is made.
+
+        Raises:
+            ValueError: if the report has no page.
+
+        Example:
+            >>> import tempfile
+            >>> report = Report({"mig": 0.5}, pages={"latents": lambda report: str(report["mig"])})
+            >>> report.save_page(f"{tempfile.mkdtemp()}/latents.html").read_text()
+            '0.5'
+        """
+        if not self.pages:
+            raise ValueError('this report has no page: evaluate "latents"; of several processes the first one has it')
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(next(iter(self.pages.values()))(self), encoding="utf-8")
+        return Path(path)
+
     @classmethod
     def load(cls, path: str | Path) -> Report:
-        """Load a report that :meth:`save` has written; it has no figures.
+        """Load a report that :meth:`save` has written; it has no figures and no pages.
 
         Args:
             path: of the file.

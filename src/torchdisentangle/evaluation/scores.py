@@ -132,6 +132,7 @@ def read_score(name: str, metric: Any, level: float | None = None) -> Report:
     elif getattr(metric, "matrix_label", "") and callable(matrix):
         matrices[f"{name}_matrix"] = matrix()
     figures: dict[str, Callable[[], Any]] = {key: partial(metric.plot, matrix) for key, matrix in matrices.items()}
+    names = getattr(metric, "factor_names", None)
     intervals, groups = _intervals(name, metric, level) if scalars and level is not None else ({}, {})
     return Report(
         scalars,
@@ -140,6 +141,7 @@ def read_score(name: str, metric: Any, level: float | None = None) -> Report:
         intervals=intervals,
         ceilings=_ceiling(name, metric) if scalars else {},
         groups=groups,
+        columns={key: names for key, matrix in matrices.items() if names and matrix.shape[1] == len(names)},
     )
 
 

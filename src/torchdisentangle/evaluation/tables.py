@@ -16,20 +16,20 @@ Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[float]]]
 _LARGEST = 10_000  # numbers; more is no table that anyone reads
 
 
-def tables_of(report: Report, factor_names: Sequence[str] | None = None) -> dict[str, Table]:
+def tables_of(report: Report) -> dict[str, Table]:
     """One table with a row for each latent and all values that latents have, and one for each matrix of latents.
 
     Args:
         report: of one evaluation.
-        factor_names: names of the columns of the matrices of latents and factors.
 
     Returns:
         Tables by name: ``latents``, and the names of the matrices.
 
     Example:
         >>> import torch
-        >>> report = Report({}, {"kl": torch.tensor([2.0, 0.5]), "mutual_information": torch.eye(2)})
-        >>> tables_of(report, ["shape", "size"])["mutual_information"]
+        >>> matrices = {"kl": torch.tensor([2.0, 0.5]), "mutual_information": torch.eye(2)}
+        >>> report = Report({}, matrices, columns={"mutual_information": ["shape", "size"]})
+        >>> tables_of(report)["mutual_information"]
         (['latent', 'shape', 'size'], [[0, 1.0, 0.0], [1, 0.0, 1.0]])
         >>> tables_of(report)["latents"]
         (['latent', 'kl'], [[0, 2.0], [1, 0.5]])
@@ -44,12 +44,10 @@ def tables_of(report: Report, factor_names: Sequence[str] | None = None) -> dict
         tables["latents"] = (["latent", *columns], [[number, *row] for number, row in enumerate(rows)])
     for name, matrix in report.matrices.items():
         if matrix.ndim == 2 and 0 < matrix.numel() <= _LARGEST:
-            tables[name] = _table(matrix, factor_names)
+            tables[name] = _table(matrix, report.columns.get(name))
     return tables
 
 
-def _table(matrix: Tensor, factor_names: Sequence[str] | None) -> Table:
-    width = matrix.shape[1]
-    fits = factor_names is not None and len(factor_names) == width
-    columns = list(factor_names or ()) if fits else [str(number) for number in range(width)]
+def _table(matrix: Tensor, names: Sequence[str] | None) -> Table:
+    columns = list(names or map(str, range(matrix.shape[1])))
     return ["latent", *columns], [[number, *row] for number, row in enumerate(matrix.tolist())]

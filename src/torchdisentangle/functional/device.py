@@ -124,6 +124,34 @@ def use_sizes(sizes: Sizes) -> Iterator[None]:
         _given.reset(token)
 
 
+class Answer:
+    """Numbers that a device sends while it goes on, to be read later.
+
+    It does what it is asked in order: once it was waited for on account of anything else that it was asked after this,
+    the numbers are there, and reading them takes no further wait.
+
+    Args:
+        numbers: a tensor.
+
+    Example:
+        >>> Answer(torch.tensor([True, False])).read()
+        [True, False]
+    """
+
+    def __init__(self, numbers: Tensor) -> None:
+        self._arrival: torch.cuda.Event | None = None
+        if numbers.device.type == "cuda":
+            on_device, numbers = numbers.device, numbers.to("cpu", non_blocking=True)  # PyTorch pins that memory
+            self._arrival = torch.cuda.current_stream(on_device).record_event()
+        self._numbers = numbers
+
+    def read(self) -> list:
+        """The numbers as Python's, as soon as they have arrived."""
+        if self._arrival is not None:
+            self._arrival.synchronize()
+        return self._numbers.tolist()
+
+
 def float64_device(device: Device) -> torch.device:
     """Where float64 is done with what lies on a device: there, or on the CPU if the device does not know float64.
 

@@ -6,6 +6,7 @@ a ValueError; both name the argument and what it got. NumPy arrays are accepted 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -195,8 +196,8 @@ def check_factors(
     if width is not None and factors.shape[1] != width:
         raise ValueError(f"updates so far had {width} {name}, this one has {factors.shape[1]}")
     real = continuous_columns(continuous, factors.shape[1])
-    discrete = factors[:, [column for column, is_real in enumerate(real) if not is_real]] if any(real) else factors
-    if discrete.is_floating_point():
+    if factors.is_floating_point() and not all(real):
+        discrete = factors[:, [column for column, is_real in enumerate(real) if not is_real]] if any(real) else factors
         discrete = discrete[discrete.isfinite().all(1)]
         if not torch.equal(discrete, discrete.round()):
             raise ValueError(f"discrete {name} must be whole numbers; name real ones in continuous")
@@ -267,7 +268,7 @@ def finite_rows(*values: Tensor | None, squared: bool = False) -> Tensor:
             finite &= (value.abs() < MOST_TO_SQUARE).flatten(1).all(1).to(finite.device)
             continue
         on_cpu = value.device.type == "cpu"  # where looking at a sum is cheap
-        if value.is_floating_point() and not (on_cpu and bool(value.sum().isfinite())):
+        if value.is_floating_point() and not (on_cpu and math.isfinite(value.sum())):
             finite &= value.isfinite().flatten(1).all(1).to(finite.device)
     return finite
 

@@ -129,26 +129,27 @@ class RowMoments(MergedState):
 
     def _merge(self, statistic: Any, widths: list[int], incoming: Moments) -> None:
         before, (count, mean, products) = statistic.num_rows, incoming
-        if before.any():
-            if widths != statistic.row_widths.tolist():
-                raise ValueError(f"rows so far had {statistic.row_widths.tolist()} columns, these have {widths}")
+        total = before + count
+        if not before.any():
+            statistic.row_widths = torch.tensor(widths, device=statistic.device)
+        elif widths != (so_far := statistic.row_widths.tolist()):
+            raise ValueError(f"rows so far had {so_far} columns, these have {widths}")
+        else:
+            share = (count.double() / total.clamp(min=1))[:, None]
             step = mean - statistic.row_mean
-            share = (count.double() / (before + count).clamp(min=1))[:, None]
-            mean = statistic.row_mean + share * step
-            scatter = step[:, :, None] * step[:, None, :] * (before[:, None] * share)[..., None]
-            products = statistic.row_products + products + scatter
-        statistic.num_rows = before + count
-        statistic.row_widths = torch.tensor(widths, device=statistic.device)
-        statistic.row_mean, statistic.row_products = mean, products
+            change = share * step
+            mean = statistic.row_mean + change
+            products = statistic.row_products + products
+            products.addcmul_((before[:, None] * change)[:, :, None], step[:, None])
+        statistic.num_rows, statistic.row_mean, statistic.row_products = total, mean, products
 
 
 def _moments_of_groups(rows: Tensor, groups: Tensor | None, num_groups: int) -> Moments:
     """The moments of each group, with one batched product of rows that are padded to the largest group."""
     if groups is None:
-        counts = torch.tensor([len(rows)], device=rows.device)
         mean = rows.mean(0, keepdim=True)
-        centred = (rows - mean)[None]
-        return Moments(counts, mean, centred.mT @ centred)
+        centred = rows - mean
+        return Moments(torch.full((1,), len(rows), device=rows.device), mean, (centred.mT @ centred)[None])
     groups = groups.to(rows.device)
     ordered, order = groups.sort(stable=True)
     counts = torch.bincount(groups, minlength=num_groups)

@@ -22,9 +22,9 @@ class Study:
     """Runs of one function for many configurations.
 
     A run that is finished is a folder with its name in the folder of the study, with the configuration
-    (``config.json``), what was printed (``log.txt``), and what the function has written, see :func:`save_run`. Until
-    then its folder has another, hidden name. So whatever is killed, and whenever, costs the runs in flight alone:
-    :meth:`execute` does what is not finished.
+    (``config.json``), what was printed (``log.txt``), and what the function has written, see
+    :func:`~torchdisentangle.study.save_run`. Until then its folder has another, hidden name. So whatever is killed, and
+    whenever, costs the runs in flight alone: :meth:`execute` does what is not finished.
 
     Args:
         folder: of the study; with several machines, one that all of them see.

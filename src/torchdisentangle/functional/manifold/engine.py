@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from torchdisentangle.functional.device import Sizes, sizes_of
+from torchdisentangle.functional.device import Answer, Sizes, sizes_of
 from torchdisentangle.functional.manifold.decoder_memory import Footprint, reuse_freed_memory, with_footprint
 from torchdisentangle.functional.manifold.vector_products import (
     ColumnsOfJacobian,
@@ -62,12 +62,13 @@ class JacobianEngine:
         cotangents: what to multiply with in reverse mode, which anything but unit vectors needs.
     """
 
-    pair_data: Tensor  # of the rows ``pair``, the first of them with other latents
+    pair_data: Tensor  # of two rows, the first of them with other latents
     forward_mode: bool
     forward_error: str | None = None
     num_rows: int  # at a time
     num_directions: int  # at a time
     footprint: Footprint  # of the decoder on two rows
+    verdict: Answer | None = None  # on the first piece, until it is read
 
     def __init__(
         self,
@@ -92,13 +93,13 @@ class JacobianEngine:
         self.budget: int | None = budget if chunk_size == "auto" and not self.differentiable else None
         self.z: Tensor = _usable(z, self.differentiable)
         self.labels: Tensor | None = None if labels is None else _usable(labels, self.differentiable)
-        self.pair: list[int] = [0, 0] if len(z) == 1 or chunk_size == 1 else [0, 1]  # both in the first piece
+        self.second: int = 0 if len(z) == 1 or chunk_size == 1 else 1  # of the pair, both of the first piece
         self._begin(mode)
 
     def _begin(self, mode: JacobianMode) -> None:
         """Decode two rows, which tells the size of the data and of all on the way, and choose mode and pace."""
         with torch.inference_mode(False), torch.no_grad():
-            z = self.z[self.pair].detach()
+            z = self._pair(self.z.detach())
             z[0] = torch.where((z[0] == z[1]).all(), z[1] + 0.5, z[1])
             try:
                 self.pair_data = self._decode_pair(z)
@@ -108,12 +109,16 @@ class JacobianEngine:
         self._choose(forward_mode)
 
     def _decode_pair(self, z: Tensor) -> Tensor:
-        work = partial(self._data, z, self.pair)
+        work = partial(decoded, self.decode, z, None if self.labels is None else self._pair(self.labels))
         if self.budget is None:
             return work()
         inputs = (z.shape, z.dtype, z.device, None if self.labels is None else self.labels.shape[1:])
         data, self.footprint = with_footprint(self.decode, inputs, work)
         return data
+
+    def _pair(self, rows: Tensor) -> Tensor:
+        """A copy of the first two rows, or of the first one twice; a list of their numbers would have to be sent."""
+        return torch.stack([rows[0], rows[self.second]])
 
     def pieces(self, check: bool) -> Iterator[tuple[slice, Tensor]]:
         """Some rows at a time, and their Jacobians ``(n, D, d)``, in reverse mode once forward mode has failed."""
@@ -134,7 +139,10 @@ class JacobianEngine:
                     f"{name_of(self.decode)} cannot be differentiated in forward mode ({self.forward_error}); "
                     "its Jacobians are computed in reverse mode, one vector-Jacobian product per data dimension"
                 )
-            yield rows, jacobian
+            try:
+                yield rows, jacobian
+            finally:
+                self._judge()  # the caller has probably waited for the device by now, so that this takes no wait
             del jacobian  # before the next is computed, for the caller may have let it go
             start = rows.stop
 
@@ -167,6 +175,8 @@ class JacobianEngine:
             result, data = self._differentiate(rows)
             if check:
                 self._check(result, data)
+                if self.sizes.answers_at_once:
+                    self._judge()
         return result
 
     def _differentiate(self, rows: slice) -> tuple[Tensor, Tensor]:
@@ -190,13 +200,20 @@ class JacobianEngine:
         return derivatives.to_jacobian(result), derivatives.data
 
     def _check(self, jacobian: Tensor, data: Tensor) -> None:
-        """Compare the first piece's data with those of the pair, and refuse decoders whose Jacobian would be wrong."""
-        expected, got = self.pair_data[1], data.detach()[self.pair[1]]
+        """Compare the first piece's data with those of the pair."""
+        expected, got = self.pair_data[1], data.detach()[self.second]
         tolerance = max(0.01, 16 * torch.finfo(got.dtype).eps)  # batches of other sizes are rounded differently
         scale = expected.nan_to_num(0.0, 0.0, 0.0).abs().amax()
         same = (got == expected) | (got.isnan() & expected.isnan()) | ((got - expected).abs() <= tolerance * scale)
         still = ~jacobian[0].any() & (self.pair_data[0] != data[0]).any()
-        independent, suspicious = torch.stack([same.all(), still]).tolist()  # one wait for the device
+        self.verdict = Answer(torch.stack([same.all(), still]))
+
+    def _judge(self) -> None:
+        """Refuse decoders whose Jacobian is wrong."""
+        if self.verdict is None:
+            return
+        independent, suspicious = self.verdict.read()
+        self.verdict = None
         if not independent:
             raise ValueError(
                 "the decoder's output for one latent changes when another row of the batch changes, or at random; "
@@ -207,17 +224,14 @@ class JacobianEngine:
 
     def _check_connected(self) -> None:
         """Refuse a decoder whose data vary with the latents unseen by automatic differentiation."""
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             z = self.z[:1].detach().requires_grad_()
-            data = self._data(z, slice(0, 1))
+            data = decoded(self.decode, z, None if self.labels is None else self.labels[:1])
             if not data.requires_grad or torch.autograd.grad(data.sum(), z, allow_unused=True)[0] is None:
                 raise RuntimeError(
                     f"{name_of(self.decode)} is cut off from its latents (by detach, no_grad or inference_mode): "
                     "its data vary with them, but automatic differentiation sees no connection"
                 )
-
-    def _data(self, z: Tensor, rows: slice | list[int]) -> Tensor:
-        return decoded(self.decode, z, None if self.labels is None else self.labels[rows])
 
 
 def _evenly(total: int, at_most: float) -> int:

@@ -79,7 +79,8 @@ def decoder_jacobian(
     result = torch.empty(0)
     for rows, jacobian in pieces:
         if len(jacobian) == len(z):
-            return jacobian
+            result = jacobian
+            continue
         if rows.start == 0:
             shape, memory_order = (len(z), *jacobian.shape[1:]), sorted(range(3), key=jacobian.stride, reverse=True)
             result = torch.empty_permuted(shape, memory_order, dtype=jacobian.dtype, device=jacobian.device)
@@ -114,7 +115,8 @@ def decoder_jacobian_chunks(
         The rows that a piece covers, and their Jacobians ``(n, D, d)``.
 
     Raises:
-        ValueError: as :func:`decoder_jacobian`.
+        ValueError: as :func:`decoder_jacobian`. That a decoder mixes rows is said before the first piece on a CPU, and
+            on a GPU, which would have to be waited for, when the second is asked for, or at the end.
         RuntimeError: as :func:`decoder_jacobian`.
 
     Example:

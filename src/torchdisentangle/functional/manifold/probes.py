@@ -191,9 +191,10 @@ class GaussianProbes:
         self.index = index
         self.seed = seed
         self._noise: RowNoise | None = None  # its size is that of the data
-        self.unit: Tensor = torch.as_tensor(
-            1.0 if data_std is None else data_std, dtype=torch.float64, device=device
-        ).flatten()
+        unit = 1.0 if data_std is None else data_std
+        if not isinstance(unit, Tensor):
+            unit = torch.full((1,), unit, dtype=torch.float64, device=device)  # made there: nothing is sent
+        self.unit: Tensor = unit.to(device, torch.float64).flatten()
 
     def number(self, data_size: int) -> int:
         """As many as were asked for."""
