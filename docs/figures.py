@@ -6,6 +6,7 @@ Run it with ``make docs-figures``, or ``python docs/figures.py NAME ...`` for so
 from __future__ import annotations
 
 import argparse
+import csv
 import logging
 import math
 import warnings
@@ -387,9 +388,74 @@ def minimality() -> Figure:
     return figure
 
 
+def scale() -> Figure:
+    """What the benchmark of scale has measured, and what laws and models say of larger sizes (dashed)."""
+    points: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    with (IMAGES.parent / "scale.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            key = row["direction"], row["series"], row["quantity"]
+            points.setdefault(key, []).append((float(row["size"]), float(row["value"])))
+    megabytes = 1e-6
+    panels = [
+        ("latents", "latents", "seconds", 1.0, {
+            "manifold: update, a Jacobian": "Jacobian, update",
+            "manifold: read-out": "its read-out",
+            "ELBO: update and read-out": "ELBO",
+            "SAP without intervals: update, 1,000 rows": "SAP, update",
+            "MIG: read-out": "MIG, read-out",
+        }),
+        ("latents", "latents", "state", megabytes, {
+            "manifold": "manifold",
+            "SAP": "SAP",
+            "SAP without intervals": "SAP, no intervals",
+            "MIG": "MIG",
+            "ELBO, 1,000 rows kept": "ELBO",
+        }),
+        ("data", "data dimensions", "seconds", 1.0, {
+            "Jacobians": "4 Jacobians",
+            "update": "update",
+            "update without the average Jacobian": "without average",
+        }),
+        ("rows", "rows", "seconds", 1.0, {
+            "counts (MIG)": "counts (MIG)",
+            "moments (SAP)": "moments (SAP)",
+            "sample of 10,000 (total correlation)": "sample of 10,000",
+        }),
+        ("processes", "processes", "received", megabytes, {
+            "ELBO": "ELBO",
+            "disentanglement": "disentanglement",
+            "similarity": "similarity",
+            "manifold": "manifold",
+        }),
+        ("runs", "runs", "seconds", 1.0, {
+            "channels": "channels",
+            "UDR, lasso": "UDR, lasso",
+            "whole spaces": "whole spaces",
+            "stability": "stability",
+            "UDR, rank correlations": "UDR, ranks",
+        }),
+    ]  # fmt: skip
+    beyond = {"seconds": ("{}", "seconds by the law"), "received": ("{}, 1,000,000 rows", "model")}
+    titles = {"seconds": "CPU seconds", "state": "MB of state", "received": "MB received"}
+    figure = new_figure(7.2, 4.4)
+    for ax, (direction, size, quantity, unit, series) in zip(figure.subplots(2, 3).flat, panels, strict=True):
+        for (name, label), colour in zip(series.items(), (BLUE, ORANGE, GREEN, GREY, "#333333"), strict=False):
+            x, y = zip(*points[direction, name, quantity], strict=True)
+            ax.plot(x, [unit * value for value in y], "o-", color=colour, ms=3, lw=1.2, label=label)
+            pattern, further = beyond.get(quantity, ("{}", ""))
+            if (key := (direction, pattern.format(name), further)) in points:
+                x, y = zip(*points[key], strict=True)
+                ax.plot(x, [unit * value for value in y], "--", color=colour, lw=1)
+        ax.set(xscale="log", yscale="log", xlabel=size, ylabel=titles[quantity])
+        ax.legend(fontsize=6, loc="upper left")
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high * (high / low) ** 0.4)  # room for the legend
+    return figure
+
+
 FIGURES = {
     draw.__name__: draw
-    for draw in (curves, manifold, elbo, supervised, informativeness, similarity, topology, minimality)
+    for draw in (curves, manifold, elbo, supervised, informativeness, similarity, topology, minimality, scale)
 }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from torchdisentangle import Report
 from torchdisentangle.cli import main
@@ -44,6 +45,13 @@ def test_one_row_a_run(runs: list[str], capsys: pytest.CaptureFixture) -> None:
         {"run": "beta_4", "val/mig": "0.3", "val/elbo/kl": "nan"},
         {"run": "c", "val/mig": "0.2", "val/elbo/kl": "2.0"},  # the last value of each column
     ]
+
+
+def test_a_table_keeps_no_matrices(tmp_path: Path) -> None:
+    """Thousands of reports would hold thousands of them."""
+    report = Report({"mig": 0.1}, {"joint": torch.eye(3)}, intervals={"mig": (0.0, 0.2)})
+    read = read_run(report.save(tmp_path / "report.npz"))
+    assert (read.scalars, read.intervals, read.matrices) == (report.scalars, report.intervals, {})
 
 
 def test_columns_and_order(runs: list[str], capsys: pytest.CaptureFixture) -> None:

@@ -53,8 +53,13 @@ READ = [
 ]
 AGREED = ["all_reduce int64"] * 2  # the same metrics? the same shapes?
 SUMS, COUNTS = ["all_reduce float64"], ["all_reduce int64"]  # of all metrics at once
-SAMPLE = [*["all_reduce int64"] * 2, "all_gather float64"]  # widths and lengths; the rows
-MOMENTS = ["all_reduce int64", "all_gather float64"]  # widths; means and products
+SAMPLE = [
+    "all_reduce int64",
+    "all_gather int64",
+    "all_reduce int64",
+    "all_gather float64",
+]  # of all rows
+MOMENTS = ["all_reduce int64", *["all_reduce float64"] * 2]  # widths; means; products
 LOG_SUMS = ["all_reduce float64"] * 2  # the largest logarithms; the sums
 
 EXPECTED = {

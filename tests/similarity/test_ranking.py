@@ -12,8 +12,10 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import Lasso, LinearRegression
 from torch import Tensor
 
+from tests.launches import Launches
 from torchdisentangle import Fingerprint, run_stability, unsupervised_disentanglement_ranking
 from torchdisentangle.functional import chance_correlation, informative_latents
+from torchdisentangle.functional.jackknife import jackknife_interval
 from torchdisentangle.similarity import RunStability, lasso_weights
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -196,6 +198,21 @@ def test_intervals_over_runs_cover() -> None:
         low, high = RunStability([*"abcdefgh"], matrix, matrix, 100).interval()["mcc"]
         covered += bool(low <= truth <= high)
     assert 0.89 < covered / times < 0.98  # 0.93 in 1,000 others, with a standard error of 0.013 here
+
+
+def test_intervals_over_many_runs_cost_no_more_operations() -> None:
+    """They are those of the mean without each run, of which thousands of runs would otherwise need a copy each."""
+    counts = []
+    for number in (5, 40):
+        matrix = torch.rand(number, number, generator=GENERATOR).double().fill_diagonal_(torch.nan)
+        stability = RunStability([str(i) for i in range(number)], matrix, matrix, 100)
+        with Launches() as launches:
+            found = stability.interval()["mcc"]
+        counts.append(launches.operations.total())
+        others = ~torch.eye(number, dtype=torch.bool)
+        without = torch.stack([matrix[kept][:, kept].nanmean() for kept in others])
+        torch.testing.assert_close(found, jackknife_interval(matrix.nanmean(), without), rtol=1e-12, atol=0)
+    assert counts[0] == counts[1]
 
 
 def test_bad_input_is_refused() -> None:

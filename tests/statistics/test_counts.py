@@ -297,6 +297,9 @@ def test_values_that_cannot_be_counted() -> None:
         counted.update(CODES, factors)
         expected = add(Counts(), torch.arange(N)).compute()
         assert torch.equal(counted.compute(), expected[..., expected.sum((0, 1, 2)) > 0])
+    many = torch.zeros(2, 2000)
+    with pytest.raises(ValueError, match=r"0 to 39, a table of 160,000,000 counts; .* intervals=False"):
+        Counts(edges=(-3.0, 3.0)).update(many, torch.tensor([[0, 0, 0, 0, 0], [39, 1, 1, 1, 1]]))
     mixed = Counts(continuous=[0])
     mixed.update(CODES, torch.stack([FACTORS[:, 0] - 1.5, 10**9 * FACTORS[:, 1].double()], 1))
     assert mixed.compute().sum() == 2 * D * N

@@ -6,9 +6,11 @@ import copy
 import pickle
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, kstest
@@ -166,6 +168,41 @@ def padded(rank: int) -> Tensor:
 def test_padding_is_not_counted_twice(run_processes: Callable) -> None:
     for value in run_processes(2, padded):
         assert torch.equal(value, filled([torch.arange(53)]).compute())
+
+
+def everything(rank: int) -> Tensor:
+    """A loader without shares: each process sees all rows."""
+    return filled([torch.arange(53)]).compute()
+
+
+def test_rows_that_all_processes_see_are_one_sample(run_processes: Callable) -> None:
+    for value in run_processes(3, everything):
+        assert torch.equal(value, filled([torch.arange(53)]).compute())
+
+
+def rows_received(rank: int, world_size: int, capacity: int) -> tuple[Tensor, int]:
+    """The sample of 500 rows of each process, and how many rows of numbers it was sent."""
+    metric = Rows(capacity)
+    index = torch.arange(rank, 500 * world_size, world_size)
+    metric.update(ROWS[index % 53], index=index)
+    received, gather = [], dist.all_gather
+
+    def counted(into: list[Tensor], own: Tensor, **settings: Any) -> None:
+        received.append(sum(len(part) for part in into if part.dtype == torch.float64))
+        gather(into, own, **settings)
+
+    with patch.object(dist, "all_gather", counted):
+        return metric.compute(), sum(received)
+
+
+def test_processes_are_sent_little_more_than_the_sample(run_processes: Callable) -> None:
+    """Each process holds as many rows as the sample of all, of which it gives those that may be in it."""
+    index, capacity = torch.arange(2000), 400
+    expected = Rows(capacity)
+    expected.update(ROWS[index % 53], index=index)
+    for value, received in run_processes(4, rows_received, 4, capacity):
+        assert torch.equal(value, expected.compute())
+        assert received < 2 * capacity
 
 
 def unnumbered(rank: int) -> Tensor:

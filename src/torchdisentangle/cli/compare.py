@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,17 +95,23 @@ def load_runs(runs: Sequence[str]) -> tuple[list[Path], list[Fingerprint], list[
     Raises:
         ValueError: if none can be read.
     """
-    files, fingerprints, faults = [], [], []
+    faults: list[str] = []
+    found = list(readable_runs(runs, faults))
+    if not found:
+        raise ValueError("; ".join(faults))
+    return [file for file, _ in found], [fingerprint for _, fingerprint in found], faults
+
+
+def readable_runs(runs: Sequence[str], faults: list[str]) -> Iterator[tuple[Path, Fingerprint]]:
+    """The file of each run, also of studies, with its fingerprint; those that cannot be read add to the faults."""
     for run in counted(runs_of(runs), "reading runs"):
         try:
             file = find_fingerprint(run)
-            fingerprints.append(Fingerprint.load(file))
-            files.append(file)
+            fingerprint = Fingerprint.load(file)
         except (ValueError, OSError) as error:
             faults.append(str(error))
-    if not files:
-        raise ValueError("; ".join(faults))
-    return files, fingerprints, faults
+        else:
+            yield file, fingerprint
 
 
 def run_names(files: Sequence[Path]) -> list[str]:

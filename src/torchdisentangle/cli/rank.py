@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchdisentangle.cli.compare import load_runs, run_names
+from torchdisentangle.cli.compare import readable_runs, run_names
 from torchdisentangle.cli.options import add_output_options, collected_warnings, say
 from torchdisentangle.cli.output import Result, in_columns, number, without_nan, write_out, write_result
 from torchdisentangle.evaluation.report import Report, draws
 from torchdisentangle.plots import plot_similarity
-from torchdisentangle.similarity.fingerprint import Fingerprint
 from torchdisentangle.similarity.ranking import RunRanking, unsupervised_disentanglement_ranking
+from torchdisentangle.similarity.run_pairs import FingerprintFiles
 from torchdisentangle.similarity.stability import RunStability, run_stability
 
 _SENTENCES = {
@@ -102,16 +102,16 @@ def run(arguments: argparse.Namespace) -> None:
     start = time.perf_counter()
     if not 0 <= arguments.level < 1:
         raise ValueError(f"--level must be at least 0 and below 1, got {arguments.level}")
-    files, loaded, faults = load_runs(arguments.runs)
-    num_runs = len(files) + len(faults)
-    shared = sharing_points(loaded)
-    faults += [f"{file} is of other data points" for file, shares in zip(files, shared, strict=True) if not shares]
-    files = [file for file, shares in zip(files, shared, strict=True) if shares]
-    loaded = [fingerprint for fingerprint, shares in zip(loaded, shared, strict=True) if shares]
+    faults: list[str] = []
+    found = [(file, fingerprint.index) for file, fingerprint in readable_runs(arguments.runs, faults)]
+    num_runs = len(found) + len(faults)
+    shared = sharing_points([index for _, index in found]) if found else []
+    faults += [f"{file} is of other data points" for (file, _), shares in zip(found, shared, strict=True) if not shares]
+    files = [file for (file, _), shares in zip(found, shared, strict=True) if shares]
     left_out = f"{len(faults)} of {num_runs} runs are left out: {'; '.join(faults)}"
     if len(files) < 2:
         raise ValueError(left_out if faults else "a ranking needs at least two runs")
-    fingerprints = dict(zip(run_names(files), loaded, strict=True))
+    fingerprints = FingerprintFiles(dict(zip(run_names(files), files, strict=True)))
     say(f"comparing {len(files)} runs, {len(files) * (len(files) - 1)} ordered pairs")
     with collected_warnings() as said:
         ranking = unsupervised_disentanglement_ranking(
@@ -141,10 +141,22 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(left_out)
 
 
-def sharing_points(fingerprints: Sequence[Fingerprint]) -> list[bool]:
-    """Which fingerprints share data points with the one that shares some with the most of them."""
-    shared = [[int(torch.isin(one.index, other.index).sum()) > 1 for other in fingerprints] for one in fingerprints]
-    return max(shared, key=sum)
+def sharing_points(points: Sequence[Tensor]) -> list[bool]:
+    """Which runs share data points with the one that shares some with the most of them.
+
+    Args:
+        points: indices of the data points of each run.
+
+    Example:
+        >>> sharing_points([torch.arange(9), torch.arange(100, 109), torch.arange(5, 9)])
+        [True, False, True]
+    """
+    kinds: dict[bytes, int] = {}  # runs mostly have the same points
+    kind_of = [kinds.setdefault(index.sort().values.numpy().tobytes(), len(kinds)) for index in points]
+    sets = [points[kind_of.index(kind)] for kind in kinds.values()]
+    shares = torch.tensor([[int(torch.isin(one, other).sum()) > 1 for other in sets] for one in sets])
+    number = torch.bincount(torch.tensor(kind_of))
+    return shares[(shares * number).sum(1).argmax()][kind_of].tolist()
 
 
 def rows_of(ranking: RunRanking, stability: RunStability) -> list[dict[str, Any]]:

@@ -110,7 +110,7 @@ def find_values(run: Path) -> Path:
 
 
 def read_run(path: Path) -> Report:
-    """The values of a run, with their intervals where the file has some.
+    """The values of a run, with their intervals where the file has some; a report's matrices are not kept.
 
     Raises:
         ValueError: if the file is of no known kind, or broken.
@@ -118,9 +118,10 @@ def read_run(path: Path) -> Report:
     if path.suffix not in READERS:
         raise ValueError(f"{path} is of no known kind: it must end in {', '.join(READERS)}")
     try:
-        return READERS[path.suffix](path)
+        report = READERS[path.suffix](path)
     except (ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
+    return Report(report.scalars, intervals=report.intervals)
 
 
 def chosen_columns(runs: Sequence[Values], patterns: Sequence[str] | None) -> list[str]:

@@ -51,8 +51,8 @@ class ManifoldMetric(ClassMeanStatistic[Value]):
     so.
 
     A subclass defines ``_estimate``, which returns an :class:`~torchdisentangle.statistics.classes.Estimate` for each
-    class. It is made of ``_entropy_estimate``, ``_pairwise_estimate``, or ``_linear_estimate`` of weights over the
-    readings (``_volume_weights``, ``_spectrum_weights``).
+    class. It is made of ``_entropy_estimate``, ``_spectrum_estimate``, ``_pairwise_estimate``, or ``_linear_estimate``
+    of weights over the readings (``_volume_weights``, ``_lengths_weights``).
 
     Args:
         index_sets: sets of latents whose volume is followed beside the single latents and the whole. A metric adds
@@ -189,11 +189,25 @@ class ManifoldMetric(ClassMeanStatistic[Value]):
         count = self.num_samples[:, None]
         mean = self.readings / count
         covariance = self.readings_outer / count[..., None] - mean[:, :, None] * mean[:, None, :]
-        weights = weights.to(mean)
-        variance = ((weights @ covariance) * weights).sum(-1)
-        unknown = (weights[:, self._num_latents] != 0) & (self.num_without_volume > 0)
-        value, error = mean @ weights.mT + offset, standard_error(variance, count)
-        return Estimate(value.masked_fill(unknown, torch.nan), error.masked_fill(unknown, torch.nan))
+        variance = ((weights.to(mean) @ covariance) * weights.to(mean)).sum(-1)
+        error = standard_error(variance, count).masked_fill(self._unknown(weights), torch.nan)
+        return Estimate(self._linear_value(weights, offset), error)
+
+    def _linear_value(self, weights: Tensor, offset: Tensor | float = 0.0) -> Tensor:
+        """The value of :meth:`_linear_estimate`, ``(C, k)``, without products of whole matrices."""
+        mean = self.readings / self.num_samples[:, None]
+        return (mean @ weights.to(mean).mT + offset).masked_fill(self._unknown(weights), torch.nan)
+
+    def _unknown(self, weights: Tensor) -> Tensor:
+        """Which combinations need the volume of all latents where that is unknown, ``(k,)``."""
+        return (weights[:, self._num_latents] != 0) & (self.num_without_volume > 0)
+
+    def _spectrum_estimate(self) -> Estimate:
+        """Entropy of every latent and its standard error per class, ``(C, d)``."""
+        squares = self.readings_outer.diagonal(dim1=1, dim2=2)
+        of_latents = mean_estimate(self.num_samples, self.readings, squares)
+        value, error = (values[:, : self._num_latents] for values in of_latents)
+        return Estimate(value + self._prior, error)
 
     def _pairwise_estimate(self) -> Estimate:
         """Mean and standard error, per class, of the MPMI matrix, ``(C, d, d)``."""
@@ -202,15 +216,15 @@ class ManifoldMetric(ClassMeanStatistic[Value]):
 
     def _entropy_estimate(self, index_set: Sequence[int] | None) -> Estimate:
         """Manifold entropy of an index set (``None``: all latents) per class, ``(C,)``, in nats."""
-        value, error = self._entropy_estimates([index_set])
+        value, error = self._linear_estimate(*self._entropy_weights([index_set]))
         return Estimate(value[:, 0], error[:, 0])
 
-    def _entropy_estimates(self, index_sets: Sequence[Sequence[int] | None]) -> Estimate:
-        """The same of several index sets, ``(C, k)``, by one product of matrices."""
+    def _entropy_weights(self, index_sets: Sequence[Sequence[int] | None]) -> tuple[Tensor, Tensor]:
+        """Weights over the readings, ``(k, m)``, and offsets that read the entropies of several index sets."""
         everything, prior = range(self._num_latents), self._prior
-        weights = torch.stack([self._volume_weights(index_set) for index_set in index_sets])
         sets = [list(everything if index_set is None else index_set) for index_set in index_sets]
-        return self._linear_estimate(weights, torch.stack([prior[:, index].sum(-1) for index in sets], dim=1))
+        weights = torch.stack([self._volume_weights(index_set) for index_set in index_sets])
+        return weights, torch.stack([prior[:, index].sum(-1) for index in sets], dim=1)
 
     def _volume_weights(self, index_set: Sequence[int] | None) -> Tensor:
         """Weights over the readings, ``(m,)``, that read the log-volume of an index set (``None``: of all latents)."""
@@ -222,9 +236,11 @@ class ManifoldMetric(ClassMeanStatistic[Value]):
         return weights
 
     @property
-    def _spectrum_weights(self) -> Tensor:
-        """Weights over the readings, ``(d, m)``, that read the log-length of every tangent vector."""
-        return torch.eye(self._num_latents, self.readings.shape[-1]).to(self.readings)
+    def _lengths_weights(self) -> Tensor:
+        """Weights over the readings, ``(m,)``, that read the sum of the log-lengths of all tangent vectors."""
+        weights = self.readings.new_zeros(self.readings.shape[-1])
+        weights[: self._num_latents] = 1.0
+        return weights
 
     @property
     def _prior(self) -> Tensor:

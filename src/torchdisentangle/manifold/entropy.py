@@ -14,7 +14,7 @@ from torchdisentangle.manifold.base import ManifoldMetric, ManifoldSettings, sca
 from torchdisentangle.plots import plot_decomposition, plot_scalar, plot_spectrum
 from torchdisentangle.plots.style import Plot
 from torchdisentangle.statistics import readout
-from torchdisentangle.statistics.classes import Estimate, over_classes
+from torchdisentangle.statistics.classes import Estimate
 
 
 class ManifoldEntropySpectrum(ManifoldMetric):
@@ -45,7 +45,7 @@ class ManifoldEntropySpectrum(ManifoldMetric):
 
     def _estimate(self) -> Estimate:
         """Entropies and their standard errors per class, ``(C, d)``."""
-        return self._linear_estimate(self._spectrum_weights, self._prior)
+        return self._spectrum_estimate()
 
     def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> Plot:
         """Plot the spectrum in latent order and sorted, with two standard errors."""
@@ -152,7 +152,7 @@ class ManifoldTotalCorrelation(ManifoldMetric):
         """
         self._require_samples()
         parts = check_partition(self.partition, self._num_latents)
-        entropies = over_classes(self._entropy_estimates([*parts, None]), self.num_samples).value
+        entropies = self._linear_value(*self._entropy_weights([*parts, None]))[self.num_samples > 0].mean(0)
         of_parts, total = entropies[:-1], entropies[-1]
         return EntropicDecomposition(of_parts, total, of_parts.sum() - total)
 

@@ -49,7 +49,7 @@ class IMAContrast(ManifoldMetric):
 
     def _estimate(self) -> Estimate:
         """Contrast and its standard error per class, ``(C,)``."""
-        value, error = self._linear_estimate((self._spectrum_weights.sum(0) - self._volume_weights(None))[None])
+        value, error = self._linear_estimate((self._lengths_weights - self._volume_weights(None))[None])
         return scaled(Estimate(value[:, 0], error[:, 0]), 1 / self._num_latents if self.normalize else 1)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:

@@ -76,7 +76,7 @@ class ManifoldSummary(ManifoldMetric[dict[str, Tensor]]):
         mean_pairwise = torch.zeros_like(whole)
         mean_pairwise[-1] = 1.0
         share = 1 / self._num_latents if self.normalize else 1.0
-        total_correlation = self._spectrum_weights.sum(0) - whole
+        total_correlation = self._lengths_weights - whole
         offset = self._prior.sum(-1, keepdim=True) * share
         return self._linear_estimate(
             torch.stack([whole * share, total_correlation * share, mean_pairwise]),
@@ -86,7 +86,7 @@ class ManifoldSummary(ManifoldMetric[dict[str, Tensor]]):
     def compute(self) -> dict[str, Tensor]:
         """Return the scalars by name, averaged over classes."""
         total_entropy, total_correlation, mpmi_mean = self._over_classes().value
-        spectrum = over_classes(self._linear_estimate(self._spectrum_weights, self._prior), self.num_samples).value
+        spectrum = over_classes(self._spectrum_estimate(), self.num_samples).value
         pairwise = over_classes(self._pairwise_estimate(), self.num_samples).value
         active = active_latents(spectrum, self.active_threshold, self._mean_prior, self.active_reference)
         num_active = active.sum().double()

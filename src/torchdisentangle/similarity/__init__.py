@@ -14,8 +14,9 @@ Reference: Murphy, Dillavou & Bassett, *Comparing the information content of pro
 TMLR 2025.
 """
 
+from torchdisentangle.similarity.alignment import align_fingerprints
 from torchdisentangle.similarity.ensemble import EnsembleComparison, compare_fingerprints
-from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints, find_fingerprint
+from torchdisentangle.similarity.fingerprint import Fingerprint, find_fingerprint
 from torchdisentangle.similarity.fusion import Fusion, fuse_channels
 from torchdisentangle.similarity.hot_spots import HotSpots, channel_distance, find_hot_spots
 from torchdisentangle.similarity.measure import similarity_matrix
@@ -26,6 +27,7 @@ from torchdisentangle.similarity.metrics import (
     LabelSimilarity,
 )
 from torchdisentangle.similarity.ranking import RunRanking, lasso_weights, unsupervised_disentanglement_ranking
+from torchdisentangle.similarity.run_pairs import FingerprintFiles
 from torchdisentangle.similarity.space_comparison import SpaceComparison, compare_spaces
 from torchdisentangle.similarity.spaces import (
     RSA,
@@ -43,6 +45,7 @@ __all__ = [
     "ChannelSimilarity",
     "EnsembleComparison",
     "Fingerprint",
+    "FingerprintFiles",
     "Fusion",
     "HotSpots",
     "LabelSimilarity",

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.similarity.comparison import ChannelComparison, compare_posteriors, compare_with_labels
-from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints
+from torchdisentangle.similarity.alignment import align_fingerprints
+from torchdisentangle.similarity.fingerprint import Fingerprint
 
 
 class EnsembleComparison(NamedTuple):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
-from torchmetrics.utilities import rank_zero_warn
 
 from torchdisentangle.archive import read_arrays
 from torchdisentangle.functional.similarity.bhattacharyya import bhattacharyya_coefficients, check_posteriors
@@ -215,45 +213,3 @@ def find_fingerprint(path: str | os.PathLike[str]) -> Path:
         names = ", ".join(sorted(file.name for file in files))
         raise ValueError(f"{place} holds several fingerprints that are not named by their step, name one of: {names}")
     return max(files, key=lambda file: int(file.stem) if file.stem.isdigit() else -1)
-
-
-def align_fingerprints(fingerprints: Sequence[Fingerprint]) -> list[Fingerprint]:
-    """The fingerprints at the data points that all of them have, in the first one's order.
-
-    Args:
-        fingerprints: of any number of models.
-
-    Returns:
-        The fingerprints, unchanged if their points are the same in the same order. A warning says if none has only
-        points that all the others have too.
-
-    Raises:
-        ValueError: if they have fewer than two points in common, or their labels say that points with the same index
-            are different data.
-
-    Example:
-        >>> a = Fingerprint(torch.tensor([[0.0], [1.0], [2.0]]), torch.zeros(3, 1), torch.tensor([0, 1, 2]))
-        >>> b = Fingerprint(torch.tensor([[4.0], [2.0], [0.0]]), torch.zeros(3, 1), torch.tensor([2, 1, 0]))
-        >>> align_fingerprints([a, b])[1].mean[:, 0]
-        tensor([0., 2., 4.], dtype=torch.float64)
-    """
-    first = fingerprints[0]
-    index = first.index
-    for other in fingerprints[1:]:
-        index = index[torch.isin(index, other.index.to(index.device))]
-    if len(index) < min(2, first.num_points):
-        raise ValueError(
-            f"the fingerprints have {len(index)} data points in common: make them with one seed and data set"
-        )
-    least = min(fingerprint.num_points for fingerprint in fingerprints)
-    if len(index) < least:
-        rank_zero_warn(f"fingerprints are compared at the {len(index)} of {least} data points they have in common")
-    aligned = [
-        fingerprint if torch.equal(fingerprint.index, index) else fingerprint.at(index.to(fingerprint.index.device))
-        for fingerprint in fingerprints
-    ]
-    labelled = [fingerprint.labels for fingerprint in aligned if fingerprint.labels is not None]
-    for labels in labelled[1:]:
-        if labels.shape == labelled[0].shape and not torch.equal(labels, labelled[0].to(labels.device)):
-            raise ValueError("the labels of points with the same index differ: the fingerprints are of different data")
-    return aligned

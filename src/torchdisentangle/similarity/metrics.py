@@ -13,8 +13,9 @@ from torchdisentangle.functional.similarity.comparison import (
 )
 from torchdisentangle.plots import plot_by_latent, plot_similarity
 from torchdisentangle.plots.style import Plot
+from torchdisentangle.similarity.alignment import align_fingerprints
 from torchdisentangle.similarity.base import FingerprintMetric, FingerprintSettings
-from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints
+from torchdisentangle.similarity.fingerprint import Fingerprint
 from torchdisentangle.similarity.measure import (
     Measure,
     Unit,

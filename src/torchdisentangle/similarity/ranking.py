@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.similarity.ranking import (
+    absolute_correlations,
     chance_correlation,
+    column_ranks,
     informative_latents,
-    rank_correlations,
     relation_score,
 )
 from torchdisentangle.functional.supervised.predictability import standardize
-from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints
+from torchdisentangle.similarity.fingerprint import Fingerprint
+from torchdisentangle.similarity.run_pairs import RunPairs
 
 RankingMethod = Literal["lasso", "spearman"]
 
@@ -49,6 +51,7 @@ def unsupervised_disentanglement_ranking(
     strength: float = 0.1,
     threshold: float = 0.01,
     significance: float | None = None,
+    runs_at_once: int | None = None,
 ) -> RunRanking:
     r"""Unsupervised disentanglement ranking (UDR): are a model's latents those of other models, up to order and signs?
 
@@ -77,6 +80,8 @@ def unsupervised_disentanglement_ranking(
         significance: rank correlations count as 0 unless they exceed what the largest of all pairs of latents exceeds
             by chance with this probability, such as 0.05; see
             :func:`~torchdisentangle.functional.chance_correlation`. Not published; by default all of them count.
+        runs_at_once: how many runs to hold at a time, of which the scores do not depend; by default as many as a CPU
+            has memory for. With :class:`~torchdisentangle.similarity.FingerprintFiles` no more are in memory.
 
     Returns:
         The scores of the models.
@@ -105,34 +110,44 @@ def unsupervised_disentanglement_ranking(
         raise ValueError(f"significance must be in (0, 1), with method='spearman', got {significance} with {method!r}")
     if strength <= 0 or threshold < 0:
         raise ValueError(f"strength must be positive and threshold not negative, got {strength} and {threshold}")
-    aligned = aligned_runs(fingerprints)
-    informative = [informative_latents(run.mean, run.log_variance, threshold) for run in aligned]
-    means = [run.mean[:, found] for run, found in zip(aligned, informative, strict=True)]
-    pairs = torch.full((len(means), len(means)), torch.nan, dtype=torch.float64)
-    for i, source in enumerate(means):
-        for j, target in enumerate(means):
-            if i != j and source.shape[1] and target.shape[1]:
-                lasso = method == "lasso"
-                relations = lasso_weights(source, target, strength) if lasso else rank_correlations(source, target)
-                if significance is not None:
-                    by_chance = chance_correlation(len(source), relations.numel(), significance)
-                    relations = relations.where(relations > by_chance, 0.0)
-                pairs[i, j] = relation_score(relations)
-            elif i != j:
-                pairs[i, j] = 0.0  # a model that knows nothing agrees with none
-    numbers = torch.stack([found.sum() for found in informative])
-    return RunRanking(list(fingerprints), pairs.nanquantile(0.5, dim=0), pairs, numbers, len(aligned[0].mean))
+    check_runs(fingerprints)
+
+    def prepare(run: Fingerprint) -> tuple[Tensor]:
+        means = informative_means(run, threshold)
+        return (column_ranks(means) if method == "spearman" else means,)
+
+    def score(source: Tensor, target: Tensor) -> Tensor | float:
+        if not source.shape[1] or not target.shape[1]:
+            return 0.0  # a model that knows nothing agrees with none
+        if method == "lasso":
+            return relation_score(lasso_weights(source, target, strength))
+        relations = absolute_correlations(source, target)
+        if significance is not None:
+            by_chance = chance_correlation(len(source), relations.numel(), significance)
+            relations = relations.where(relations > by_chance, 0.0)
+        return relation_score(relations)
+
+    runs = RunPairs(fingerprints, prepare, runs_at_once)
+    pairs = torch.full((len(fingerprints), len(fingerprints)), torch.nan, dtype=torch.float64)
+    num_informative = torch.zeros(len(fingerprints), dtype=torch.int64)
+    for i, j, (one,), (other,) in runs:
+        if i == j:
+            num_informative[i] = one.shape[1]
+        else:
+            pairs[i, j] = score(one, other)
+            pairs[j, i] = pairs[i, j] if method == "spearman" else score(other, one)
+    return RunRanking(runs.names, pairs.nanquantile(0.5, dim=0), pairs, num_informative, runs.num_points)
 
 
-def aligned_runs(fingerprints: Mapping[str, Fingerprint]) -> list[Fingerprint]:
-    """Fingerprints of at least two models on the CPU, at the data points that all of them have.
-
-    Raises:
-        ValueError: if there are fewer than two, or they are not of the same data points.
-    """
+def check_runs(fingerprints: Mapping[str, Fingerprint]) -> None:
+    """Refuse fewer than two runs."""
     if len(fingerprints) < 2:
         raise ValueError(f"at least two fingerprints are needed, got {len(fingerprints)}")
-    return align_fingerprints([fingerprint.to("cpu") for fingerprint in fingerprints.values()])
+
+
+def informative_means(run: Fingerprint, threshold: float) -> Tensor:
+    """Posterior means of the latents whose KL divergence exceeds a threshold, ``(F, d')``."""
+    return run.mean[:, informative_latents(run.mean, run.log_variance, threshold)]
 
 
 def lasso_weights(source: Tensor, target: Tensor, strength: float = 0.1) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -11,7 +10,8 @@ from torch import Tensor
 
 from torchdisentangle.functional.similarity.spaces import dissimilarity_ranks, linear_cka, procrustes_distance, svcca
 from torchdisentangle.functional.supervised.predictability import is_constant
-from torchdisentangle.similarity.fingerprint import Fingerprint, align_fingerprints
+from torchdisentangle.similarity.fingerprint import Fingerprint
+from torchdisentangle.similarity.run_pairs import RunPairs
 
 
 class SpaceComparison(NamedTuple):
@@ -34,11 +34,14 @@ class SpaceComparison(NamedTuple):
     num_points: int
 
 
-def compare_spaces(fingerprints: Mapping[str, Fingerprint]) -> SpaceComparison:
+def compare_spaces(fingerprints: Mapping[str, Fingerprint], *, runs_at_once: int | None = None) -> SpaceComparison:
     """Compare the posterior means of several models as whole spaces, at the data points that all fingerprints have.
 
     Args:
         fingerprints: by the models' names.
+        runs_at_once: how many models to hold at a time, of which the values do not depend; by default as many as a CPU
+            has memory for. Each takes half as many numbers as there are pairs of points. With
+            :class:`~torchdisentangle.similarity.FingerprintFiles` no more are in memory.
 
     Returns:
         Linear CKA, SVCCA, Procrustes distance and RSA of all pairs.
@@ -59,22 +62,29 @@ def compare_spaces(fingerprints: Mapping[str, Fingerprint]) -> SpaceComparison:
     """
     if not fingerprints:
         raise ValueError("at least one fingerprint is needed")
-    aligned = align_fingerprints([fingerprint.to("cpu") for fingerprint in fingerprints.values()])
-    means = [fingerprint.mean for fingerprint in aligned]
-    if len(means[0]) < 3:
-        raise ValueError(f"at least three data points are needed to compare spaces, got {len(means[0])}")
-    widths = [mean.shape[1] for mean in means]
-    stacked = torch.cat(means, dim=1)
-    covariance = stacked.mT.cov()
-    constant = is_constant(stacked.mean(0), covariance.diagonal())
-    covariance = covariance.masked_fill(constant | constant[:, None], 0.0)
-    places = torch.arange(sum(widths)).split(widths)
-    values = covariance.new_zeros(3, len(means), len(means))
-    for i, j in product(range(len(means)), repeat=2):
-        pair = torch.cat([places[i], places[j]])
-        of_pair = covariance[pair[:, None], pair]
-        for matrix, function in zip(values, (linear_cka, svcca, procrustes_distance), strict=True):
-            matrix[i, j] = function(of_pair, widths[i])
-    ranks = torch.stack([dissimilarity_ranks(mean) for mean in means])
-    rsa = ranks.corrcoef().view(len(means), len(means))
-    return SpaceComparison(list(fingerprints), values[0], values[1], values[2], rsa, len(stacked))
+    models = RunPairs(fingerprints, _means_and_distances, runs_at_once)
+    if models.num_points < 3:
+        raise ValueError(f"at least three data points are needed to compare spaces, got {models.num_points}")
+    values = torch.zeros(4, len(fingerprints), len(fingerprints), dtype=torch.float64)
+    for i, j, (mean_a, distances_a), (mean_b, distances_b) in models:
+        covariance = _covariance(mean_a, mean_b)
+        functions = (linear_cka, svcca, procrustes_distance)
+        rsa = (distances_a @ distances_b).clamp(-1, 1)
+        values[:, i, j] = torch.stack([*(function(covariance, mean_a.shape[1]) for function in functions), rsa])
+        values[:, j, i] = values[:, i, j]
+    return SpaceComparison(models.names, values[0], values[1], values[2], values[3], models.num_points)
+
+
+def _means_and_distances(model: Fingerprint) -> tuple[Tensor, Tensor]:
+    """Means, and the ranks of distances of points, centred and of norm 1: products of two are correlations."""
+    ranks = dissimilarity_ranks(model.mean)
+    ranks = ranks - ranks.mean()
+    return model.mean, ranks / ranks.norm()
+
+
+def _covariance(mean_a: Tensor, mean_b: Tensor) -> Tensor:
+    """Covariance of two spaces side by side, 0 for constant latents, ``(d_a + d_b, d_a + d_b)``."""
+    both = torch.cat([mean_a, mean_b], dim=1)
+    covariance = both.mT.cov()
+    constant = is_constant(both.mean(0), covariance.diagonal())
+    return covariance.masked_fill(constant | constant[:, None], 0.0)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from torchdisentangle.functional.jackknife import JackknifeInterval, jackknife_interval
-from torchdisentangle.functional.similarity.ranking import informative_latents
 from torchdisentangle.functional.supervised.identifiability import (
     correlation_matrix,
     linear_r2,
@@ -17,7 +16,8 @@ from torchdisentangle.functional.supervised.identifiability import (
     matched_correlation,
 )
 from torchdisentangle.similarity.fingerprint import Fingerprint
-from torchdisentangle.similarity.ranking import aligned_runs
+from torchdisentangle.similarity.ranking import check_runs, informative_means
+from torchdisentangle.similarity.run_pairs import RunPairs
 
 _FEWEST_RUNS = 3  # of an interval over runs
 
@@ -69,7 +69,9 @@ class RunStability(NamedTuple):
         return {name: _over_runs(matrix, level) for name, matrix in (("mcc", self.mcc), ("r2", self.r2))}
 
 
-def run_stability(fingerprints: Mapping[str, Fingerprint], *, threshold: float = 0.01) -> RunStability:
+def run_stability(
+    fingerprints: Mapping[str, Fingerprint], *, threshold: float = 0.01, runs_at_once: int | None = None
+) -> RunStability:
     r"""Agreement of the latents of all pairs of runs: up to order, signs and scales (MCC), and up to a linear map (R²).
 
     .. math:: \mathrm{MCC}_{ij} = \frac{1}{\max(d_i, d_j)} \max_\pi \sum_a \left| \operatorname{corr}(z_a, z'_{\pi(a)})
@@ -83,6 +85,8 @@ def run_stability(fingerprints: Mapping[str, Fingerprint], *, threshold: float =
     Args:
         fingerprints: of at least two runs, by name; compared at the data points that all of them have.
         threshold: nats of KL divergence that an informative latent exceeds.
+        runs_at_once: how many runs to hold at a time, of which the agreement does not depend; by default as many as a
+            CPU has memory for. With :class:`~torchdisentangle.similarity.FingerprintFiles` no more are in memory.
 
     Returns:
         The agreement of all pairs.
@@ -104,29 +108,35 @@ def run_stability(fingerprints: Mapping[str, Fingerprint], *, threshold: float =
     """
     if threshold < 0:
         raise ValueError(f"threshold must not be negative, got {threshold}")
-    aligned = aligned_runs(fingerprints)
-    means = [run.mean[:, informative_latents(run.mean, run.log_variance, threshold)] for run in aligned]
-    mcc, r2 = torch.full((2, len(means), len(means)), torch.nan, dtype=torch.float64)
-    for i, source in enumerate(means):
-        for j, target in enumerate(means):
-            if i != j:
-                mcc[i, j], r2[i, j] = _agreement(source, target)
-    return RunStability(list(fingerprints), mcc, r2, len(aligned[0].mean))
+    check_runs(fingerprints)
+    runs = RunPairs(fingerprints, lambda run: (informative_means(run, threshold),), runs_at_once)
+    mcc, r2 = torch.full((2, len(fingerprints), len(fingerprints)), torch.nan, dtype=torch.float64)
+    for i, j, (one,), (other,) in runs:
+        if i != j:
+            mcc[i, j], r2[i, j], r2[j, i] = _agreement(one, other)
+            mcc[j, i] = mcc[i, j]
+    return RunStability(runs.names, mcc, r2, runs.num_points)
 
 
-def _agreement(source: Tensor, target: Tensor) -> tuple[float, float]:
-    """MCC of two runs, and R² of the second one's latents."""
-    width, others = source.shape[1], target.shape[1]
+def _agreement(one: Tensor, other: Tensor) -> tuple[float, float, float]:
+    """MCC of two runs, R² of the second one's latents, and R² of the first one's."""
+    width, others = one.shape[1], other.shape[1]
     if not width or not others:
-        return 0.0, 0.0
-    both = torch.cat([source, target], dim=1)
+        return 0.0, 0.0, 0.0
+    both = torch.cat([one, other], dim=1)
     correlation = correlation_matrix(both.mean(0), both.mT.cov())
     between = correlation[:width, width:]
     matched = matched_correlation(between, match_codes(between)).sum()
-    return float(matched / max(width, others)), float(linear_r2(correlation, width).nan_to_num(0.0).mean())
+    r2 = linear_r2(correlation, width), linear_r2(correlation.roll((others, others), (0, 1)), others)
+    of_other, of_one = (float(values.nan_to_num(0.0).mean()) for values in r2)
+    return float(matched / max(width, others)), of_other, of_one
 
 
 def _over_runs(matrix: Tensor, level: float) -> JackknifeInterval:
-    others = ~torch.eye(len(matrix), dtype=torch.bool)
-    without = torch.stack([matrix[kept][:, kept].nanmean() for kept in others])
-    return jackknife_interval(matrix.nanmean(), without, level)
+    known = ~matrix.isnan()
+    return jackknife_interval(matrix.nanmean(), _without_each(matrix) / _without_each(known.double()), level)
+
+
+def _without_each(matrix: Tensor) -> Tensor:
+    """Sums of a matrix without each run's row and column, ``(P,)``."""
+    return matrix.nansum() - matrix.nansum(0) - matrix.nansum(1) + matrix.diagonal().nan_to_num(0.0)

@@ -218,10 +218,13 @@ class BinCounter:
     def _check_values(self, factors: Tensor, num_codes: int) -> int:
         """The largest value of the discrete factors, which are refused if they cannot be counted."""
         low, high = self._extremes(factors)
-        if not self._fit(low, high, factors.shape[1] * num_codes):
+        num_tables = factors.shape[1] * num_codes
+        if not self._fit(low, high, num_tables):
+            size = f", a table of {(high + 1) * num_tables * self.num_bins:,} counts" if low >= 0 else ""
             raise ValueError(
-                f"values of discrete factors must be numbered from 0 without large gaps, got {low} to {high}; "
-                "name real ones in continuous"
+                f"values of discrete factors must be numbered from 0 without large gaps, got {low} to {high}{size}; "
+                f"name real ones in continuous, and keep tables below {_LARGEST_TABLE:,} counts by intervals=False, "
+                "fewer bins or fewer codes"
             )
         return high
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchdisentangle.statistics.base import Statistic
 from torchdisentangle.statistics.code_factor_state import CodeFactorState
 from torchdisentangle.statistics.groups import NUM_GROUPS, row_groups
-from torchdisentangle.statistics.moments import RowMoments
+from torchdisentangle.statistics.moments import RowMoments, add_products
 
 
 class CodeFactorMoments(RowMoments, CodeFactorState):
@@ -77,13 +77,14 @@ class CodeFactorMoments(RowMoments, CodeFactorState):
 
     def without_groups(self, statistic: Any) -> Iterator[Any]:
         """Copies of the statistic, each without one of the groups that has rows."""
-        present = self.group_sizes(statistic) > 0
-        counts, means, products = (x[present] for x in (statistic.num_rows, statistic.row_mean, statistic.row_products))
+        groups = self.group_sizes(statistic).nonzero()[:, 0]
+        counts, means = statistic.num_rows[groups], statistic.row_mean[groups]
         total = self.total(statistic)
         rest = total.num_rows - counts
         step, share = means - total.mean, (counts.double() / rest.clamp(min=1))[:, None]
-        scatter = step[:, :, None] * step[:, None, :] * (counts[:, None] * (1 + share))[..., None]
-        means, products = total.mean - share * step, total.products - products - scatter
-        for group in range(len(counts)):
-            one = slice(group, group + 1)
-            yield statistic.copy_with(num_rows=rest[one], row_mean=means[one], row_products=products[one])
+        means, weights = total.mean - share * step, -counts[:, None] * (1 + share)
+        for place, group in enumerate(groups.tolist()):
+            one = slice(place, place + 1)
+            products = total.products - statistic.row_products[group][None]
+            add_products(products, weights[one] * step[one], step[one])
+            yield statistic.copy_with(num_rows=rest[one], row_mean=means[one], row_products=products)

@@ -106,7 +106,7 @@ class RowMoments(MergedState):
             self._merge(statistic, incoming["row_widths"].tolist(), Moments(*moments))
 
     def reduce(self, statistic: Any, group: Any | None) -> None:
-        """Merge means and products of all processes, after one gather."""
+        """Sum counts and means over all processes, and then products about the common mean."""
         has_rows = bool(statistic.num_rows.any())
         own = statistic.row_widths.tolist() if has_rows else [-1] * self.num_parts
         agreed = agree_on_sizes(own, statistic.device, group)
@@ -115,17 +115,18 @@ class RowMoments(MergedState):
         if min(agreed) < 0:
             return
         width = sum(agreed)
-        packed = torch.zeros(self.num_groups, 1 + width + width * width, dtype=torch.float64, device=statistic.device)
-        if has_rows:
-            parts = [statistic.num_rows.double()[:, None], statistic.row_mean, statistic.row_products.flatten(1)]
-            packed = torch.cat(parts, dim=1)
-        gathered = [torch.empty_like(packed) for _ in range(dist.get_world_size(group))]
-        dist.all_gather(gathered, packed, group=group)
-        statistic.num_rows = torch.zeros_like(statistic.num_rows)
-        for part in gathered:  # in the order of ranks, so that all processes round alike
-            if part[:, 0].any():
-                products = part[:, 1 + width :].unflatten(1, (width, width))
-                self._merge(statistic, list(agreed), Moments(part[:, 0].long(), part[:, 1 : 1 + width], products))
+        counts = statistic.num_rows.double()[:, None]
+        means = statistic.row_mean if has_rows else counts.new_zeros(self.num_groups, width)
+        totals = torch.cat([counts, counts * means], dim=1)
+        dist.all_reduce(totals, group=group)
+        mean = totals[:, 1:] / totals[:, :1].clamp(min=1)
+        step = means - mean
+        products = statistic.row_products.clone() if has_rows else step.new_zeros(self.num_groups, width, width)
+        add_products(products, counts * step, step)
+        dist.all_reduce(products, group=group)
+        statistic.num_rows = totals[:, 0].long()
+        statistic.row_widths = torch.tensor(agreed, device=statistic.device)
+        statistic.row_mean, statistic.row_products = mean, products
 
     def _merge(self, statistic: Any, widths: list[int], incoming: Moments) -> None:
         before, (count, mean, products) = statistic.num_rows, incoming
@@ -140,8 +141,19 @@ class RowMoments(MergedState):
             change = share * step
             mean = statistic.row_mean + change
             products = statistic.row_products + products
-            products.addcmul_((before[:, None] * change)[:, :, None], step[:, None])
+            add_products(products, before[:, None] * change, step)
         statistic.num_rows, statistic.row_mean, statistic.row_products = total, mean, products
+
+
+def add_products(products: Tensor, one: Tensor, other: Tensor) -> None:
+    r"""Add :math:`a b^\top` of each group in place, without a matrix beside.
+
+    Args:
+        products: ``(G, width, width)``.
+        one: ``a``, ``(G, width)``.
+        other: ``b``, ``(G, width)``.
+    """
+    products.addcmul_(one[:, :, None], other[:, None])
 
 
 def _moments_of_groups(rows: Tensor, groups: Tensor | None, num_groups: int) -> Moments:

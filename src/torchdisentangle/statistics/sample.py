@@ -19,6 +19,7 @@ from torchdisentangle.statistics.reduction import ReductionError, agree_on_sizes
 _DERIVED = (
     WeakTensorKeyDictionary()
 )  # by the keys of the sample: what was computed from it, for all metrics that share it
+_LARGEST_KEY = torch.iinfo(torch.int64).max
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ class RowSample(MergedState):
             self._keep(statistic, moved.pop("keys"), moved)
 
     def reduce(self, statistic: Any, group: Any | None) -> None:
-        """Keep the rows with the smallest hashes of all processes, after one gather of at most ``capacity`` rows."""
+        """Keep the rows with the smallest hashes of all processes, after a gather of those that may be among them."""
         own = len(statistic.keys)
         widths = [getattr(statistic, name).shape[1] if own else -1 for name in self.columns]
         agreed = agree_on_sizes(widths, statistic.device, group)
@@ -191,21 +192,23 @@ class RowSample(MergedState):
             raise ReductionError(f"the processes hold rows of different widths; this one has {widths}")
         if min(agreed) < 0:
             return
-        lengths = torch.tensor([own], device=statistic.device)
-        dist.all_reduce(lengths, op=dist.ReduceOp.MAX, group=group)
-        packed = torch.zeros(int(lengths), 2 + sum(agreed), dtype=torch.float64, device=statistic.device)
-        if own:
-            values = [getattr(statistic, name) for name in self.columns]
-            keys = statistic.keys
-            # keys travel as the bits of float64 numbers
-            packed[:own] = torch.cat([keys.view(torch.float64)[:, None], keys.new_ones(own, 1), *values], 1)
-        gathered = [torch.empty_like(packed) for _ in range(dist.get_world_size(group))]
-        dist.all_gather(gathered, packed, group=group)
-        rows = torch.cat(gathered)
-        rows = rows[rows[:, 1] == 1]
-        columns = dict(zip(self.columns, rows[:, 2:].split(list(agreed), dim=1), strict=True))
-        statistic.keys = statistic.keys[:0]
-        self._keep(statistic, rows[:, 0].contiguous().view(torch.int64), columns)
+        keys, values = statistic.keys, [getattr(statistic, name) for name in self.columns] if own else []
+        last = self._last_wanted(keys, group)
+        for limit in dict.fromkeys([last, _LARGEST_KEY]):  # if processes hold the same rows, all of them are needed
+            rows = _gathered(keys, values, sum(agreed), int((keys <= limit).sum()), group)
+            columns = dict(zip(self.columns, rows[:, 1:].split(list(agreed), dim=1), strict=True))
+            statistic.keys = keys[:0]
+            self._keep(statistic, rows[:, 0].contiguous().view(torch.int64), columns)
+            if len(statistic.keys) == self.capacity:
+                break
+
+    def _last_wanted(self, keys: Tensor, group: Any | None) -> int:
+        """A key up to which all processes together have rows enough, and not many more."""
+        world_size = dist.get_world_size(group)
+        marks = key_marks(keys, self.capacity)
+        gathered = [torch.empty_like(marks) for _ in range(world_size)]
+        dist.all_gather(gathered, marks, group=group)
+        return last_wanted(torch.cat(gathered), self.capacity + world_size)  # padding repeats a row of each at most
 
     def _keep(self, statistic: Any, keys: Tensor, columns: Mapping[str, Tensor]) -> None:
         if len(keys) == 0:
@@ -221,3 +224,57 @@ class RowSample(MergedState):
         statistic.keys = keys[: self.capacity]
         for name, value in columns.items():
             setattr(statistic, name, value[order[: self.capacity]])
+
+
+def key_marks(keys: Tensor, capacity: int) -> Tensor:
+    """Every process's first, second, fourth, ... key and its last, by which rows of all processes are counted.
+
+    Args:
+        keys: of a process, in ascending order, ``(n,)``.
+        capacity: how many there are at most.
+
+    Returns:
+        Keys and how many rows have come since the one before, ``(marks, 2)``; as many for any number of rows.
+
+    Example:
+        >>> key_marks(torch.tensor([10, 20, 30, 40, 50]), 8).tolist()
+        [[10, 1], [20, 1], [40, 2], [50, 1], [50, 0]]
+    """
+    ranks = torch.tensor([*(1 << power for power in range(capacity.bit_length())), capacity], device=keys.device)
+    ranks = ranks.clamp(max=len(keys))
+    counts = ranks.diff(prepend=ranks.new_zeros(1))
+    return torch.stack([keys[ranks - 1] if len(keys) else torch.full_like(ranks, _LARGEST_KEY), counts], dim=1)
+
+
+def last_wanted(marks: Tensor, wanted: int) -> int:
+    """The smallest marked key up to which there are surely as many rows as wanted.
+
+    Args:
+        marks: of all processes, ``(m, 2)``; see :func:`key_marks`.
+        wanted: number of rows.
+
+    Returns:
+        The key; the largest of all integers if there are too few rows.
+
+    Example:
+        >>> last_wanted(torch.tensor([[10, 1], [30, 2], [20, 1], [40, 2]]), 4)
+        30
+    """
+    keys, order = marks[:, 0].sort()
+    enough = (marks[order, 1].cumsum(0) >= wanted).nonzero()[:1, 0]
+    return int(keys[enough]) if len(enough) else _LARGEST_KEY
+
+
+def _gathered(keys: Tensor, values: list[Tensor], width: int, length: int, group: Any | None) -> Tensor:
+    """The first rows of each process, keys as the bits of float64 numbers first, ``(n, 1 + width)``."""
+    longest = torch.tensor([length], device=keys.device)
+    dist.all_reduce(longest, op=dist.ReduceOp.MAX, group=group)
+    packed = torch.zeros(int(longest), 2 + width, dtype=torch.float64, device=keys.device)
+    if length:
+        bits = keys[:length].view(torch.float64)[:, None]
+        packed[:length] = torch.cat([bits, torch.ones_like(bits), *(value[:length] for value in values)], 1)
+    gathered = [torch.empty_like(packed) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(gathered, packed, group=group)
+    rows = torch.cat(gathered)
+    rows = rows[rows[:, 1] == 1]
+    return torch.cat([rows[:, :1], rows[:, 2:]], dim=1)

@@ -49,9 +49,44 @@ def rank_correlations(mean_a: Tensor, mean_b: Tensor) -> Tensor:
         >>> rank_correlations(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[3.0, 1.0], [2.0, 1.0], [-9.0, 1.0]]))
         tensor([[1., 0.]], dtype=torch.float64)
     """
-    both = torch.cat([mean_a, mean_b], dim=1).double()
-    ranks = torch.as_tensor(rankdata(both.detach().cpu().numpy(), axis=0), device=both.device)
-    return correlation_matrix(ranks.mean(0), ranks.mT.cov())[: mean_a.shape[1], mean_a.shape[1] :].abs()
+    return absolute_correlations(column_ranks(mean_a), column_ranks(mean_b))
+
+
+def column_ranks(columns: Tensor) -> Tensor:
+    """Ranks of the entries of each column, ties averaged.
+
+    Args:
+        columns: ``(N, d)``.
+
+    Returns:
+        ``(N, d)`` in float64, from 1.
+
+    Example:
+        >>> column_ranks(torch.tensor([[0.5, 2.0], [0.1, 2.0]]))
+        tensor([[2.0000, 1.5000],
+                [1.0000, 1.5000]], dtype=torch.float64)
+    """
+    return torch.as_tensor(rankdata(columns.detach().double().cpu().numpy(), axis=0), device=columns.device)
+
+
+def absolute_correlations(columns_a: Tensor, columns_b: Tensor) -> Tensor:
+    """Absolute correlation of each column with each of others.
+
+    Args:
+        columns_a: ``(N, d_a)``.
+        columns_b: ``(N, d_b)``.
+
+    Returns:
+        ``(d_a, d_b)`` in [0, 1]; 0 for a constant column.
+
+    Example:
+        >>> columns = torch.tensor([[0.0, 7.0], [1.0, 7.0], [2.0, 7.0]])
+        >>> absolute_correlations(-columns[:, :1], columns)
+        tensor([[1., 0.]])
+    """
+    both = torch.cat([columns_a, columns_b], dim=1)
+    width = columns_a.shape[1]
+    return correlation_matrix(both.mean(0), both.mT.cov())[:width, width:].abs()
 
 
 def chance_correlation(num_points: int, num_pairs: int, significance: float = 0.05) -> float:
