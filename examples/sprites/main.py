@@ -31,7 +31,7 @@ SHOWN = ("reconstruction", "elbo/total_correlation", "disentanglement/mig", "man
 QUANTITIES = ("reconstruction", "elbo/kl", "elbo/mutual_information", "elbo/total_correlation")
 SETTINGS = {"data_shape": (1, 16, 16), "latent_dim": 6, "network": "conv", "beta": 4.0}
 MODELS: dict[str, type[VAE]] = {"beta-VAE": BetaVAE, "beta-TCVAE": BetaTCVAE}
-SEEDS = range(1, 5)  # 0 was looked at before
+SEEDS = range(1, 4)  # 0 was looked at before
 EPOCHS = 2  # enough to decide; more pairs of models tell more than more epochs do
 EQUAL = 0.05  # nats of total correlation that count as none
 
@@ -89,16 +89,13 @@ def main() -> None:
     print_made(start)
     better = gains["reconstruction"]
     what = "at the same beta the beta-TCVAE reconstructs better: its reconstruction less the beta-VAE's is"
-    if options.fast:
-        conclude({f"{what} {better} nats": better.value < 0})
     more, dependent = gains["elbo/mutual_information"], gains["elbo/total_correlation"]
+    dependence = "by latents that are as independent: total correlation larger by less than"
     conclude(
         {
             f"{what} {better} nats": better.below(0),
             f"it tells more about the data, by {more} nats": more.above(0),
-            f"by latents that are as independent: total correlation larger by {dependent} nats, less than {EQUAL}": (
-                dependent.below(EQUAL)
-            ),
+            f"{dependence} {EQUAL} nats, {dependent}": dependent.below(EQUAL),
         }
     )
 
