@@ -52,8 +52,8 @@ class Interval(NamedTuple):
         return worst([self.above(low), self.below(high)])
 
     def __str__(self) -> str:
-        ends = "" if self.low == self.high else f", {self.low:.3g} to {self.high:.3g}"
-        return f"{self.value:.3g}{ends}"
+        value, low, high = (f"{float(f'{number:.3g}'):g}" for number in self)  # 2370, not 2.37e+03
+        return value if self.low == self.high else f"{value}, {low} to {high}"
 
 
 def over_seeds(values: Sequence[float], level: float = LEVEL) -> Interval:

@@ -27,7 +27,7 @@ FIGURES: dict[str, set[str]] = {
     "topdis": {"overview.png"},
     "informativeness": {"ranking.png"},
     "probes": {"error.png"},
-    "processes": set(),
+    "processes": {"values.png"},
 }
 UNLOGGED = {"probes"}  # nothing to follow: no model is trained or validated
 

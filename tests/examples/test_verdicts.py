@@ -38,6 +38,7 @@ def test_an_interval_decides_if_the_bound_is_outside(
     interval = verdicts.Interval(1.0, low, high)
     assert interval.above(1.0) == verdicts.verdict(low, high, above=1.0) == above
     assert interval.below(1.0) == below
+    assert str(verdicts.Interval(2367.0, 0.0123456, 3000.0)) == "2370, 0.0123 to 3000"
     assert interval.within(1.0, 3.0) == above
     assert interval.within(-1.0, 1.0) == below
 
