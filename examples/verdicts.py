@@ -51,6 +51,10 @@ class Interval(NamedTuple):
         """Whether the value is between two bounds."""
         return worst([self.above(low), self.below(high)])
 
+    def direction(self) -> Interval:
+        """The value alone, for a fast setting that judges only which way it points."""
+        return Interval(self.value, self.value, self.value)
+
     def __str__(self) -> str:
         value, low, high = (f"{float(f'{number:.3g}'):g}" for number in self)  # 2370, not 2.37e+03
         return value if self.low == self.high else f"{value}, {low} to {high}"

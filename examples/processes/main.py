@@ -88,7 +88,9 @@ def draw(compared: Mapping[str, tuple[float, float]], processes: int) -> Figure:
         for family, colour in zip(families, (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00"), strict=True):
             pairs = [pair for name, pair in compared.items() if name.startswith(f"{family}/")]
             equal.plot(*zip(*pairs, strict=True), "o", ms=3.5, color=colour, label=family.removeprefix("val/"))
-        equal.set(xscale="symlog", yscale="symlog", xlabel="one process", ylabel=f"{processes} processes")
+        equal.set_xscale("symlog", linthresh=1e-2)
+        equal.set_yscale("symlog", linthresh=1e-2)
+        equal.set(xlabel="one process", ylabel=f"{processes} processes")
         equal.set_title(f"{len(compared)} values")
         equal.legend(fontsize=6)
         apart.plot([max(difference(*pair), FLOOR) for pair in compared.values()], ".", color=BLUE)
