@@ -29,6 +29,7 @@ FIGURES: dict[str, set[str]] = {
     "probes": {"error.png"},
     "processes": {"values.png"},
 }
+JUDGED = [story for story in (*FIGURES, "sprites") if story not in {"two_moons", "beta_sweep", "architectures"}]
 UNLOGGED = {"probes"}  # nothing to follow: no model is trained or validated
 
 
@@ -57,6 +58,23 @@ def test_the_figures_that_a_story_shows_are_small_and_there(story: str) -> None:
     for name in FIGURES[story]:
         assert f"({name})" in text
         assert (folder / name).stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("story", [*JUDGED, "demo", "cli"])
+def test_a_story_opens_with_its_figure_and_its_answer(story: str) -> None:
+    title, figure, answer, *_ = (ROOT / "examples" / story / "README.md").read_text().split("\n\n")
+    assert title.startswith("# ")
+    assert figure.startswith("![")
+    assert answer.startswith("**")
+    assert answer.endswith("**")
+
+
+@pytest.mark.parametrize("story", JUDGED)
+def test_each_rule_of_a_story_has_a_verdict(story: str) -> None:
+    judged = (ROOT / "examples" / story / "README.md").read_text().split("## What is judged\n")[1]
+    rules = judged.split("| rule | verdict |\n| --- | --- |\n")[1].split("\n\n")[0].splitlines()
+    for rule in rules:
+        assert re.search(r"\| (PASS|UNDECIDED|FAIL)\b[^|]*\|$", rule), rule
 
 
 def test_the_index_lists_every_story_that_is_told() -> None:
