@@ -1,8 +1,8 @@
 """Pairs of autoencoders on sprites with known factors, watched while they train: beta-VAE and beta-TCVAE.
 
 Both have the same networks and weigh the same data by the same beta; the beta-VAE weighs the whole KL divergence, the
-beta-TCVAE its total correlation alone. The finding is that the latter reconstructs better: it may tell more about the
-data, by latents that are as independent.
+beta-TCVAE its total correlation alone. What is asked: does the latter reconstruct better, because it may
+tell more about the data, and are its latents as independent?
 
 Run ``python examples/sprites/main.py``, or with ``--fast``. Logs to Weights & Biases, offline, and to CSV and PNG
 files.

@@ -2,8 +2,8 @@
 
 Shifting a latent that is one factor moves all decoded images alike, and the shape of their cloud stays the same;
 shifting a mixture deforms it. The penalty is that deformation. Pairs of models that differ in nothing else (seed, data,
-beta, steps) are trained on small images of a heart with three factors. The findings: the penalty lowers the divergence
-of trained models and raises their MIG, at a price in reconstruction.
+beta, steps) are trained on small images of a heart with three factors. What is asked: does the penalty lower the
+divergence of trained models, does it raise their MIG, and what is its price in reconstruction?
 
 Run ``python examples/topdis/main.py``, or with ``--fast``. Logs to Weights & Biases, offline, and to CSV and PNG files.
 """

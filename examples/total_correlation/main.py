@@ -1,9 +1,9 @@
 """Total correlation against disentanglement: beta-VAE and beta-TCVAE, over several betas and many seeds.
 
 The beta-VAE weighs all of the KL divergence more than the evidence bound does, and so also what the latents tell about
-the data; the beta-TCVAE weighs their total correlation alone. The findings: over all runs, the smaller the total
-correlation the larger is MIG (Spearman's correlation is negative); and of models that reconstruct equally well, the
-beta-TCVAE has the smaller total correlation and the larger MIG.
+the data; the beta-TCVAE weighs their total correlation alone. What is asked: over all runs, is MIG the larger
+the smaller the total correlation is (Spearman's correlation negative); and of models that reconstruct equally well, has
+the beta-TCVAE the smaller total correlation and the larger MIG?
 
 Run ``python examples/total_correlation/main.py``, or with ``--fast``. Logs to Weights & Biases, offline, and to CSV and
 PNG files.
