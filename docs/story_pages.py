@@ -19,7 +19,7 @@ def as_page(text: str, story: str) -> str:
     """
     text = re.sub(r"\]\((\w+\.png)\)", rf"](../../examples/{story}/\1)", text)
     text = re.sub(r"\]\(\.\./\.\./docs/", "](../", text)
-    return re.sub(r"(?<!!)\[([^\]]*)\]\([^)]*\.(?:py|yaml)\)", r"\1", text)
+    return re.sub(r"(?<!!)\[([^\]]*)\]\([^)]*\.(?:py|yaml|csv)\)", r"\1", text)
 
 
 def as_index(text: str, stories: list[str]) -> str:

@@ -5,8 +5,7 @@ Every finding has a rule that is written in the story's README before the run th
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -28,6 +27,11 @@ def verdict(low: float, high: float, above: float = 0.0) -> Verdict:
     return "FAIL" if high < above else "UNDECIDED"
 
 
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict on findings that must all hold."""
+    return max(verdicts, key=ORDER.index)
+
+
 class Interval(NamedTuple):
     """A value and both ends of its confidence interval."""
 
@@ -43,19 +47,27 @@ class Interval(NamedTuple):
         """Whether the value is below a bound."""
         return verdict(-self.high, -self.low, -bound)
 
+    def within(self, low: float, high: float) -> Verdict:
+        """Whether the value is between two bounds."""
+        return worst([self.above(low), self.below(high)])
+
+    def direction(self) -> Interval:
+        """The value alone, for a fast setting that judges only which way it points."""
+        return Interval(self.value, self.value, self.value)
+
     def __str__(self) -> str:
-        ends = "" if math.isnan(self.low) else f", {self.low:.3g} to {self.high:.3g}"
-        return f"{self.value:.3g}{ends}"
+        value, low, high = (f"{float(f'{number:.3g}'):g}" for number in self)  # 2370, not 2.37e+03
+        return value if self.low == self.high else f"{value}, {low} to {high}"
 
 
 def over_seeds(values: Sequence[float], level: float = LEVEL) -> Interval:
     """Student's interval of the mean of one value a seed; of differences, if two models share each seed.
 
-    One seed has no interval: both ends are NaN.
+    One seed, in a fast setting, shows a direction only: both ends are its value.
     """
     mean = float(np.mean(values))
     if len(values) < 2:
-        return Interval(mean, math.nan, math.nan)
+        return Interval(mean, mean, mean)
     reach = float(stats.t.ppf(0.5 + level / 2, len(values) - 1) * stats.sem(values))
     return Interval(mean, mean - reach, mean + reach)
 
@@ -87,6 +99,6 @@ def conclude(findings: Mapping[str, Verdict | bool]) -> None:
     print()
     for finding, found in verdicts.items():
         print(f"  {found:9}  {finding}")
-    worst = max(verdicts.values(), key=ORDER.index)
-    print(worst)
-    raise SystemExit(int(worst == "FAIL"))
+    last = worst(verdicts.values())
+    print(last)
+    raise SystemExit(int(last == "FAIL"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from torchdisentangle.evaluation import Report
 from torchdisentangle.plots import BLUE, GREY, ORANGE, figure_style
 
 
 def draw_scores(
-    correlations: list[float], exact: list[float], scores: dict[str, list[dict]], labels: dict[str, str]
+    correlations: list[float], exact: list[float], scores: dict[str, list[Report]], labels: dict[str, str]
 ) -> Figure:
     """One panel for each score, with a curve for the perfect and one for the mixed codes."""
     with figure_style():

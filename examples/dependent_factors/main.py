@@ -21,12 +21,12 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import lightning as L
 import torch
-from common import arguments
+from common import arguments, print_made
 from figure import draw_scores
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
-from verdicts import conclude
+from verdicts import Interval, conclude, worst
 
 from torchdisentangle.callbacks import DisentanglementCallback, log_figure
 from torchdisentangle.datasets import (
@@ -36,6 +36,7 @@ from torchdisentangle.datasets import (
     Sprites,
     joint_distribution,
 )
+from torchdisentangle.evaluation import Report
 from torchdisentangle.supervised import DCI, Minimality, Sufficiency
 
 VALUES = 8  # of each factor
@@ -98,7 +99,7 @@ def expected_gap(weights: Tensor) -> float:
     return float(1 + information / torch.xlogy(first, first).sum())
 
 
-def measure(module: LookUp, dataset: FactorDataset, widths: list[float], rows: int, loggers: list) -> list[dict]:
+def measure(module: LookUp, dataset: FactorDataset, widths: list[float], rows: int, loggers: list) -> list[Report]:
     """The scores of a module at each width: one validation, with a loader and a callback for each."""
     loaders, callbacks = [], []
     for number, width in enumerate(widths):
@@ -111,6 +112,7 @@ def measure(module: LookUp, dataset: FactorDataset, widths: list[float], rows: i
                 metrics,
                 factors=varying,
                 factor_names=list(dataset.factor_names[1:]),
+                intervals=True,
                 prefix=f"width {width}",
                 dataloader_idx=number,
                 figures=number % 3 == 0,
@@ -125,11 +127,10 @@ def measure(module: LookUp, dataset: FactorDataset, widths: list[float], rows: i
         enable_checkpointing=False,
     )
     trainer.validate(module, loaders, verbose=False)
-    found = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    return [{score: found[f"width {width}/disentanglement/{score}"] for score in SCORES} for width in widths]
+    return [callback.report for callback in callbacks]
 
 
-def table(correlations: list[float], exact: list[float], scores: dict[str, list[dict]]) -> str:
+def table(correlations: list[float], exact: list[float], scores: dict[str, list[Report]]) -> str:
     """Scores by correlation, in Markdown."""
     heads = ["correlation", *(f"{label}, {name}" for label in SCORES.values() for name in scores), "MIG, exact"]
     lines = ["| " + " | ".join(heads) + " |", "|" + " ---: |" * len(heads)]
@@ -149,7 +150,7 @@ def main() -> None:
     rows = 3000 if options.fast else 10_000
     correlations, exact = ([of(joint(width)) for width in widths] for of in (correlation, expected_gap))
     dataset = Sprites(16, antialias=True, factor_sizes=(VALUES,) * 4).sub_grid(shape=2)
-    scores: dict[str, list[dict]] = {}
+    scores: dict[str, list[Report]] = {}
     places = []
     for name, angle in (("perfect", 0.0), ("mixed", math.pi / 4)):
         wandb_logger = WandbLogger(
@@ -167,24 +168,32 @@ def main() -> None:
     summary = table(correlations, exact, scores)
     (folder / "summary.md").write_text(summary + "\n")
     print(f"{summary}\n\nwandb runs         {places[0]}\n                   {places[1]}")
-    print(f"figure             {folder / 'scores.png'}\nDone in {time.time() - start:.0f} s.")
+    print(f"figure             {folder / 'scores.png'}")
+    print_made(start)
 
     perfect, mixed = scores["perfect"], scores["mixed"]
     gaps = [found["mig"] for found in perfect]
     off = max(abs(gap - truth) for gap, truth in zip(gaps, exact, strict=True))
+    preferred = interval(perfect[-1] - mixed[-1], "mig")
     whole = min(min(found["minimality"], found["sufficiency"]) for found in perfect)
-    seen = max(max(found["minimality"], found["sufficiency"]) for found in mixed)
+    seen = [interval(found, score) for found in mixed for score in ("minimality", "sufficiency")]
     conclude(
         {
             f"MIG of perfect codes falls at every step, from {gaps[0]:.2f} to {gaps[-1]:.2f}": gaps
-            == sorted(gaps, reverse=True)
-            and gaps[-1] < 0.6 * gaps[0],
-            f"by what the partner tells, to within {off:.3f}": off < 0.03,
-            f"until it prefers the mixed codes ({mixed[-1]['mig']:.2f})": gaps[-1] < mixed[-1]["mig"],
+            == sorted(gaps, reverse=True),
+            f"by what the partner tells, to within {off:.3f}, less than 0.03": off < 0.03,
+            f"until it prefers the mixed codes: that of perfect codes less that of mixed ones is {preferred}": (
+                preferred.below(0)
+            ),
             f"minimality and sufficiency of perfect codes stay 1 (lowest {whole:.3f})": whole > 0.999,
-            f"and are below that for mixed codes (highest {seen:.2f})": seen < 0.9,
+            f"and are below 0.9 for mixed codes (highest {max(seen)})": worst(one.below(0.9) for one in seen),
         }
     )
+
+
+def interval(report: Report, score: str) -> Interval:
+    """A score, or the difference of two, with the jackknife's interval over rows."""
+    return Interval(report[score], *report.intervals[score])
 
 
 if __name__ == "__main__":

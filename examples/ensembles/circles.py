@@ -95,6 +95,7 @@ class Circles(NamedTuple):
     consensus: dict[int, Judged]  # by how many are fused
     fused: Fusion  # all of them
     chance: Judged  # fused with the points of each learner shuffled
+    ahead: list[float]  # NMI of the whole consensus with each unseen learner, less that of the learner most like them
 
 
 def fuse_circles(members: int, train_steps: int, fuse_steps: int, sizes: Sequence[int], points: int = 64) -> Circles:
@@ -119,6 +120,9 @@ def fuse_circles(members: int, train_steps: int, fuse_steps: int, sizes: Sequenc
         distance = bhattacharyya_distance(fused.mean, fused.log_variance).sum(0, keepdim=True)
         return fused, judge(space_coefficients(fused.mean, fused.log_variance), distance)[0]
 
+    def likeness(representations: Tensor) -> Tensor:
+        return compare_channels(representations, unseen).normalized_mutual_information
+
     def judge(representations: Tensor, distances: Tensor) -> list[Judged]:
         compared = compare_channels(representations, unseen)
         values = compared.information_a, compared.normalized_mutual_information.mean(1), continuity(distances, True)
@@ -132,4 +136,6 @@ def fuse_circles(members: int, train_steps: int, fuse_steps: int, sizes: Sequenc
     fused, consensus[len(seen)] = fuse(seen)
     orders = (torch.randperm(points) for _ in seen)
     shuffled = torch.stack([one[order][:, order] for one, order in zip(seen, orders, strict=True)])
-    return Circles(angle, means, learners, consensus, fused, fuse(shuffled)[1])
+    best = max(range(len(seen)), key=lambda one: learners[one].nmi)
+    ahead = likeness(space_coefficients(fused.mean, fused.log_variance))[0] - likeness(seen[best : best + 1])[0]
+    return Circles(angle, means, learners, consensus, fused, fuse(shuffled)[1], ahead.tolist())

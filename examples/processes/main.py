@@ -24,6 +24,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -32,6 +33,7 @@ import lightning as L
 import torch
 import torch.distributed as dist
 from lightning.pytorch.loggers import WandbLogger
+from matplotlib.figure import Figure
 from torch.utils.data import DataLoader, Subset
 from verdicts import conclude
 
@@ -40,12 +42,15 @@ from torchdisentangle.callbacks import (
     ELBODecompositionCallback,
     InformativenessCallback,
     ManifoldEntropyCallback,
+    log_figure,
 )
 from torchdisentangle.datasets import handwritten_digits
 from torchdisentangle.models import BetaVAE
+from torchdisentangle.plots import BLUE, GREEN, GREY, ORANGE, figure_style
 
 LAUNCHED = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "LOCAL_WORLD_SIZE")
 LAUNCHERS = ("TORCHELASTIC", "SLURM")
+FLOOR = 1e-9  # of what is drawn of a difference
 TOLERANCE = 1e-4  # relative; encoders and decoders are float32
 
 
@@ -66,6 +71,34 @@ def values(model: L.LightningModule, data: DataLoader, **settings: object) -> di
     )  # type: ignore[arg-type]
     trainer.validate(model, data, verbose=False)
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.count("/") == 2}
+
+
+def difference(one: float, other: float) -> float:
+    """The relative difference of two values; below 0.01 it is relative to that."""
+    return abs(other - one) / max(abs(one), 1e-2)
+
+
+def draw(compared: Mapping[str, tuple[float, float]], processes: int) -> Figure:
+    """Each value on several processes against one, and the relative differences below the limit."""
+    with figure_style():
+        figure = Figure(figsize=(6.4, 2.5), layout="constrained")
+        equal, apart = figure.subplots(1, 2)
+        equal.axline((0, 0), slope=1, color=GREY, lw=0.7)
+        families = dict.fromkeys(name.rsplit("/", 1)[0] for name in compared)
+        for family, colour in zip(families, (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00"), strict=True):
+            pairs = [pair for name, pair in compared.items() if name.startswith(f"{family}/")]
+            equal.plot(*zip(*pairs, strict=True), "o", ms=3.5, color=colour, label=family.removeprefix("val/"))
+        equal.set_xscale("symlog", linthresh=1e-2)
+        equal.set_yscale("symlog", linthresh=1e-2)
+        equal.set(xlabel="one process", ylabel=f"{processes} processes")
+        equal.set_title(f"{len(compared)} values")
+        equal.legend(fontsize=6)
+        apart.plot([max(difference(*pair), FLOOR) for pair in compared.values()], ".", color=BLUE)
+        apart.axhline(TOLERANCE, color=ORANGE, lw=1, label="limit")
+        apart.set(yscale="log", ylim=(FLOOR / 2, 1e-3), xlabel="value", ylabel="relative difference, at least 1e-9")
+        apart.set_title("how far apart")
+        apart.legend()
+    return figure
 
 
 def main() -> None:
@@ -105,12 +138,15 @@ def main() -> None:
     logger = WandbLogger(project="torchdisentangle-processes", save_dir=options.folder, offline=True)
     compared = [[name, value, several[name]] for name, value in alone.items()]
     logger.log_table("values", columns=["value", "one process", f"{processes} processes"], data=compared)
+    figure = draw({name: (one, other) for name, one, other in compared}, processes)
+    log_figure(L.Trainer(logger=logger, enable_progress_bar=False), "values", figure)
+    figure.savefig(options.folder / "values.png", dpi=150)
     where = logger.experiment.dir.removesuffix("/files")
     logger.experiment.finish()
     print(f"| value | one process | {processes} processes |\n| --- | ---: | ---: |")
     for name, one, other in compared:
         print(f"| {name} | {one:.6f} | {other:.6f} |")
-    furthest = max(abs(other - one) / max(abs(one), 1e-2) for _, one, other in compared)
+    furthest = max(difference(one, other) for _, one, other in compared)
     equal = alone.keys() == several.keys() and furthest < TOLERANCE
     print(f"\nwandb run {where}\nlargest relative difference {furthest:.1e}")
     conclude({f"{len(alone)} values are equal on one process and on {processes}": equal})

@@ -49,7 +49,8 @@ def _draw_score(ax: Any, score: str, reports: dict[str, list[Report]]) -> None:
     ax.set_xticklabels(str(number + 1) for number in range(len(found)))
     if score == SCORES[0]:
         ax.set_ylabel("score, 95% interval")
-        ax.legend(loc="best")
+    if score == "modularity":  # high for all models, which leaves room
+        ax.legend(loc="lower center")
 
 
 def _draw_traversals(ax: Any, name: str, model: VAE, start: Tensor, order: Tensor) -> None:

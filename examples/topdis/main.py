@@ -2,8 +2,8 @@
 
 Shifting a latent that is one factor moves all decoded images alike, and the shape of their cloud stays the same;
 shifting a mixture deforms it. The penalty is that deformation. Pairs of models that differ in nothing else (seed, data,
-beta, steps) are trained on small images of a heart with three factors. The findings: the penalty lowers the divergence
-of trained models and raises their MIG, at a price in reconstruction.
+beta, steps) are trained on small images of a heart with three factors. What is asked: does the penalty lower the
+divergence of trained models, does it raise their MIG, and what is its price in reconstruction?
 
 Run ``python examples/topdis/main.py``, or with ``--fast``. Logs to Weights & Biases, offline, and to CSV and PNG files.
 """
@@ -40,7 +40,7 @@ SHOWN = ("reconstruction", "kl", "disentanglement/mig")
 SETTINGS = {"data_shape": (1, 16, 16), "latent_dim": 3, "hidden": (128, 128), "learning_rate": 2e-3, "beta": 2.0}
 PENALTY = {"topdis_weight": 2.0, "topdis_rows": 24, "topdis_start": 100}
 KEYS = (*SHOWN, "divergence")
-SEEDS = range(6, 22)  # the settings were chosen on others
+SEEDS = range(6, 12)  # the settings were chosen on others
 GRID = 64  # values of each factor where the decoder is the truth
 
 

@@ -12,7 +12,9 @@ from torchdisentangle.plots import BLUE, ORANGE, figure_style
 Scores = Mapping[str, Sequence[tuple[float, float]]]  # unsupervised and supervised, a pair for each seed
 
 
-def draw_scores(scores: Scores, distances: Mapping[str, Tensor], factors: Sequence[str]) -> Figure:
+def draw_scores(
+    seeds: Sequence[int], scores: Scores, distances: Mapping[str, Tensor], factors: Sequence[str]
+) -> Figure:
     """Both scores of both generators by seed; distances of latents (rows) to factors (columns) for the first seed."""
     with figure_style():
         figure = Figure(figsize=(7.2, 2.3), layout="constrained")
@@ -20,8 +22,8 @@ def draw_scores(scores: Scores, distances: Mapping[str, Tensor], factors: Sequen
         for kind, (ax, title) in enumerate(zip(lines, ("unsupervised", "supervised"), strict=True)):
             for (name, found), colour, marker in zip(scores.items(), (BLUE, ORANGE), ("o", "s"), strict=True):
                 values = [pair[kind] for pair in found]
-                ax.plot(values, marker, ls="-", color=colour, markersize=3.5, lw=1.2, label=name)
-            ax.set(title=f"{title} score", xlabel="seed", xticks=range(len(values)), ylim=(0, None))
+                ax.plot(seeds, values, marker, ls="-", color=colour, markersize=3.5, lw=1.2, label=name)
+            ax.set(title=f"{title} score", xlabel="seed", xticks=seeds, ylim=(0, None))
             ax.grid(axis="y", color="#E5E5E5", lw=0.5)
         lines[0].legend(loc="best")
         top = max(float(matrix.max()) for matrix in distances.values())

@@ -19,7 +19,7 @@ from typing import NamedTuple
 sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
-from common import CosineLearningRate, Progress, arguments, print_places, table, train
+from common import CosineLearningRate, Progress, arguments, print_made, print_places, table, train
 from figures import draw_curves, draw_information, draw_spectra
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -122,8 +122,8 @@ def main() -> None:
     print(f"\n{summary}\n\nTrue total entropy: {float(truth.sum()):.3f} nats\n")
     print_places(places, 42)
     print(f"{'figures':42} {folder}/spectrum.png, information.png, curves.png")
-    print(f"\nDone in {time.time() - start:.0f} s.")
-    conclude(findings(truth, values, *recovered.values()))
+    print_made(start)
+    conclude(findings(truth, values, *recovered.values(), fast=options.fast))
 
 
 def latent_table(truth: Tensor, recovered: dict[str, Recovered]) -> str:
@@ -138,11 +138,20 @@ def latent_table(truth: Tensor, recovered: dict[str, Recovered]) -> str:
 
 
 def findings(
-    truth: Tensor, values: dict[str, dict[str, float]], likelihood: Recovered, manifolds: Recovered
+    truth: Tensor, values: dict[str, dict[str, float]], likelihood: Recovered, manifolds: Recovered, fast: bool
 ) -> dict[str, bool]:
-    """What must hold, in nats and in coefficients between 0 and 1."""
+    """What must hold, in nats and in coefficients between 0 and 1; of a short training only which flow is ahead."""
     missing = (max(found["val/nll"] for found in values.values()) - float(truth.sum())) / len(truth)
     error, other = (float((found.spectrum - truth).abs().mean()) for found in (manifolds, likelihood))
+    if fast:
+        return {
+            f"principal manifolds come nearer to the spectrum: mean error {error:.3f} nats, not {other:.3f}": (
+                error < other / 2
+            ),
+            f"and to the latents: {manifolds.diagonal:.2f} with the match, not {likelihood.diagonal:.2f}": (
+                manifolds.diagonal > likelihood.diagonal
+            ),
+        }
     return {
         f"both flows know the distribution: they miss at most {missing:.3f} nats per dimension, below 0.1": (
             missing < 0.1

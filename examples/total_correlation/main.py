@@ -1,9 +1,9 @@
 """Total correlation against disentanglement: beta-VAE and beta-TCVAE, over several betas and many seeds.
 
 The beta-VAE weighs all of the KL divergence more than the evidence bound does, and so also what the latents tell about
-the data; the beta-TCVAE weighs their total correlation alone. The findings: over all runs, the smaller the total
-correlation the larger is MIG (Spearman's correlation is negative); and of models that reconstruct equally well, the
-beta-TCVAE has the smaller total correlation and the larger MIG.
+the data; the beta-TCVAE weighs their total correlation alone. What is asked: over all runs, is MIG the larger
+the smaller the total correlation is (Spearman's correlation negative); and of models that reconstruct equally well, has
+the beta-TCVAE the smaller total correlation and the larger MIG?
 
 Run ``python examples/total_correlation/main.py``, or with ``--fast``. Logs to Weights & Biases, offline, and to CSV and
 PNG files.
@@ -37,7 +37,7 @@ MIG = "disentanglement/posterior_mig"
 KEYS = ("reconstruction", "elbo/total_correlation", MIG, f"{MIG}_low", f"{MIG}_high")
 BETAS = {"beta-VAE": (0.5, 1.0, 2.0), "beta-TCVAE": (4.0,)}
 FAST = {"beta-VAE": (0.5,), "beta-TCVAE": (4.0,)}
-SEEDS = range(17, 37)  # the settings were chosen on others
+SEEDS = range(17, 23)  # the settings were chosen on others
 EPOCHS = 2  # of validation; many passes over the images each
 
 

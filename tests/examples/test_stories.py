@@ -27,8 +27,10 @@ FIGURES: dict[str, set[str]] = {
     "topdis": {"overview.png"},
     "informativeness": {"ranking.png"},
     "probes": {"error.png"},
-    "processes": set(),
+    "processes": {"values.png"},
 }
+TOLD = sorted(path.parent.name for path in (ROOT / "examples").glob("*/README.md"))
+JUDGED = [story for story in (*FIGURES, "sprites") if story not in {"two_moons", "beta_sweep", "architectures"}]
 UNLOGGED = {"probes"}  # nothing to follow: no model is trained or validated
 
 
@@ -60,10 +62,26 @@ def test_the_figures_that_a_story_shows_are_small_and_there(story: str) -> None:
         assert (folder / name).stat().st_size < 200_000
 
 
+@pytest.mark.parametrize("story", TOLD)
+def test_a_story_opens_with_its_figure_and_its_answer(story: str) -> None:
+    title, figure, answer, *_ = (ROOT / "examples" / story / "README.md").read_text().split("\n\n")
+    assert title.startswith("# ")
+    assert figure.startswith("![")
+    assert answer.startswith("**")
+    assert answer.endswith("**")
+
+
+@pytest.mark.parametrize("story", JUDGED)
+def test_each_rule_of_a_story_has_a_verdict(story: str) -> None:
+    judged = (ROOT / "examples" / story / "README.md").read_text().split("## What is judged\n")[1]
+    rules = judged.split("| rule | verdict |\n| --- | --- |\n")[1].split("\n\n")[0].splitlines()
+    for rule in rules:
+        assert re.search(r"\| (PASS|UNDECIDED|FAIL)\b[^|]*\|$", rule), rule
+
+
 def test_the_index_lists_every_story_that_is_told() -> None:
     index = (ROOT / "examples" / "README.md").read_text()
-    told = {path.parent.name for path in (ROOT / "examples").glob("*/README.md")}
-    assert told == set(re.findall(r"\((\w+)/README\.md\)", index))
+    assert set(TOLD) == set(re.findall(r"\((\w+)/README\.md\)", index))
 
 
 def test_the_yaml_of_the_command_line_adds_every_callback(tmp_path: Path) -> None:

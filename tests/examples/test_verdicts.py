@@ -38,6 +38,9 @@ def test_an_interval_decides_if_the_bound_is_outside(
     interval = verdicts.Interval(1.0, low, high)
     assert interval.above(1.0) == verdicts.verdict(low, high, above=1.0) == above
     assert interval.below(1.0) == below
+    assert str(verdicts.Interval(2367.0, 0.0123456, 3000.0)) == "2370, 0.0123 to 3000"
+    assert interval.within(1.0, 3.0) == above
+    assert interval.within(-1.0, 1.0) == below
 
 
 def test_the_interval_of_a_mean_is_students(verdicts: ModuleType) -> None:
@@ -46,7 +49,7 @@ def test_the_interval_of_a_mean_is_students(verdicts: ModuleType) -> None:
     assert value == pytest.approx(0.25)
     assert (high - low) / 2 == pytest.approx(3.182446305 * math.sqrt(1.25 / 3))
     assert verdicts.over_seeds([0.5] * 3) == (0.5, 0.5, 0.5)
-    assert verdicts.over_seeds([0.5]).above() == verdicts.over_seeds([0.5]).below() == "UNDECIDED"
+    assert verdicts.over_seeds([0.5]) == (0.5, 0.5, 0.5)
 
 
 def test_leaving_seeds_out_gives_students_interval_for_a_mean(verdicts: ModuleType) -> None:
