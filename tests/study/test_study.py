@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Literal
 import pytest
 
 from tests.study.runs import train
+from torchdisentangle import Report
 from torchdisentangle.cli import main
 from torchdisentangle.study import Run, Study, finished_runs, save_run
 from torchdisentangle.study.on_ray import RayTasks
@@ -53,6 +55,17 @@ def test_runs_are_folders_and_are_done_once(workers: int, tmp_path: Path) -> Non
     before = [run.report.to_dict() for run in runs]
     assert [run.report.to_dict() for run in Study(tmp_path / "runs", train, SEEDS).execute(workers)][:2] == before
     assert len(processes(tmp_path)) == 3
+
+
+def test_a_run_whose_folder_was_deleted_meanwhile_is_not_finished(tmp_path: Path) -> None:
+    def run(config: dict[str, int], folder: Path) -> None:
+        shutil.rmtree(folder)
+        save_run(folder, report=Report({"loss": 0.0}))
+
+    study = Study(tmp_path / "runs", run, {"deleted": {"seed": 0}})
+    with pytest.raises(RuntimeError, match="deleted: is another execution doing the same run"):
+        study.execute(workers=0, retries=0)
+    assert not study.finished()
 
 
 def test_a_worker_that_is_killed_costs_its_run_alone(tmp_path: Path) -> None:

@@ -71,6 +71,8 @@ class Attempt:
                 traceback.print_exc()
                 raise
             print(f"finished in {time.perf_counter() - start:.1f} s")
+        if not (folder / CONFIG).exists():
+            raise FileNotFoundError("what the run had written was deleted: is another execution doing the same run?")
         try:
             folder.rename(done)
         except OSError:
