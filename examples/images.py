@@ -34,6 +34,16 @@ class Images:
         return f"{self.shape[1]}x{self.shape[2]}"
 
     @property
+    def are_large(self) -> bool:
+        """Whether networks of these images are worth a GPU, and evaluations of their flows take long."""
+        return self.size == "28x28"
+
+    @property
+    def accelerator(self) -> str:
+        """What networks of these images are trained on."""
+        return "auto" if self.are_large else "cpu"
+
+    @property
     def pixels(self) -> int:
         return math.prod(self.shape)
 

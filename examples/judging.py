@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from verdicts import Interval, Verdict, over_seeds
+from verdicts import Verdict, over_seeds
 
 Seed = TypeVar("Seed")  # all that was found with one seed
 
@@ -25,10 +25,9 @@ class Rule(Generic[Seed]):
         """The finding in numbers, and whether it holds: by Student's interval; of one seed, by its value alone."""
         bound = self.bound if size == "8x8" or self.of_large is None else self.of_large
         values = [self.quantity(seed) for seed in seeds]
-        interval = over_seeds(values) if len(values) > 1 else Interval(*values * 3)
+        interval = over_seeds(values)
         verdict = interval.below(bound) if self.below else interval.above(bound)
-        numbers = f"{values[0]:.3g}" if len(values) == 1 else str(interval)
-        text = f"{self.finding}: {numbers}; {'below' if self.below else 'above'} {bound:.3g}"
+        text = f"{self.finding}: {interval}; {'below' if self.below else 'above'} {bound:.3g}"
         return text, verdict if len(values) > 1 else verdict == "PASS"
 
 

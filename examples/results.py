@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias, TypeVar
 
 from verdicts import over_seeds
 
 Run = TypeVar("Run")
+Quantities: TypeAlias = Mapping[str, tuple[int, Callable[[Run], float]]]
 
 
-def table(columns: Mapping[str, Sequence[Run]], quantities: Mapping[str, tuple[int, Callable[[Run], float]]]) -> str:
+def rows(
+    columns: Mapping[str, Sequence[Run]], quantities: Quantities[Run], seeds: Iterable[int], names: tuple[str, str]
+) -> list[dict[str, object]]:
+    """All values of each run, for a CSV file.
+
+    Args:
+        columns: the runs of the seeds that are done, by what differs between columns.
+        quantities: decimals, and what it is of a run, by its name.
+        seeds: of the runs.
+        names: of what differs between columns, and of the seed.
+    """
+    return [
+        {names[0]: name, names[1]: seed} | {what: of(run) for what, (_, of) in quantities.items()}
+        for name, runs in columns.items()
+        for seed, run in zip(seeds, runs, strict=False)
+    ]
+
+
+def table(columns: Mapping[str, Sequence[Run]], quantities: Quantities[Run]) -> str:
     """A Markdown table of means over seeds and half of their 95 % intervals.
 
     Args:

@@ -29,7 +29,7 @@ from common import CosineLearningRate, Progress, arguments, print_made, print_pl
 from figures import draw_hidden, draw_pairwise, draw_spectra
 from images import HELP, SHORT, Images, images_of
 from judging import judged
-from results import table
+from results import rows, table
 from rules import LATER, SOON
 from torch import nn
 from torch.utils.data import DataLoader
@@ -104,7 +104,7 @@ def main() -> None:
     data = {"train_dataloaders": DataLoader(training, setting.batch, shuffle=True, drop_last=True)}
     data["val_dataloaders"] = DataLoader(validation, 360)
     warm_up_steps = setting.epochs * len(data["train_dataloaders"]) // 8
-    large = images.size == "28x28"
+    large = images.are_large
     every = {"every_n_epochs": setting.epochs} if large else {}  # evaluations of 784 latents take half a minute
     figures = False if options.fast else setting.epochs - 1  # of the first epoch and the last
     all_scales = haar_scales(images.shape, num_levels=2)
@@ -133,12 +133,12 @@ def main() -> None:
                 epochs=setting.epochs,
                 folder=folder,
                 project="torchdisentangle-architectures",
-                accelerator="auto" if large else "cpu",
+                accelerator=images.accelerator,
                 gradient_clip_val=50.0,
             )
             scales = all_scales if name == "wavelet" else None
             runs[name].append(found_in(module, progress.history, watch.report, std, sizes, scales))
-            write_csv(folder / "runs.csv", rows(runs, setting.starts))
+            write_csv(folder / "runs.csv", rows(runs, QUANTITIES, setting.starts, ("architecture", "start")))
     shapes = "".join(
         f"\n| {what} | " + " | ".join(values) + " |"
         for what, values in {
@@ -175,15 +175,6 @@ QUANTITIES: dict[str, tuple[int, Callable[[Found], float]]] = {
     "hidden by (nats)": (2, lambda found: found.hidden_by(found.quarter)),
     "Jacobians that overflowed and were left out": (1, lambda found: float(found.left_out)),
 }
-
-
-def rows(runs: dict[str, list[Found]], starts: range) -> list[dict[str, object]]:
-    """All values of each flow."""
-    return [
-        {"architecture": name, "start": start} | {what: of(one) for what, (_, of) in QUANTITIES.items()}
-        for name, found in runs.items()
-        for start, one in zip(starts, found, strict=False)
-    ]
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def main() -> None:
     start = time.time()
     images = images_of(options.data)
     setting = images.setting(SETTINGS, options)
-    large = images.size == "28x28"
+    large = images.are_large
     principal = principal_spectrum(images.training.tensors[0])
     reference = float(principal[0])  # a latent is active if it moves the data a tenth as far as this component
     loader = DataLoader(images.training, 64, shuffle=True, drop_last=True)
@@ -106,7 +106,7 @@ def main() -> None:
                 epochs=epochs,
                 folder=folder,
                 project="torchdisentangle-beta-sweep",
-                accelerator="auto" if large else "cpu",
+                accelerator=images.accelerator,
             )
             logged = {name: values[f"val/{key}"] for name, (_, key) in QUANTITIES.items()}
             runs.append(run_of(model, beta, seed, logged, watch.report, images.held_out))

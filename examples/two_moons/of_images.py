@@ -19,7 +19,7 @@ from figures import draw_spectra
 from images import images_of
 from judging import Rule, judged
 from objectives import OBJECTIVES, FadingReconstruction
-from results import table
+from results import rows, table
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from verdicts import conclude
@@ -159,11 +159,11 @@ def tell(options: argparse.Namespace) -> None:
                 epochs=setting.epochs,
                 folder=folder,
                 project="torchdisentangle-two-moons",
-                accelerator="auto" if images.size == "28x28" else "cpu",
+                accelerator=images.accelerator,
                 gradient_clip_val=50.0,
             )
             found[name].append(_outcome(values, watch, std, setting.core))
-            write_csv(folder / "runs.csv", _rows(found, setting.seeds))
+            write_csv(folder / "runs.csv", rows(found, QUANTITIES, setting.seeds, ("objective", "seed")))
     summary = table(found, QUANTITIES)
     (folder / "summary.md").write_text(summary + "\n")
     draw_spectra({name: [one.spectrum for one in outcomes] for name, outcomes in found.items()}, setting.core).savefig(
@@ -187,11 +187,3 @@ def _outcome(values: Mapping[str, float], watch: ManifoldEntropyCallback, std: f
         spectrum,
         core,
     )
-
-
-def _rows(found: Mapping[str, list[Outcome]], seeds: range) -> list[dict[str, object]]:
-    return [
-        {"objective": name, "seed": seed} | {what: of(one) for what, (_, of) in QUANTITIES.items()}
-        for name, outcomes in found.items()
-        for seed, one in zip(seeds, outcomes, strict=False)
-    ]

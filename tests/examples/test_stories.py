@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import lightning as L
@@ -13,8 +11,8 @@ import pytest
 import yaml
 
 import torchdisentangle.callbacks
+from tests.examples.shell import ROOT, run
 
-ROOT = Path(__file__).parents[2]
 FIGURES: dict[str, set[str]] = {
     "two_moons": {"representations.png", "curves.png"},
     "torus": {"spectrum.png", "information.png", "curves.png"},
@@ -32,17 +30,6 @@ FIGURES: dict[str, set[str]] = {
 TOLD = sorted(path.parent.name for path in (ROOT / "examples").glob("*/README.md"))
 JUDGED = [story for story in (*FIGURES, "sprites") if story not in {"two_moons", "beta_sweep", "architectures"}]
 UNLOGGED = {"probes"}  # nothing to follow: no model is trained or validated
-
-
-def run(story: str, folder: Path, *arguments: str) -> str:
-    """What the story prints when it is run in a folder of its own; it must succeed."""
-    command = [sys.executable, str(ROOT / "examples" / story / "main.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
-    error = (done.stderr.splitlines() or [""])[-1]
-    if error.startswith(("ImportError: ", "ModuleNotFoundError: ")):
-        raise ImportError(error)  # which skips the test where a package is missing
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("story", FIGURES)

@@ -137,9 +137,7 @@ def write_out(result: Result, folder: Path) -> None:
         draw().savefig(picture, format="png", dpi=_DPI, bbox_inches="tight")
         figures[name] = picture.getvalue()
         (folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}.png").write_bytes(figures[name])
-    pages = [f"{name.partition('/')[0]}.html" for name in result.report.pages]
-    for page, make in zip(pages, result.report.pages.values(), strict=True):
-        (folder / page).write_text(make(result.report), encoding="utf-8")
+    pages = [result.report.save_page(folder / "latents.html").name] if result.report.pages else []
     (folder / "report.html").write_text(result.to_html(figures, pages), encoding="utf-8")
     say(f"wrote {folder / 'report.html'}")
 

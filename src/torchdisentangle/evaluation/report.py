@@ -227,9 +227,7 @@ class Report:
             [[1.0, 0.0], [0.0, 1.0]]
         """
         path = Path(path)
-        head = {
-            name: getattr(self, name) for name in ("scalars", "num_rows", "intervals", "ceilings", "groups", "columns")
-        }
+        head = {name: getattr(self, name) for name in (*_PLAIN, "num_rows")}
         arrays: dict[str, Any] = {_HEAD: np.array(json.dumps(head))}
         arrays |= {f"{_MATRIX}{name}": matrix.detach().cpu().numpy() for name, matrix in self.matrices.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
