@@ -18,18 +18,20 @@ def latent_names(size: int) -> list[str]:
     return [rf"$\theta_{{{i + 1}}}$" for i in range(size // 2)] + [rf"$r_{{{i + 1}}}$" for i in range(size // 2)]
 
 
-def draw_spectra(truth: Tensor, spectra: Mapping[str, Tensor]) -> Figure:
-    """The sorted spectra, as one would see them without the truth, and the error of each matched latent."""
+def draw_spectra(truth: Tensor, spectra: Mapping[str, Sequence[Tensor]]) -> Figure:
+    """The sorted spectra, as one would see them without the truth, and errors of matched latents, a line a seed."""
     with figure_style():
         figure = Figure(figsize=(7.2, 2.7), layout="constrained")
         ordered, errors = figure.subplots(1, 2)
         rank = range(1, len(truth) + 1)
         ordered.plot(rank, truth.sort(descending=True).values, color="#333333", lw=4, alpha=0.25, label="true process")
         position = truth.argsort(descending=True)
-        for (name, spectrum), colour in zip(spectra.items(), COLOURS, strict=True):
-            style: dict[str, Any] = {"color": colour, "marker": "o", "ms": 3, "lw": 1.0, "label": name}
-            ordered.plot(rank, spectrum.sort(descending=True).values, **style)
-            errors.plot(rank, (spectrum - truth)[position], **style | {"lw": 0.0})
+        for (name, of_seeds), colour in zip(spectra.items(), COLOURS, strict=True):
+            for number, spectrum in enumerate(of_seeds):
+                style: dict[str, Any] = {"color": colour, "marker": "o", "ms": 2.5, "lw": 0.8, "alpha": 0.8}
+                label = name if number == 0 else None
+                ordered.plot(rank, spectrum.sort(descending=True).values, label=label, **style)
+                errors.plot(rank, (spectrum - truth)[position], **style | {"lw": 0.0})
         ordered.set(xlabel="rank", ylabel="manifold entropy $H_i$ (nats)", title="sorted spectra")
         ordered.legend()
         errors.axhline(0, color="#333333", lw=4, alpha=0.25)

@@ -6,164 +6,127 @@ of the latents' tangent vectors. The finding is that both know the distribution,
 process: its entropy spectrum is the true one, and each of its latents shares information with one true latent only.
 
 Run ``python examples/torus/main.py``, or with ``--fast``. Logs to Weights & Biases, offline, and to CSV and PNG files,
-and checks its finding in numbers.
+and judges its findings by rules.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 sys.path.append(str(Path(__file__).parents[1]))
 
 import torch
-from common import CosineLearningRate, Progress, arguments, print_made, print_places, table, train
+from common import CosineLearningRate, Progress, arguments, print_made, print_places, train, write_csv
 from figures import draw_curves, draw_information, draw_spectra
+from judging import judged
+from recovery import Recovered, recover
+from results import rows, table
+from rules import LATER, MANIFOLDS, ML, SOON
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from verdicts import conclude
 
-from torchdisentangle import ManifoldCrossPairwiseMutualInformation, ManifoldEntropySpectrum
 from torchdisentangle.callbacks import ManifoldEntropyCallback
 from torchdisentangle.datasets import Torus
 from torchdisentangle.datasets.torus import ANGLE_SCALES, RADIUS_SCALES
-from torchdisentangle.functional import decoder_jacobian, match_latents
-from torchdisentangle.models import NormalizingFlowModule, as_latent_model, glow_flow
+from torchdisentangle.models import NormalizingFlowModule, glow_flow
 
-OBJECTIVES = {"maximum likelihood": 0.0, "principal manifolds": 1.0}
+
+@dataclass(frozen=True)
+class Setting:
+    """How flows are trained, and on how many circles."""
+
+    seeds: range
+    circles: slice
+    blocks: int
+    hidden: int
+    epochs: int
+    steps: int  # an epoch
+    batch: int
+
+
+FULL = Setting(range(1, 5), slice(None), blocks=6, hidden=64, epochs=16, steps=64, batch=256)  # 0 suggested the rules
+FAST = Setting(range(1), slice(None, None, 4), blocks=3, hidden=32, epochs=4, steps=80, batch=128)
+OBJECTIVES = {ML: 0.0, MANIFOLDS: 1.0}
 SHOWN = ("nll", "manifold/total_entropy", "manifold/total_correlation", "manifold/mpmi_mean")
-
-
-class Recovered(NamedTuple):
-    """What a flow knows of the process, its latents in the order of the true ones that they match."""
-
-    spectrum: Tensor  # (d,), nats
-    information: Tensor  # MCPMI, true latents by model latents, as Linfoot's coefficients in [0, 1]
-    correlation: Tensor  # absolute Pearson correlations of the latents, alike
-
-    @property
-    def diagonal(self) -> float:
-        """The mean coefficient of a true latent with its match."""
-        return float(self.information.diagonal().mean())
-
-    @property
-    def elsewhere(self) -> float:
-        """The mean coefficient of all other pairs."""
-        size = len(self.information)
-        return float((self.information.sum() - self.information.diagonal().sum()) / (size * size - size))
-
-
-@torch.no_grad()
-def recover(torus: Torus, model: NormalizingFlowModule, data: Tensor) -> Recovered:
-    """Compare the model with the process: spectra over the priors, tangent vectors and latents at the same data."""
-    latent = as_latent_model(model.eval())
-    true_codes, codes = torus.encode(data), latent.encode(data).mean
-    cross = ManifoldCrossPairwiseMutualInformation(normalize=True)
-    cross.update(decoder_jacobian(torus.decode, true_codes), decoder_jacobian(latent.decode, codes))
-    information = cross.compute()
-    match = match_latents(information)
-    spectrum = ManifoldEntropySpectrum()
-    prior = torch.randn(len(data), torus.latent_dim, generator=torch.Generator().manual_seed(0))
-    spectrum.update(decoder_jacobian(latent.decode, prior))
-    both = torch.corrcoef(torch.cat([true_codes, codes[:, match]], dim=1).double().mT).abs()
-    correlation = both[: torus.latent_dim, torus.latent_dim :]
-    return Recovered(spectrum.compute()[match], information[:, match], correlation)
+QUANTITIES: dict[str, tuple[int, Callable[[Recovered], float]]] = {
+    "negative log-likelihood of held-out data (nats)": (2, lambda flow: flow.nll),
+    "manifold total entropy (nats)": (2, lambda flow: flow.total_entropy),
+    "manifold total correlation (nats)": (2, lambda flow: flow.total_correlation),
+    "spectrum, mean error of the matched latents (nats)": (3, lambda flow: flow.mean_error),
+    "spectrum, largest error (nats)": (3, lambda flow: flow.largest_error),
+    "MCPMI with the match (mean Linfoot coefficient)": (3, lambda flow: flow.diagonal),
+    "MCPMI with all others": (3, lambda flow: flow.elsewhere),
+    "Pearson correlation with the match (mean, absolute)": (3, lambda flow: flow.correlated),
+}
 
 
 def main() -> None:
     options = arguments(__doc__, "runs/torus", fast="three circles, a smaller flow and a short training")
     folder: Path = options.folder
     start = time.time()
-    every = slice(None, None, 4) if options.fast else slice(None)
-    torus = Torus(ANGLE_SCALES[every], RADIUS_SCALES[every])
-    size = {"num_blocks": 3, "hidden": 32} if options.fast else {"num_blocks": 6, "hidden": 64}
-    epochs, steps, batch = (4, 80, 128) if options.fast else (16, 64, 256)
-    data = (
-        DataLoader(TensorDataset(torus.sample(steps * batch, seed=1)), batch, shuffle=True),
-        DataLoader(TensorDataset(held_out := torus.sample(2048, seed=2)), 512),
-    )
-    values, places, curves, recovered = {}, {}, {}, {}
-    for name, weight in OBJECTIVES.items():
-        torch.manual_seed(0)  # the same flow, from the same start, with the same batches
-        model = NormalizingFlowModule(
-            glow_flow(torus.latent_dim, **size), weight, learning_rate=1e-2, jacobian_mode="reverse"
-        )
-        progress = Progress(name, SHOWN)
-        values[name], places[name] = train(
-            name.replace(" ", "-"),
-            model,
-            {"train_dataloaders": data[0], "val_dataloaders": data[1]},
-            [ManifoldEntropyCallback(num_samples=1024, figures=8), progress, CosineLearningRate()],
-            epochs=epochs,
-            folder=folder,
-            project="torchdisentangle-torus",
-            gradient_clip_val=1.0,
-        )
-        curves[name], recovered[name] = progress.history, recover(torus, model, held_out)
+    setting = FAST if options.fast else FULL
+    torus = Torus(ANGLE_SCALES[setting.circles], RADIUS_SCALES[setting.circles])
+    places, curves = {}, {}
+    runs: dict[str, list[Recovered]] = {name: [] for name in OBJECTIVES}
+    for seed in setting.seeds:
+        samples = torus.sample(setting.steps * setting.batch, seed=2 * seed + 1)
+        held_out = torus.sample(2048, seed=2 * seed + 2)
+        data = {
+            "train_dataloaders": DataLoader(TensorDataset(samples), setting.batch, shuffle=True),
+            "val_dataloaders": DataLoader(TensorDataset(held_out), 512),
+        }
+        for name, weight in OBJECTIVES.items():
+            torch.manual_seed(seed)  # the same flow, from the same start, with the same batches
+            flow = glow_flow(torus.latent_dim, setting.blocks, hidden=setting.hidden)
+            model = NormalizingFlowModule(flow, weight, learning_rate=1e-2, jacobian_mode="reverse")
+            title = f"{name}, seed {seed}"
+            progress = Progress(title, SHOWN)
+            figures = 8 if seed == setting.seeds[0] else False
+            values, places[title] = train(
+                f"{name.replace(' ', '-')}-{seed}",
+                model,
+                data,
+                [ManifoldEntropyCallback(num_samples=1024, figures=figures), progress, CosineLearningRate()],
+                epochs=setting.epochs,
+                folder=folder,
+                project="torchdisentangle-torus",
+                gradient_clip_val=1.0,
+            )
+            curves.setdefault(name, progress.history)  # of the first seed
+            runs[name].append(recover(torus, model, held_out, values))
+            write_csv(folder / "runs.csv", rows(runs, QUANTITIES, setting.seeds, ("objective", "seed")))
     truth = torus.spectrum()
-    summary = table(values, SHOWN)
-    for what, of in (
-        ("mean spectrum error", lambda found: float((found.spectrum - truth).abs().mean())),
-        ("largest spectrum error", lambda found: float((found.spectrum - truth).abs().max())),
-        ("information with the match", lambda found: found.diagonal),
-        ("information with others", lambda found: found.elsewhere),
-        ("Pearson correlation with the match", lambda found: float(found.correlation.diagonal().mean())),
-    ):
-        summary += f"\n| {what} | " + " | ".join(f"{of(found):.3f}" for found in recovered.values()) + " |"
-    summary += f"\n\n{latent_table(truth, recovered)}"
+    first = {name: found[0] for name, found in runs.items()}
+    summary = f"{table(runs, QUANTITIES)}\n\n{latent_table(truth, runs)}"
     (folder / "summary.md").write_text(summary + "\n")
-    draw_spectra(truth, {name: found.spectrum for name, found in recovered.items()}).savefig(
+    draw_spectra(truth, {name: [flow.spectrum for flow in found] for name, found in runs.items()}).savefig(
         folder / "spectrum.png", dpi=200
     )
-    draw_information(truth, recovered).savefig(folder / "information.png", dpi=200)
+    draw_information(truth, first).savefig(folder / "information.png", dpi=200)
     draw_curves(curves, float(truth.sum())).savefig(folder / "curves.png", dpi=200)
     print(f"\n{summary}\n\nTrue total entropy: {float(truth.sum()):.3f} nats\n")
-    print_places(places, 42)
-    print(f"{'figures':42} {folder}/spectrum.png, information.png, curves.png")
+    print_places(places, 46)
+    print(f"{'figures':46} {folder}/spectrum.png, information.png, curves.png")
     print_made(start)
-    conclude(findings(truth, values, *recovered.values(), fast=options.fast))
+    seeds = [dict(zip(runs, flows, strict=True)) for flows in zip(*runs.values(), strict=True)]
+    conclude(judged(SOON if options.fast else SOON + LATER, seeds))
 
 
-def latent_table(truth: Tensor, recovered: dict[str, Recovered]) -> str:
-    """True entropies and the errors of the flows' matched latents, one row a latent."""
-    lines = ["| latent | true entropy | " + " | ".join(f"error, {name}" for name in recovered) + " |"]
-    lines.append("| --- | ---: |" + " ---: |" * len(recovered))
+def latent_table(truth: Tensor, runs: dict[str, list[Recovered]]) -> str:
+    """True entropies and the errors of the flows' matched latents, averaged over seeds, one row a latent."""
+    lines = ["| latent | true entropy | " + " | ".join(f"error, {name}" for name in runs) + " |"]
+    lines.append("| --- | ---: |" + " ---: |" * len(runs))
+    errors = [torch.stack([flow.spectrum - truth for flow in found]).mean(0) for found in runs.values()]
     for i, entropy in enumerate(truth.tolist()):
-        errors = (f"{float(found.spectrum[i]) - entropy:+.3f}" for found in recovered.values())
         kind, number = ("angle", i) if i < len(truth) // 2 else ("radius", i - len(truth) // 2)
-        lines.append(f"| {kind} {number + 1} | {entropy:.3f} | " + " | ".join(errors) + " |")
+        cells = " | ".join(f"{float(error[i]):+.3f}" for error in errors)
+        lines.append(f"| {kind} {number + 1} | {entropy:.3f} | {cells} |")
     return "\n".join(lines)
-
-
-def findings(
-    truth: Tensor, values: dict[str, dict[str, float]], likelihood: Recovered, manifolds: Recovered, fast: bool
-) -> dict[str, bool]:
-    """What must hold, in nats and in coefficients between 0 and 1; of a short training only which flow is ahead."""
-    missing = (max(found["val/nll"] for found in values.values()) - float(truth.sum())) / len(truth)
-    error, other = (float((found.spectrum - truth).abs().mean()) for found in (manifolds, likelihood))
-    if fast:
-        return {
-            f"principal manifolds come nearer to the spectrum: mean error {error:.3f} nats, not {other:.3f}": (
-                error < other / 2
-            ),
-            f"and to the latents: {manifolds.diagonal:.2f} with the match, not {likelihood.diagonal:.2f}": (
-                manifolds.diagonal > likelihood.diagonal
-            ),
-        }
-    return {
-        f"both flows know the distribution: they miss at most {missing:.3f} nats per dimension, below 0.1": (
-            missing < 0.1
-        ),
-        f"principal manifolds recover the spectrum: mean error {error:.3f} nats, below 0.15": error < 0.15,
-        f"maximum likelihood does not: {other:.3f} nats, above 0.5": other > 0.5,
-        f"their latents are the true ones: {manifolds.diagonal:.2f} with the match, above 0.8, "
-        f"{manifolds.elsewhere:.3f} elsewhere, below 0.15": manifolds.diagonal > 0.8 and manifolds.elsewhere < 0.15,
-        f"those of maximum likelihood are not: {likelihood.diagonal:.2f} with the match, below 0.7": (
-            likelihood.diagonal < 0.7
-        ),
-    }
 
 
 if __name__ == "__main__":

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from representation import Representation
 from torch import Tensor
 
 from torchdisentangle.datasets import two_moons
 from torchdisentangle.plots import BLUE, GREEN, ORANGE, figure_style, plot_decomposition
-
-
-class Representation(NamedTuple):
-    """A decoder and the entropies of its two latents in nats; ``order``: the core first."""
-
-    decode: Callable[[Tensor], Tensor]
-    entropies: Tensor
-    order: Tensor
-    total: Tensor
-    shared: Tensor
-
-    @property
-    def fall(self) -> float:
-        """From the core's entropy to the detail's."""
-        return float(self.entropies.max() - self.entropies.min())
 
 
 def draw_representations(representations: Mapping[str, Representation]) -> Figure:
@@ -36,9 +22,7 @@ def draw_representations(representations: Mapping[str, Representation]) -> Figur
         for ax, bar, (name, found) in zip(grids, bars, representations.items(), strict=True):
             _draw_grid(ax, found)
             ax.set_title(name)
-            plot_decomposition(
-                found.entropies[found.order], found.total, found.shared, labels=["core", "detail"], ax=bar
-            )
+            plot_decomposition(found.entropies, found.total, found.shared, labels=["core", "detail"], ax=bar)
             bar.set(title="", xlabel="", ylabel="entropy (nats)" if bar is bars[0] else "")
             bar.tick_params(axis="x", rotation=0)
             bar.patches[1].set_color(ORANGE)
