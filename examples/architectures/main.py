@@ -86,7 +86,7 @@ SETTINGS = {
         "fast": SMALL(range(1), epochs=2, copies=2, samples=40),
     },
     "28x28": {
-        "full": LARGE(range(10), epochs=18, copies=4, batch=256, samples=500),
+        "full": LARGE(range(3, 6), epochs=6, copies=4, batch=256, samples=100),
         "short": LARGE(range(3), epochs=3, copies=1, batch=64, samples=40),
         "fast": LARGE(range(20, 21), epochs=2, copies=1, batch=128, samples=10),
     },

@@ -48,7 +48,7 @@ SETTINGS = {
         "fast": Setting(range(1), epochs=5, batch=128, samples=60, core=8, learning_rate=3e-3),
     },
     "28x28": {
-        "full": Setting(range(10), epochs=20, batch=64, samples=500, core=32, blocks=4, probes=4),
+        "full": Setting(range(3, 6), epochs=16, batch=64, samples=100, core=32, blocks=4),
         "short": Setting(range(3), epochs=1, batch=32, samples=40, core=32),
         "fast": Setting(range(20, 21), epochs=1, batch=128, samples=10, core=32),
     },

@@ -28,7 +28,7 @@ FIGURES: dict[str, set[str]] = {
     "processes": {"values.png"},
 }
 TOLD = sorted(path.parent.name for path in (ROOT / "examples").glob("*/README.md"))
-JUDGED = [story for story in (*FIGURES, "sprites") if story not in {"two_moons", "beta_sweep", "architectures"}]
+RULED = sorted(path.parent.name for path in (ROOT / "examples").glob("*/rules.py") if path.parent.name != "study")
 UNLOGGED = {"probes"}  # nothing to follow: no model is trained or validated
 
 
@@ -58,12 +58,21 @@ def test_a_story_opens_with_its_figure_and_its_answer(story: str) -> None:
     assert answer.endswith("**")
 
 
-@pytest.mark.parametrize("story", JUDGED)
+@pytest.mark.parametrize("story", [*FIGURES, "sprites"])
 def test_each_rule_of_a_story_has_a_verdict(story: str) -> None:
-    judged = (ROOT / "examples" / story / "README.md").read_text().split("## What is judged\n")[1]
-    rules = judged.split("| rule | verdict |\n| --- | --- |\n")[1].split("\n\n")[0].splitlines()
-    for rule in rules:
+    text = (ROOT / "examples" / story / "README.md").read_text()
+    tables = re.findall(r"^\| (?:rule|they found)\b.*\| verdict \|\n\|[-| ]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert tables
+    for rule in "".join(tables).splitlines():
         assert re.search(r"\| (PASS|UNDECIDED|FAIL)\b[^|]*\|$", rule), rule
+
+
+@pytest.mark.parametrize("story", RULED)
+def test_each_rule_of_a_story_is_told(story: str) -> None:
+    folder = ROOT / "examples" / story
+    rules = re.findall(r'Rule\(\s*"([^"]+)"', (folder / "rules.py").read_text())
+    assert len(rules) > 5
+    assert set(rules) <= set(re.findall(r"^\| (.+?) \|", (folder / "README.md").read_text(), re.MULTILINE))
 
 
 def test_the_index_lists_every_story_that_is_told() -> None:
