@@ -77,7 +77,7 @@ def draw_spectra(spectra: Mapping[str, Sequence[Tensor]], core: int) -> Figure:
         ordered.set(xlabel="rank", ylabel="manifold entropy $H_i$ (nats)", title="sorted spectra")
         ordered.legend()
         means.set(title=f"means of the first {core} latents, the core,\nand of the others", xticks=range(len(spectra)))
-        means.set_xticklabels([name.replace(" ", "\n", 1) for name in spectra], fontsize=7)
+        means.set_xticklabels(["\n".join(name.rsplit(" ", 1)) for name in spectra], fontsize=7)
         for ax in (ordered, means):
             ax.grid(axis="y", color="#E5E5E5", lw=0.5)
             ax.set_axisbelow(True)
