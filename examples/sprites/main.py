@@ -2,7 +2,7 @@
 
 Both have the same networks and weigh the same data by the same beta; the beta-VAE weighs the whole KL divergence, the
 beta-TCVAE its total correlation alone. What is asked: does the latter reconstruct better, because it may
-tell more about the data, and are its latents as independent?
+tell more about the data, and how much of that does total correlation take?
 
 Run ``python examples/sprites/main.py``, or with ``--fast``. Logs to Weights & Biases, offline, and to CSV and PNG
 files.
@@ -27,13 +27,14 @@ from torchdisentangle.datasets import Sprites
 from torchdisentangle.evaluation import Report
 from torchdisentangle.models import VAE, BetaTCVAE, BetaVAE, FactorDataModule
 
-SHOWN = ("reconstruction", "elbo/total_correlation", "disentanglement/mig", "manifold/total_correlation")
-QUANTITIES = ("reconstruction", "elbo/kl", "elbo/mutual_information", "elbo/total_correlation")
+TOLD, DEPENDENT, MIG = "elbo/mutual_information", "elbo/total_correlation", "disentanglement/mig"
+QUANTITIES = ("reconstruction", "elbo/kl", TOLD, DEPENDENT)
+SHOWN = ("reconstruction", DEPENDENT, MIG, "manifold/total_correlation")
 SETTINGS = {"data_shape": (1, 16, 16), "latent_dim": 6, "network": "conv", "beta": 4.0}
 MODELS: dict[str, type[VAE]] = {"beta-VAE": BetaVAE, "beta-TCVAE": BetaTCVAE}
-SEEDS = range(1, 4)  # 0 was looked at before
+SEEDS = range(4, 16)  # others were looked at before
 EPOCHS = 2  # enough to decide; more pairs of models tell more than more epochs do
-EQUAL = 0.05  # nats of total correlation that count as none
+SHARE = 0.1  # of what is told more; total correlation that is less is the smaller matter
 
 
 def sprites() -> FactorDataModule:
@@ -75,10 +76,8 @@ def main() -> None:
     values = {name: [run.values for run in found] for name, found in runs.items()}
     reports = {name: [run.report for run in found] for name, found in runs.items()}
     write_csv(folder / "runs.csv", rows(list(seeds), values))
-    gains = {
-        key: over_seeds([tc[f"val/{key}"] - vae[f"val/{key}"] for vae, tc in zip(*values.values(), strict=True)])
-        for key in QUANTITIES
-    }
+    gained = {key: differences(values, key) for key in (*QUANTITIES, MIG)}
+    gains = {key: over_seeds(found) for key, found in gained.items()}
     summary = f"{table(values, gains)}\n\n{score_table(reports)}"
     (folder / "summary.md").write_text(summary + "\n")
     draw_overview({name: found[0].model for name, found in runs.items()}, data, reports).savefig(
@@ -89,15 +88,20 @@ def main() -> None:
     print_made(start)
     better = gains["reconstruction"]
     what = "at the same beta the beta-TCVAE reconstructs better: its reconstruction less the beta-VAE's is"
-    more, dependent = gains["elbo/mutual_information"], gains["elbo/total_correlation"]
-    dependence = "by latents that are as independent: total correlation larger by less than"
-    conclude(
-        {
-            f"{what} {better} nats": better.below(0),
-            f"it tells more about the data, by {more} nats": more.above(0),
-            f"{dependence} {EQUAL} nats, {dependent}": dependent.below(EQUAL),
-        }
-    )
+    beyond = over_seeds([more - SHARE * told for more, told in zip(gained[DEPENDENT], gained[TOLD], strict=True)])
+    findings = {
+        f"{what} {better} nats": better.below(0),
+        f"it tells more about the data, by {gains[TOLD]} nats": gains[TOLD].above(0),
+        f"total correlation takes less than {SHARE:g} of that: beyond it by {beyond} nats": beyond.below(0),
+    }
+    if not options.fast:  # of one pair, MIG tells nothing
+        findings[f"its MIG is higher, by {gains[MIG]}"] = gains[MIG].above(0)
+    conclude(findings)
+
+
+def differences(values: dict[str, list[dict[str, float]]], key: str) -> list[float]:
+    """By what the second model is above the first, for each pair."""
+    return [second[f"val/{key}"] - first[f"val/{key}"] for first, second in zip(*values.values(), strict=True)]
 
 
 def rows(seeds: list[int], values: dict[str, list[dict[str, float]]]) -> list[dict[str, object]]:
@@ -112,11 +116,11 @@ def rows(seeds: list[int], values: dict[str, list[dict[str, float]]]) -> list[di
 
 def table(values: dict[str, list[dict[str, float]]], gains: dict[str, Interval]) -> str:
     """Means over seeds, and the paired differences with their intervals over seeds, in Markdown."""
-    lines = [f"| mean over seeds, nats | {' | '.join(values)} | difference |", "| --- | ---: | ---: | ---: |"]
+    lines = [f"| mean over seeds | {' | '.join(values)} | difference |", "| --- | ---: | ---: | ---: |"]
     for key, gain in gains.items():
         means = [sum(one[f"val/{key}"] for one in found) / len(found) for found in values.values()]
         cells = " | ".join(f"{mean:.3f}" for mean in means)
-        lines.append(f"| {key.removeprefix('elbo/').replace('_', ' ')} | {cells} | {gain} |")
+        lines.append(f"| {key.split('/')[-1].replace('_', ' ')} | {cells} | {gain} |")
     return "\n".join(lines)
 
 

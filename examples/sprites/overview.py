@@ -38,15 +38,16 @@ def draw_overview(models: dict[str, VAE], data: FactorDataModule, reports: dict[
 
 
 def _draw_score(ax: Any, score: str, reports: dict[str, list[Report]]) -> None:
-    """Both models by seed, with the jackknife's intervals over images."""
-    for (name, found), colour, shift in zip(reports.items(), (BLUE, ORANGE), (-0.1, 0.1), strict=True):
+    """Both models by seed, with the jackknife's intervals over images; dashed, their means."""
+    for (name, found), colour, shift in zip(reports.items(), (BLUE, ORANGE), (-0.15, 0.15), strict=True):
         values = np.array([one[score] for one in found])
         low, high = np.array([one.intervals[score] for one in found]).T
-        at = np.arange(len(found)) + shift
-        ax.plot(at, values, "o", ms=3, color=colour, label=name)
+        at = np.arange(1, len(found) + 1) + shift
+        ax.plot(at, values, "o", ms=2.5, color=colour, label=name)
         ax.vlines(at, low, high, color=colour, lw=1.2)
-    ax.set(title=score, xlabel="pair of models", xticks=range(len(found)), ylim=(0, None))
-    ax.set_xticklabels(str(number + 1) for number in range(len(found)))
+        ax.axhline(values.mean(), color=colour, lw=0.8, ls="--")
+    pairs = len(found)
+    ax.set(title=score, xlabel="pair of models", xticks=range(1, pairs + 1, 1 + pairs // 8), ylim=(0, None))
     if score == SCORES[0]:
         ax.set_ylabel("score, 95% interval")
     if score == "modularity":  # high for all models, which leaves room

@@ -42,7 +42,7 @@ def _draw_pairs(ax: Any, results: dict[str, list[dict[str, float]]], key: str, l
     """A grey line for each seed, and the mean."""
     values = [[row[key] for row in found] for found in results.values()]
     for pair in zip(*values, strict=True):
-        ax.plot([0, 1], pair, color=GREY, lw=0.8, marker="o", markersize=2.5)
+        ax.plot([0, 1], pair, color=GREY, lw=0.5, marker="o", markersize=2, alpha=0.6)
     ax.plot([0, 1], [mean(column) for column in values], color=ORANGE, lw=2, marker="D", markersize=4, label="mean")
     ax.set(title="trained models", ylabel=label, xticks=[0, 1], xlim=(-0.3, 1.3))
     ax.set_xticklabels(results)

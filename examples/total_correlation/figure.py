@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 from torch import Tensor
+from verdicts import over_seeds
 
 from torchdisentangle.models import VAE
 from torchdisentangle.plots import BLUE, ORANGE, figure_style, plot_traversals
@@ -46,27 +47,31 @@ def draw_overview(runs: list[Run], best: Run, information: Tensor) -> Figure:
             found = [run for run in runs if run.model == name]
             table = np.array([run[3:8] for run in found])
             betas = np.array([run.beta for run in found])
-            sizes = 10 + 8 * np.unique(betas, return_inverse=True)[1]
+            sizes = 6 + 6 * np.unique(betas, return_inverse=True)[1]
             style: dict[str, Any] = {"color": colour, "marker": marker, "linewidths": 0}
             across = table[:, 1].clip(LEAST)
-            correlation.scatter(across, table[:, 2], s=sizes, alpha=0.8, **style, label=name)
-            correlation.vlines(across, *table[:, 3:5].T, color=colour, lw=0.7, alpha=0.6)
-            reconstruction.scatter(table[:, 0], table[:, 2], s=sizes, alpha=0.3, **style)
-            reconstruction.plot(*_means(table[:, [0, 2]], betas), color=colour, marker=marker, ms=4, lw=1.2)
+            correlation.scatter(across, table[:, 2], s=sizes, alpha=0.7, **style, label=name)
+            correlation.vlines(across, *table[:, 3:5].T, color=colour, lw=0.5, alpha=0.4)
+            reconstruction.scatter(table[:, 0], table[:, 2], s=sizes, alpha=0.2, **style)
+            means = _means(table[:, [0, 2]], betas)
+            reconstruction.errorbar(*means, color=colour, marker=marker, ms=4, lw=1.2, capsize=2)
         correlation.set(xscale="log", xlabel="total correlation (nats)", ylabel="MIG", ylim=(0, None))
         correlation.xaxis.set_major_locator(LogLocator())
         correlation.xaxis.set_major_formatter("{x:g}")
         correlation.xaxis.set_minor_formatter(NullFormatter())
-        correlation.set_title("larger marks: larger betas; lines: 95% intervals")
+        correlation.set_title("all runs; larger marks: larger betas")
         correlation.legend(loc="best", handletextpad=0.1)
-        reconstruction.set(xlabel="reconstruction (nats)", ylim=correlation.get_ylim(), title="lines: means over seeds")
+        reconstruction.set(
+            xlabel="reconstruction (nats)", ylim=correlation.get_ylim(), title="means over seeds, 95% intervals"
+        )
         _draw_traversals(traversals, best, information.argsort(descending=True))
     return figure
 
 
 def _means(values: NDArray[Any], betas: NDArray[Any]) -> NDArray[Any]:
-    """Means over seeds for each beta, in ascending order of the first column."""
-    means = np.stack([values[betas == beta].mean(0) for beta in np.unique(betas)])
+    """For each beta, ascending in the first column, means over seeds and the reach of the second's interval."""
+    of_beta = [[over_seeds(column) for column in values[betas == beta].T.tolist()] for beta in np.unique(betas)]
+    means = np.array([[first.value, second.value, second.high - second.value] for first, second in of_beta])
     return means[means[:, 0].argsort()].T
 
 
