@@ -81,7 +81,7 @@ def main() -> None:
     summary = f"{table(values, gains)}\n\n{score_table(reports)}"
     (folder / "summary.md").write_text(summary + "\n")
     draw_overview({name: found[0].model for name, found in runs.items()}, data, reports).savefig(
-        folder / "overview.png", dpi=200
+        folder / "overview.png", dpi=180
     )
     print(f"\n{summary}\n")
     print(f"wandb runs         {folder / 'wandb'}\ncurves, figures    {folder}/*/, *.csv, *.png")
