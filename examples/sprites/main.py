@@ -67,7 +67,7 @@ def trained(name: str, seed: int, data: FactorDataModule, folder: Path, figures:
 
 
 def main() -> None:
-    options = arguments(__doc__, "runs/sprites", fast="one pair")
+    options = arguments(__doc__, "runs/sprites", fast="one pair; its MIG is not judged")
     folder: Path = options.folder
     start = time.time()
     data = sprites()
