@@ -10,17 +10,29 @@ from representation import Representation
 
 Seed = Mapping[str, Representation]  # by objective
 ML, MTC, CORE = OBJECTIVES
+
+
+def _of_others(seed: Seed) -> float:
+    """The larger total correlation of those that are to have little."""
+    return max(seed[name].total_correlation for name in (MTC, CORE))
+
+
+def _lead(seed: Seed) -> float:
+    """How much further the last one's entropies are apart than those of any other."""
+    return seed[CORE].fall - max(seed[name].fall for name in (ML, MTC))
+
+
 SOON: tuple[Rule[Seed], ...] = (
     Rule("maximum likelihood entangles: its total correlation in nats", lambda seed: seed[ML].total_correlation, 0.25),
     Rule(
         "the others do not: the larger of their total correlations over that of maximum likelihood",
-        lambda seed: max(seed[name].total_correlation for name in (MTC, CORE)) / seed[ML].total_correlation,
+        lambda seed: _of_others(seed) / seed[ML].total_correlation,
         0.5,
         below=True,
     ),
     Rule(
         "the last is the most aligned: the core's entropy above the detail's, more than in any other, in nats",
-        lambda seed: seed[CORE].fall - max(seed[name].fall for name in (ML, MTC)),
+        _lead,
         0.0,
     ),
 )
@@ -33,13 +45,13 @@ LATER: tuple[Rule[Seed], ...] = (
     ),
     Rule(
         "latents of the others are orthogonal: the larger of their total correlations in nats",
-        lambda seed: max(seed[name].total_correlation for name in (MTC, CORE)),
+        _of_others,
         0.12,
         below=True,
     ),
     Rule(
         "the last is aligned by far: the same difference as above, in nats",
-        lambda seed: seed[CORE].fall - max(seed[name].fall for name in (ML, MTC)),
+        _lead,
         1.5,
     ),
 )
