@@ -147,6 +147,28 @@ def test_a_study_on_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert not ray.is_initialized()
 
 
+@pytest.mark.xdist_group("ray")
+@pytest.mark.timeout(300)
+def test_runs_on_ray_share_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ray counts the GPUs that it is told of, so that this needs none."""
+    ray = pytest.importorskip("ray", reason="needs ray, of the extra study")
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as the engine has it
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # which Ray would take for what there is
+    ray.init("local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        assert [RayTasks(None, 1, share, None).room for share in (0.5, 1, 2)] == [2, 2, 1]
+        runs = Study(tmp_path, train, [{"seed": seed} for seed in range(2)]).execute(engine="ray", num_gpus=0.5)
+        assert [gpus_of(run) for run in runs] == ["0", "0"]
+        assert ray.is_initialized()  # a cluster that was there before is left as it is
+    finally:
+        ray.shutdown()
+
+
+def gpus_of(run: Run) -> str:
+    """Which it has seen, by its log."""
+    return run.log.partition("GPUs ")[2].splitlines()[0]
+
+
 def wait_for_the_end_of(workers: list[int]) -> None:
     """Workers of a driver that was killed; init collects what is left of them whenever it likes."""
     deadline = time.monotonic() + 30
