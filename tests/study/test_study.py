@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -132,36 +133,25 @@ def test_a_study_that_is_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.xdist_group("ray")
 @pytest.mark.timeout(900)  # half a minute of work, by a dozen processes of Ray: a busy machine takes its time
-def test_a_study_on_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_on_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """All at once, on one cluster that outlives the studies: its start takes seconds."""
     ray = pytest.importorskip("ray", reason="needs ray, of the extra study")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # which Ray would take for what there is
+    monkeypatch.setattr(ray, "init", partial(ray.init, num_gpus=2))  # Ray counts what it is told of
     cluster = RayTasks(2, 1, 0.0, "local")
+    monkeypatch.undo()
     try:
         check_that_it_goes_on("ray", ray.get_runtime_context().gcs_address, tmp_path, capsys)
         failing = tmp_path / "failing"
         error = check_failures(Study(failing / "runs", train, FAILING), "ray", failing, capsys)
         assert "dies.failed: The worker died unexpectedly" in error
+        assert [RayTasks(None, 1, share, None).room for share in (1, 2)] == [2, 1]
+        sharing = Study(tmp_path / "sharing" / "runs", train, [{"seed": 0}, {"seed": 1}])
+        assert [gpus_of(run) for run in sharing.execute(engine="ray", num_gpus=0.5)] == ["0", "0"]
         assert ray.is_initialized()
     finally:
         cluster.close()
     assert not ray.is_initialized()
-
-
-@pytest.mark.xdist_group("ray")
-@pytest.mark.timeout(300)
-def test_runs_on_ray_share_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Ray counts the GPUs that it is told of, so that this needs none."""
-    ray = pytest.importorskip("ray", reason="needs ray, of the extra study")
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as the engine has it
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # which Ray would take for what there is
-    ray.init("local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        assert [RayTasks(None, 1, share, None).room for share in (0.5, 1, 2)] == [2, 2, 1]
-        runs = Study(tmp_path, train, [{"seed": seed} for seed in range(2)]).execute(engine="ray", num_gpus=0.5)
-        assert [gpus_of(run) for run in runs] == ["0", "0"]
-        assert ray.is_initialized()  # a cluster that was there before is left as it is
-    finally:
-        ray.shutdown()
 
 
 def gpus_of(run: Run) -> str:
