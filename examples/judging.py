@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from verdicts import Verdict, over_seeds
 
 Seed = TypeVar("Seed")  # all that was found with one seed
+Run = TypeVar("Run")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Rule(Generic[Seed]):
         verdict = interval.below(bound) if self.below else interval.above(bound)
         text = f"{self.finding}: {interval}; {'below' if self.below else 'above'} {bound:.3g}"
         return text, verdict if len(values) > 1 else verdict == "PASS"
+
+
+def of_seeds(columns: Mapping[str, Sequence[Run]]) -> list[dict[str, Run]]:
+    """What each seed has found by column, of columns that have a run of each seed."""
+    return [dict(zip(columns, runs, strict=True)) for runs in zip(*columns.values(), strict=True)]
 
 
 def judged(rules: Iterable[Rule[Seed]], seeds: Sequence[Seed], size: str = "8x8") -> dict[str, Verdict | bool]:

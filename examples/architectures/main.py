@@ -28,7 +28,7 @@ from analysis import Found, found_in
 from common import CosineLearningRate, Progress, arguments, print_made, print_places, train, write_csv
 from figures import draw_hidden, draw_pairwise, draw_spectra
 from images import HELP, SHORT, Images, images_of
-from judging import judged
+from judging import judged, of_seeds
 from results import rows, table
 from rules import LATER, SOON
 from torch import nn
@@ -156,8 +156,7 @@ def main() -> None:
     print_places(places, 28)
     print(f"{'figures':28} {folder}/spectra.png, pairwise.png, hidden.png")
     print_made(start)
-    of_starts = [dict(zip(runs, found, strict=True)) for found in zip(*runs.values(), strict=True)]
-    conclude(judged(SOON if options.fast else SOON + LATER, of_starts, images.size))
+    conclude(judged(SOON if options.fast else SOON + LATER, of_seeds(runs), images.size))
 
 
 QUANTITIES: dict[str, tuple[int, Callable[[Found], float]]] = {

@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 import torch
 from common import CosineLearningRate, Progress, arguments, print_made, print_places, train, write_csv
 from figures import draw_curves, draw_information, draw_spectra
-from judging import judged
+from judging import judged, of_seeds
 from recovery import Recovered, recover
 from results import rows, table
 from rules import LATER, MANIFOLDS, ML, SOON
@@ -113,8 +113,7 @@ def main() -> None:
     print_places(places, 46)
     print(f"{'figures':46} {folder}/spectrum.png, information.png, curves.png")
     print_made(start)
-    seeds = [dict(zip(runs, flows, strict=True)) for flows in zip(*runs.values(), strict=True)]
-    conclude(judged(SOON if options.fast else SOON + LATER, seeds))
+    conclude(judged(SOON if options.fast else SOON + LATER, of_seeds(runs)))
 
 
 def latent_table(truth: Tensor, runs: dict[str, list[Recovered]]) -> str:

@@ -25,7 +25,7 @@ import torch
 from common import CosineLearningRate, Progress, arguments, print_made, print_places, train, write_csv
 from figures import draw_curves, draw_representations
 from images import HELP, SHORT
-from judging import judged
+from judging import judged, of_seeds
 from objectives import OBJECTIVES, FadingReconstruction
 from representation import Representation, represent
 from results import rows, table
@@ -131,8 +131,7 @@ def main() -> None:
     print_places(places, 48)
     print(f"{'figures':48} {folder}/representations.png, curves.png")
     print_made(start)
-    seeds = [dict(zip(runs, found, strict=True)) for found in zip(*runs.values(), strict=True)]
-    conclude(judged(SOON if options.fast else SOON + LATER, seeds))
+    conclude(judged(SOON if options.fast else SOON + LATER, of_seeds(runs)))
 
 
 if __name__ == "__main__":

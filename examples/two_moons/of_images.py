@@ -17,7 +17,7 @@ import torch
 from common import CosineLearningRate, Progress, print_made, train, write_csv
 from figures import draw_spectra
 from images import images_of
-from judging import Rule, judged
+from judging import Rule, judged, of_seeds
 from objectives import OBJECTIVES, FadingReconstruction
 from results import rows, table
 from torch import Tensor
@@ -171,8 +171,7 @@ def tell(options: argparse.Namespace) -> None:
     )
     print(f"\n{summary}\n\nfigure {folder}/spectra.png")
     print_made(start)
-    seeds = [dict(zip(found, outcomes, strict=True)) for outcomes in zip(*found.values(), strict=True)]
-    conclude(judged(SOON if options.fast else SOON + LATER, seeds, images.size))
+    conclude(judged(SOON if options.fast else SOON + LATER, of_seeds(found), images.size))
 
 
 def _outcome(values: Mapping[str, float], watch: ManifoldEntropyCallback, std: float, core: int) -> Outcome:
