@@ -172,8 +172,10 @@ class Watch:
 @contextmanager
 def shown(trainer: L.Trainer, what: str) -> Iterator[None]:
     """Say what is being evaluated, in a line below the trainer's progress bar, if it has one."""
-    silent = not trainer.is_global_zero or trainer.progress_bar_callback is None
-    with tqdm(desc=f"evaluating {what}", bar_format="{desc}", leave=False, disable=silent):
+    if not trainer.is_global_zero or trainer.progress_bar_callback is None:
+        yield  # without tqdm: see with_bar
+        return
+    with tqdm(desc=f"evaluating {what}", bar_format="{desc}", leave=False):
         yield
 
 

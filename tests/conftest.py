@@ -17,6 +17,7 @@ import lightning as L
 import pytest
 import torch
 import torch.distributed as dist
+from tqdm import tqdm
 
 from tests.helpers import MakeTrainer, RunProcesses
 from tests.missing_extras import SkipWithoutExtras
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     The other tests fork, which no process may that has initialised CUDA, and take the CPU for granted.
     """
     config.pluginmanager.register(SkipWithoutExtras())
+    tqdm.monitor_interval = 0  # no thread of its own, which may hold its lock while a test forks
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -58,11 +60,15 @@ def run_processes(tmp_path_factory: pytest.TempPathFactory) -> RunProcesses:
         for worker in workers:
             worker.start()
         results = []
-        for receiver, _ in pipes:
-            assert receiver.poll(120), "a process did not answer within two minutes"
-            results.append(torch.load(io.BytesIO(receiver.recv_bytes()), weights_only=False))
-        for worker in workers:
-            worker.join(10)
+        try:
+            for receiver, _ in pipes:
+                assert receiver.poll(120), "a process did not answer within two minutes"
+                results.append(torch.load(io.BytesIO(receiver.recv_bytes()), weights_only=False))
+            for worker in workers:
+                worker.join(10)
+        finally:
+            for worker in workers:
+                worker.kill()  # one that hangs may hold what the others, and this process, wait for
         for result in results:
             if isinstance(result, _Failure):
                 raise RuntimeError(result.text)

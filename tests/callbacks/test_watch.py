@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
+from tqdm import tqdm
 
 from tests.helpers import MakeTrainer
+from torchdisentangle import evaluate
 from torchdisentangle.callbacks import (
     DisentanglementCallback,
     ELBODecompositionCallback,
@@ -103,6 +105,24 @@ def test_a_broken_callback_does_not_take_the_others(
         trainer.validate(tiny_vae, loader, verbose=False)
     assert "val/elbo/kl" in trainer.callback_metrics
     assert not any(key.startswith("broken/") for key in trainer.callback_metrics)
+
+
+@pytest.mark.parametrize("bar", [False, True])
+def test_tqdm_is_left_alone_without_a_bar(
+    bar: bool,
+    make_trainer: MakeTrainer,
+    tiny_vae: Any,
+    loader: DataLoader,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked, lock = [], tqdm.get_lock
+    monkeypatch.setattr(tqdm, "get_lock", lambda: asked.append(True) or lock())  # which forked processes share
+    trainer = make_trainer(*all_callbacks(), enable_progress_bar=bar)
+    trainer.validate(tiny_vae, loader, verbose=False)
+    evaluate(tiny_vae, loader, [ELBOEvaluation(num_queries=20)], progress=bar)
+    assert bool(asked) == bar
+    assert ("evaluating manifold, elbo" in capsys.readouterr().err) == bar
 
 
 def test_repr_shows_settings() -> None:

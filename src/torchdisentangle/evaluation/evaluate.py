@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DistributedSampler
 from torchmetrics.utilities import rank_zero_warn
-from tqdm import tqdm
 
 from torchdisentangle.evaluation.base import Context, Evaluation
 from torchdisentangle.evaluation.disentanglement import DisentanglementEvaluation
@@ -19,6 +18,7 @@ from torchdisentangle.evaluation.loaders import plain
 from torchdisentangle.evaluation.manifold import ManifoldEvaluation
 from torchdisentangle.evaluation.place import Place
 from torchdisentangle.evaluation.positions import RowPositions, sampler_of
+from torchdisentangle.evaluation.progress import with_bar
 from torchdisentangle.evaluation.report import Report
 from torchdisentangle.evaluation.rows import Key
 from torchdisentangle.evaluation.session import ROWS_DIFFER, Session
@@ -176,7 +176,7 @@ def _feed(
         return
     if dataloader is None:
         raise TypeError("these evaluations need data: give a dataloader")
-    for batch in tqdm(dataloader, desc="batches", leave=False, disable=not progress):
+    for batch in with_bar(dataloader, "batches", progress):
         if shared is None or shared.is_own(batch):
             session.feed(on_device(batch, place.device))
         else:

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from torchdisentangle.evaluation.base import Context, Evaluation, Goal, Pass
 from torchdisentangle.evaluation.latents import decode
 from torchdisentangle.evaluation.place import Place
+from torchdisentangle.evaluation.progress import with_bar
 from torchdisentangle.evaluation.report import Report, draws, floats
 from torchdisentangle.functional.topology.submanifold import conditional_latents
 from torchdisentangle.functional.topology.witness import import_gudhi
@@ -145,7 +145,7 @@ class TopologyPass(Pass):
         settings = self.evaluation
         base, values = settings.latents(self.model)
         clouds = [(latent, value) for latent in range(self.model.latent_dim) for value in range(settings.num_values)]
-        for latent, value in tqdm(clouds, desc="manifold topology", leave=False, disable=not self.progress):
+        for latent, value in with_bar(clouds, "manifold topology", self.progress):
             z = conditional_latents(base, latent, values[value, latent])
             points = settings.embed(settings.decode(self.model, z))
             self.metric.update(points, latent=latent, value=value)
