@@ -36,7 +36,6 @@ OWN_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "posterior_unibound": OF_POSTERIORS,
 }
 """Of scores that would take tens of seconds with their intervals: cheaper predictors, fewer rows or queries."""
-WITHOUT_INTERVAL = ("d_lsbd",)  # needs rows of all combinations, which no part of the rows has
 
 EVALUATIONS: tuple[Evaluation, ...] = (
     ManifoldEvaluation(num_samples=500, standard_errors=True),
@@ -64,7 +63,7 @@ def all_scores(model: VAE, data: Images) -> tuple[Report, Fingerprint]:
 def fitted_intervals(model: VAE, data: Images) -> Report:
     """The scores that are fitted again to twenty parts of the rows, with the intervals that this is for."""
     names = [name for name in sorted(registered_scores()) if not new_score(name).has_quick_interval]
-    return supervised(model, data, {name: 0.95 for name in names if name not in WITHOUT_INTERVAL})
+    return supervised(model, data, dict.fromkeys(names, 0.95))
 
 
 def supervised(model: VAE, data: Images, levels: Mapping[str, float | None]) -> Report:

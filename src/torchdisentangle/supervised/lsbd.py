@@ -32,6 +32,9 @@ class LSBD(RowScore):
     deviations of their own, so an ellipse scores 0 as a circle does. Random codes score 0.94 for 64 rows, and less for
     fewer, the best of 21 frequencies. That two factors turn the same codes is not seen. Codes that do not move score 1.
 
+    No part of the rows has all combinations, so intervals leave out complete traversals of each factor, a twentieth of
+    them at a time, instead of rows. They need two traversals of each factor.
+
     As input to ``forward`` and ``update`` the metric accepts ``codes`` ``(n, D)``, ``factors`` ``(n, F)`` and ``index``
     ``(n,)``; ``compute`` returns a scalar.
 
@@ -51,6 +54,7 @@ class LSBD(RowScore):
     """
 
     name = "d_lsbd"
+    fits_parts = True
     needs: frozenset[str] = frozenset({"design"})
     by_default = False
     higher_is_better: bool | None = False
@@ -78,21 +82,41 @@ class LSBD(RowScore):
 
     def _losses(self) -> Tensor:
         """Losses and frequencies, ``(2, F)``."""
+        return torch.stack([_loss(moved) for moved in self._traversals()], dim=1)
+
+    def _fit_parts(self, parts: Tensor) -> list[Tensor]:
+        """Losses and frequencies without every so many traversals of each factor, in an order that is drawn."""
+        found, generator = [], self._generator()
+        for moved in self._traversals():
+            if len(moved) == 1:
+                raise ValueError("a factor has a single complete traversal")
+            part = torch.randperm(len(moved), generator=generator) % len(parts)
+            found.append(torch.stack([_loss(moved[part != left_out]) for left_out in range(len(parts))]))
+        return list(torch.stack(found, dim=2))
+
+    def _traversals(self) -> list[Tensor]:
+        """What each factor does to the codes, ``(traversals, values, D)``, in an order of the factors alone."""
         codes, factors = self._rows()
         values = self._values(factors)
-        return torch.stack([_loss(codes, values, f) for f in range(values.shape[1])], dim=1)
+        return [_moved(codes, values, f) for f in range(values.shape[1])]
 
 
-def _loss(codes: Tensor, values: Tensor, factor: int) -> Tensor:
+def _moved(codes: Tensor, values: Tensor, factor: int) -> Tensor:
+    """Codes less their mean, where the factor takes all its values while the others are held."""
     group, num_values = alike_but_for(values, factor), int(values[:, factor].max()) + 1
     cells, number = int(group.max()) + 1, group * num_values + values[:, factor]
     counts = number.bincount(minlength=cells * num_values)
     means = codes.new_zeros(len(counts), codes.shape[1]).index_add(0, number, codes) / counts.clamp(min=1)[:, None]
     traversals = means.view(cells, num_values, -1)[(counts.view(cells, num_values) > 0).all(1)]
-    if num_values < 2 or not len(traversals):
-        return codes.new_tensor([torch.nan, -1])
     moved = traversals - traversals.mean(1, keepdim=True)
-    moved = moved * (traversals.amax(1, keepdim=True) > traversals.amin(1, keepdim=True))  # exactly constant codes
+    return moved * (traversals.amax(1, keepdim=True) > traversals.amin(1, keepdim=True))  # exactly constant codes
+
+
+def _loss(moved: Tensor) -> Tensor:
+    """Loss and frequency, ``(2,)``."""
+    num_traversals, num_values, _ = moved.shape
+    if num_values < 2 or not num_traversals:
+        return moved.new_tensor([torch.nan, -1])
     angle = (2 * math.pi / num_values) * torch.arange(num_values, dtype=torch.float64)
-    loss, frequency = rotation_loss(moved.flatten(0, 1), angle.repeat(len(traversals)))
+    loss, frequency = rotation_loss(moved.flatten(0, 1), angle.repeat(num_traversals))
     return torch.stack([loss, frequency.double()])

@@ -53,7 +53,8 @@ def rotation_loss(codes: Tensor, angle: Tensor, highest: int = _HIGHEST) -> Rota
     plane = torch.complex(circle[:, 0], circle[:, 1] if num == 2 else torch.zeros_like(circle[:, 0]))
     frequencies = torch.arange(-highest, highest + 1, device=codes.device)
     frequencies = frequencies[frequencies.abs().argsort(stable=True)]  # of equal ones, such as w and w - V, the lowest
-    turned = torch.polar(torch.ones_like(angle), -angle)[:, None] ** frequencies * plane[:, None]
-    losses = (1 - turned.mean(0).abs().square()).clamp(min=0)
+    back = -angle[:, None] * frequencies
+    turned = plane @ torch.polar(torch.ones_like(back), back) / len(plane)
+    losses = (1 - turned.abs().square()).clamp(min=0)
     best = int((losses <= losses.amin() + _ROUNDING).nonzero()[0])
     return RotationLoss(losses[best], frequencies[best].abs())
