@@ -184,16 +184,16 @@ def runs() -> Iterator[Point]:
 
     order = torch.arange(points)
     kinds: dict[str, tuple[Callable[..., Any], int]] = {
-        "UDR, lasso": (unsupervised_disentanglement_ranking, 64),
-        "UDR, rank correlations": (partial(unsupervised_disentanglement_ranking, method="spearman"), 128),
-        "stability": (run_stability, 128),
-        "whole spaces": (compare_spaces, 64),
-        "channels": (compare_fingerprints, 32),
+        "UDR, lasso": (unsupervised_disentanglement_ranking, 128),
+        "UDR, rank correlations": (partial(unsupervised_disentanglement_ranking, method="spearman"), 512),
+        "stability": (run_stability, 512),
+        "whole spaces": (compare_spaces, 128),
+        "channels": (compare_fingerprints, 64),
     }
     with tempfile.TemporaryDirectory() as folder:
         files: dict[str, Path] = {}
-        for size in (8, 16, 32, 64, 128):
-            if size > scaled(128, 8):
+        for size in (8, 16, 32, 64, 128, 256, 512):
+            if size > scaled(512, 8):
                 continue
             files |= {str(i): a_run().save(f"{folder}/{i}") for i in range(len(files), size)}
             held = {name: Fingerprint.load(file) for name, file in files.items()}

@@ -117,7 +117,7 @@ def test_tqdm_is_left_alone_without_a_bar(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked, lock = [], tqdm.get_lock
-    monkeypatch.setattr(tqdm, "get_lock", lambda: asked.append(True) or lock())  # which forked processes share
+    monkeypatch.setattr(tqdm, "get_lock", staticmethod(lambda: asked.append(True) or lock()))
     trainer = make_trainer(*all_callbacks(), enable_progress_bar=bar)
     trainer.validate(tiny_vae, loader, verbose=False)
     evaluate(tiny_vae, loader, [ELBOEvaluation(num_queries=20)], progress=bar)
