@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from analysis import Found
 from judging import Rule
 
 Start = Mapping[str, Found]  # what each architecture found from one start
+Quantity = Callable[[Found], float]
 
 
-def _of_others(start: Start, name: str, quantity: Callable[[Found], float]) -> list[float]:
-    return [quantity(found) for other, found in start.items() if other != name]
+def _over(name: str, which: Callable[[Iterable[float]], float], quantity: Quantity) -> Callable[[Start], float]:
+    """A flow's quantity over the largest (``max``) or the least (``min``) of the others."""
+
+    def ratio(start: Start) -> float:
+        return quantity(start[name]) / which(quantity(found) for other, found in start.items() if other != name)
+
+    return ratio
 
 
 def _correlation(found: Found) -> float:
@@ -48,44 +54,44 @@ SOON: tuple[Rule[Start], ...] = (
 MOST_ENTANGLED: Mapping[str, Rule[Start]] = {
     "8x8": Rule(
         "Glow is the most entangled: its total correlation over the largest of the others",
-        lambda start: _correlation(start["Glow"]) / max(_of_others(start, "Glow", _correlation)),
+        _over("Glow", max, _correlation),
         1.25,
     ),
     "28x28": Rule(
         "GIN is the most entangled: its total correlation over the largest of the others",
-        lambda start: _correlation(start["GIN"]) / max(_of_others(start, "GIN", _correlation)),
+        _over("GIN", max, _correlation),
         1.0,
     ),
 }
 SHARES_MOST: Mapping[str, Rule[Start]] = {
     "8x8": Rule(
         "Glow's latents share most in pairs: its mean MPMI over the largest of the others",
-        lambda start: _pairwise(start["Glow"]) / max(_of_others(start, "Glow", _pairwise)),
+        _over("Glow", max, _pairwise),
         1.0,
     ),
     "28x28": Rule(
         "GIN's latents share most in pairs: its mean MPMI over the largest of the others",
-        lambda start: _pairwise(start["GIN"]) / max(_of_others(start, "GIN", _pairwise)),
+        _over("GIN", max, _pairwise),
         1.0,
     ),
 }
 LATER: tuple[Rule[Start], ...] = (
     Rule(
         "the wavelet flow is the most aligned: its effective dimension over the least of the others",
-        lambda start: _dimension(start["wavelet"]) / min(_of_others(start, "wavelet", _dimension)),
+        _over("wavelet", min, _dimension),
         0.75,
         of_large=1.0,
         below=True,
     ),
     Rule(
         "it is the most disentangled: its total correlation over the least of the others",
-        lambda start: _correlation(start["wavelet"]) / min(_of_others(start, "wavelet", _correlation)),
+        _over("wavelet", min, _correlation),
         1.0,
         below=True,
     ),
     Rule(
         "its latents share least in pairs: its mean MPMI over the least of the others",
-        lambda start: _pairwise(start["wavelet"]) / min(_of_others(start, "wavelet", _pairwise)),
+        _over("wavelet", min, _pairwise),
         1.0,
         below=True,
     ),
