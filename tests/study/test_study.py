@@ -19,6 +19,7 @@ from tests.study.runs import train
 from torchdisentangle import Report
 from torchdisentangle.cli import main
 from torchdisentangle.study import Run, Study, finished_runs, save_run
+from torchdisentangle.study.engines import ThisProcess
 from torchdisentangle.study.on_ray import RayTasks
 from torchdisentangle.study.places import places
 
@@ -77,7 +78,7 @@ def test_a_worker_that_is_killed_costs_its_run_alone(tmp_path: Path) -> None:
     assert len(processes(tmp_path)) == 3
 
 
-def check_failures(study: Study, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def check_failures(study: Study, engine: Engine, tmp_path: Path) -> str:
     with pytest.raises(RuntimeError, match=r"2 of 3 runs failed") as error:
         study.execute(2, engine, retries=1)
     assert "raises.failed: ValueError: this model cannot be trained" in str(error.value)
@@ -86,7 +87,6 @@ def check_failures(study: Study, engine: Engine, tmp_path: Path, capsys: pytest.
     assert log.endswith("failed: ValueError: this model cannot be trained\n")
     assert [run.name for run in finished_runs(study.folder)] == ["lives"]
     assert len(processes(tmp_path)) == 5
-    assert table(*study.folder.iterdir(), capsys=capsys).splitlines()[0] == "run,loss,noise"
     return str(error.value)
 
 
@@ -94,16 +94,15 @@ FAILING = {"raises": {"raises": True}, "dies": {"dies": "always"}, "lives": {"se
 
 
 def test_failures_are_listed_and_their_logs_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    error = check_failures(Study(tmp_path / "runs", train, FAILING), "processes", tmp_path, capsys)
+    error = check_failures(Study(tmp_path / "runs", train, FAILING), "processes", tmp_path)
     assert "dies.failed: killed by SIGKILL" in error
+    assert table(*(tmp_path / "runs").iterdir(), capsys=capsys).splitlines()[0] == "run,loss,noise"
     mended = {"raises": {"raises": False}, "dies": {"dies": ""}, "lives": {"seed": 0}}
     names = [run.name for run in Study(tmp_path / "runs", train, mended).execute(0)]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(names)
 
 
-def check_that_it_goes_on(
-    engine: Engine, address: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def check_that_it_goes_on(engine: Engine, address: str | None, tmp_path: Path) -> None:
     broken, whole = tmp_path / "broken" / "runs", tmp_path / "whole" / "runs"
     configurations = [{"seed": seed, "seconds": 1} for seed in range(6)]
     driver = [sys.executable, str(Path(__file__).with_name("driver.py")), str(broken), engine, address or ""]
@@ -124,12 +123,18 @@ def check_that_it_goes_on(
     assert {run.name: run.folder.stat().st_mtime for run in runs if run.name in left} == left
     assert sorted(path.name for path in broken.iterdir()) == [run.name for run in runs]
     Study(whole, train, [{**config, "seconds": 0} for config in configurations]).execute(0)
+
+
+def check_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a study that was killed, and of one that was not."""
+    broken, whole = tmp_path / "broken" / "runs", tmp_path / "whole" / "runs"
     of_whole = table(whole, capsys=capsys).replace("seconds=0,", "seconds=1,")
     assert table(broken, capsys=capsys) == table(*sorted(broken.iterdir()), capsys=capsys) == of_whole
 
 
 def test_a_study_that_is_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    check_that_it_goes_on("processes", None, tmp_path, capsys)
+    check_that_it_goes_on("processes", None, tmp_path)
+    check_tables(tmp_path, capsys)
 
 
 @pytest.mark.xdist_group("ray")
@@ -142,9 +147,9 @@ def test_a_study_on_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
     cluster = RayTasks(2, 1, 0.0, "local")
     monkeypatch.undo()
     try:
-        check_that_it_goes_on("ray", ray.get_runtime_context().gcs_address, tmp_path, capsys)
+        check_that_it_goes_on("ray", ray.get_runtime_context().gcs_address, tmp_path)
         failing = tmp_path / "failing"
-        error = check_failures(Study(failing / "runs", train, FAILING), "ray", failing, capsys)
+        error = check_failures(Study(failing / "runs", train, FAILING), "ray", failing)
         assert "dies.failed: The worker died unexpectedly" in error
         assert [RayTasks(None, 1, share, None).room for share in (1, 2)] == [2, 1]
         sharing = Study(tmp_path / "sharing" / "runs", train, [{"seed": 0}, {"seed": 1}])
@@ -153,6 +158,7 @@ def test_a_study_on_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
     finally:
         cluster.close()
     assert not ray.is_initialized()
+    check_tables(tmp_path, capsys)  # now that Ray no longer prints that workers have died
 
 
 def gpus_of(run: Run) -> str:
@@ -233,3 +239,17 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     configurations.write_text('{"bad": {"raises": true}}')
     assert main(command) == 1
     assert "1 of 1 runs failed" in capsys.readouterr().err
+
+
+def test_what_an_engine_prints_is_no_part_of_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray prints that a worker has died, on the standard output."""
+    started = ThisProcess.start
+    monkeypatch.setattr(ThisProcess, "start", lambda self, attempt: print("a worker died") or started(self, attempt))
+    (tmp_path / "configurations.json").write_text('{"one": {"seed": 0}}')
+    command = ["study", "tests.study.runs.train", "--configurations", str(tmp_path / "configurations.json")]
+    assert main([*command, "--folder", str(tmp_path / "runs"), "--workers", "0", "--csv"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("run,")
+    assert "a worker died" in captured.err

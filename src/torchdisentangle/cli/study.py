@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     study = Study(arguments.folder, import_object(arguments.function), configurations)
     names = ("workers", "engine", "retries", "num_cpus", "num_gpus", "address")
     try:
-        runs = study.execute(**{name: getattr(arguments, name) for name in names})
+        with redirect_stdout(sys.stderr):  # Ray prints that a worker has died
+            runs = study.execute(**{name: getattr(arguments, name) for name in names})
     except RuntimeError as error:  # some runs have failed
         raise ValueError(str(error)) from error
     values = {run.name: run.report.scalars if (run.folder / REPORT).exists() else {} for run in runs}
