@@ -20,7 +20,7 @@ from torchdisentangle.callbacks.loaders import Loaders
 from torchdisentangle.callbacks.logged import Logged
 from torchdisentangle.callbacks.monitors import Monitor, monitors_of, stand_in
 from torchdisentangle.callbacks.schedule import Schedule
-from torchdisentangle.callbacks.watch import Watch, agreeing, on_any, place_of
+from torchdisentangle.callbacks.watch import Watch, agreeing, on_any, place_of, shows_progress
 from torchdisentangle.callbacks.weights_and_biases import introduce
 from torchdisentangle.evaluation import Context, Evaluation, Pass, Report, RowPositions, Session, undisturbed
 from torchdisentangle.evaluation.rows import Key
@@ -153,8 +153,8 @@ class EvaluationCallback(EvaluationHooks):
     def begin(self, trainer: L.Trainer) -> Pass:
         """Begin this epoch's pass."""
         evaluation = self.evaluation_now(trainer, self._settled or self.evaluation)
-        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
-        context = Context(self.loader(trainer), self.figures_due(trainer), progress, training=trainer.state.fn == "fit")
+        training = trainer.state.fn == "fit"
+        context = Context(self.loader(trainer), self.figures_due(trainer), shows_progress(trainer), training=training)
         return evaluation.begin(self.adapted, place_of(trainer), context)
 
     def loader(self, trainer: L.Trainer) -> Any:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -169,14 +168,16 @@ class Watch:
             session.start()
 
 
-@contextmanager
-def shown(trainer: L.Trainer, what: str) -> Iterator[None]:
-    """Say what is being evaluated, in a line below the trainer's progress bar, if it has one."""
-    if not trainer.is_global_zero or trainer.progress_bar_callback is None:
-        yield  # without tqdm: see with_bar
-        return
-    with tqdm(desc=f"evaluating {what}", bar_format="{desc}", leave=False):
-        yield
+def shows_progress(trainer: L.Trainer) -> bool:
+    """Whether this process has a progress bar."""
+    return trainer.is_global_zero and trainer.progress_bar_callback is not None
+
+
+def shown(trainer: L.Trainer, what: str) -> AbstractContextManager[Any]:
+    """Say what is being evaluated, in a line below the trainer's progress bar, if it has one; see ``with_bar``."""
+    if not shows_progress(trainer):
+        return nullcontext()
+    return tqdm(desc=f"evaluating {what}", bar_format="{desc}", leave=False)
 
 
 def place_of(trainer: L.Trainer) -> Place:

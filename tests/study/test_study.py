@@ -159,6 +159,7 @@ def test_a_study_on_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
         cluster.close()
     assert not ray.is_initialized()
     check_tables(tmp_path, capsys)  # now that Ray no longer prints that workers have died
+    assert table(*(failing / "runs").iterdir(), capsys=capsys).splitlines()[0] == "run,loss,noise"
 
 
 def gpus_of(run: Run) -> str:
